@@ -1,0 +1,138 @@
+//! What `dispatch` tells the shell: the commands that it decided on.
+
+use std::sync::Arc;
+
+use remuda_clock::Wall;
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
+
+/// How the session of a transaction was found: `cache=` of the delivery log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// Parked, by destination.
+    Destination,
+    /// Parked, by endpoint.
+    Address,
+    /// Freed by another delivery and handed over without being parked.
+    Handover,
+    /// None fitted: dialled for this.
+    Miss,
+    /// Not asked for: caching is off here.
+    Off,
+}
+
+/// Why a session is retired: `cause` of `remuda_connection_cache_closed_total` and more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetireCause {
+    /// Idle for `idle_time_limit`.
+    Idle,
+    /// Older than `reuse_time_limit`.
+    Age,
+    /// Used `reuse_count_limit` times.
+    Count,
+    /// Gave way to another, or found no room.
+    Evicted,
+    /// Reload, shutdown, or the operator's wish.
+    Drained,
+    /// Not worth parking: nobody waits and caching is not on for its destination.
+    NotParked,
+    /// Refused too many transactions in a row, or is not fit to go on.
+    Worn,
+}
+
+/// What becomes of recipients that have no final outcome when a delivery ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// There are none.
+    Nobody,
+    /// They wait; `refusal` is for those who were told nothing themselves.
+    Defer {
+        /// The entry's next due time.
+        until: Wall,
+        /// Reason for recipients without a deferral of their own.
+        refusal: Option<Refusal>,
+    },
+    /// They bounce, because the destination can never take them, or (`expired`) the time is up.
+    Bounce {
+        /// Reason for recipients without a deferral of their own.
+        refusal: Option<Refusal>,
+        /// The time is up.
+        expired: bool,
+    },
+}
+
+/// Everything that `dispatch` can order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Read the first `limit` due entries of a destination, held ones excepted.
+    Load {
+        /// Whose.
+        destination: Destination,
+        /// How many at most, in memory already or not.
+        limit: usize,
+    },
+    /// Find the destination's servers.
+    Resolve {
+        /// Whose.
+        destination: Destination,
+    },
+    /// Open a session.
+    Dial {
+        /// The id it will have.
+        session: SessionId,
+        /// Where to.
+        endpoint: Endpoint,
+        /// The host's name.
+        host: Arc<str>,
+        /// For whom (log, policy); another may get it.
+        destination: Destination,
+    },
+    /// Run a transaction on a session that is parked or was just opened or freed.
+    Transact {
+        /// On which.
+        session: SessionId,
+        /// For which delivery.
+        delivery: DeliveryId,
+        /// Of which entry.
+        entry: EntryId,
+        /// At most so many recipients.
+        recipients_max: u32,
+        /// True on the first transaction with a host: all recipients without a final outcome are to
+        /// be tried again. False: only those still undecided.
+        next_host: bool,
+        /// For the log.
+        found: Found,
+    },
+    /// Put the recipients into the local Maildir.
+    DeliverLocally {
+        /// For which delivery.
+        delivery: DeliveryId,
+        /// Of which entry.
+        entry: EntryId,
+    },
+    /// The session is parked: read it, and report when it ends or speaks.
+    Watch {
+        /// Which.
+        session: SessionId,
+    },
+    /// Say QUIT (at most a second) and close.
+    Retire {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: RetireCause,
+    },
+    /// Record the delivery's outcomes.
+    Settle {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// Of which entry.
+        entry: EntryId,
+        /// What becomes of the others.
+        rest: Rest,
+    },
+    /// The entry leaves memory unsettled and stays in the spool as it is (suspension, full memory).
+    Unload {
+        /// Which.
+        entry: EntryId,
+    },
+}

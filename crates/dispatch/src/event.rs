@@ -1,0 +1,246 @@
+//! What the shell tells `dispatch`: the events it decides on.
+//!
+//! # Contract
+//! * **Events are facts.** Each reports something that has happened; none asks for anything.
+//! * **The shell answers every command that has an answer with exactly one event**: `Load` with
+//!   [`Event::Loaded`] or [`Event::LoadFailed`], `Resolve` with [`Event::Resolved`], `Dial` with
+//!   [`Event::Opened`] or [`Event::DialFailed`], `Transact` and `DeliverLocally` with
+//!   [`Event::Answered`], `Settle` with [`Event::Settled`], `Retire` with [`Event::Ended`].
+
+use std::{sync::Arc, time::Duration};
+
+use remuda_clock::{Monotonic, Wall};
+use remuda_mail::{
+    DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, MessageId, Refusal, SessionId,
+};
+
+use crate::settings::Settings;
+
+/// One message's place in one destination's queue, as far as decisions need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its id.
+    pub id: EntryId,
+    /// The message it belongs to.
+    pub message: MessageId,
+    /// Where it is scheduled.
+    pub destination: Destination,
+    /// Recipients without a final outcome.
+    pub recipients: u32,
+    /// Octets of content.
+    pub size: u64,
+    /// Only a host with SMTPUTF8 may get it.
+    pub smtputf8: bool,
+    /// When we took responsibility; its age decides the back-off.
+    pub arrived: Wall,
+    /// When we give up.
+    pub expires: Wall,
+    /// When it may be tried.
+    pub due: Wall,
+}
+
+/// What the spool holds for one destination, read once at start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backlog {
+    /// The destination.
+    pub destination: Destination,
+    /// Entries that are not held.
+    pub waiting: u64,
+    /// Entries on hold.
+    pub held: u64,
+    /// The earliest due time among the waiting; None when there are none.
+    pub due: Option<Wall>,
+}
+
+/// A host address that serves a destination.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The address.
+    pub endpoint: Endpoint,
+    /// Its name for logs and HELO checks.
+    pub host: Arc<str>,
+    /// Lower first; absolute.
+    pub preference: u16,
+}
+
+/// Where a destination's mail may go now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolution {
+    /// All usable addresses; never empty.
+    pub candidates: Vec<Candidate>,
+    /// When to ask again.
+    pub valid_until: Monotonic,
+}
+
+/// Why a destination has no servers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unresolved {
+    /// For the recipients; permanent = bounce, else defer.
+    pub refusal: Refusal,
+    /// When to ask again.
+    pub valid_until: Monotonic,
+}
+
+/// Which step of opening a session failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialStep {
+    /// TCP connect: refused, unreachable, timed out.
+    Connect,
+    /// No greeting, or one that is not 2xx.
+    Greeting,
+    /// EHLO and HELO refused or unanswered.
+    Helo,
+}
+
+/// What is left of a session after a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum After {
+    /// In order and ready for another transaction.
+    Free(Facts),
+    /// Ended, or not to be used again (the shell has closed it; no `Retire` is due).
+    Gone,
+}
+
+/// Why recipients of a transaction were left undecided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Undecided {
+    /// None were, or they did not fit this transaction (batch, or 452 to a later RCPT): the next one
+    /// takes them, on the same session where it is free.
+    NextTransaction,
+    /// The session was found dead before its first octet: nothing was sent. Another is taken silently.
+    Unsent,
+    /// The session ended without any reply before the end of the content was sent: sent once more at
+    /// once, silently.
+    LostEarly,
+    /// The host could not be used for them: the next host, and at the last one they are deferred.
+    Failed(Failure),
+}
+
+/// How a transaction went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Recipients that got a final outcome.
+    pub finished: u32,
+    /// Recipients that this host deferred (4xx to them, to MAIL or to the content).
+    pub deferred: u32,
+    /// Recipients that it did not decide.
+    pub undecided: u32,
+    /// Why.
+    pub cause: Undecided,
+    /// The content got 2xx.
+    pub accepted: bool,
+    /// Time spent waiting for replies, without transfer.
+    pub waited: Duration,
+    /// The session.
+    pub session: After,
+}
+
+/// Everything that can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// At start, before anything else: what the spool holds.
+    Started(Vec<Backlog>),
+    /// A new entry is committed and due.
+    Accepted(Entry),
+    /// Answers `Load`: due entries in order of due time, those already in memory included, and the
+    /// due time of the first waiting entry that was not returned.
+    Loaded {
+        /// For whom.
+        destination: Destination,
+        /// At most the limit asked for.
+        entries: Vec<Entry>,
+        /// Of the first one left in the spool.
+        next_due: Option<Wall>,
+    },
+    /// Answers `Load`: the spool failed; ask again later.
+    LoadFailed {
+        /// For whom.
+        destination: Destination,
+    },
+    /// Answers `Resolve`.
+    Resolved {
+        /// For whom.
+        destination: Destination,
+        /// Its servers.
+        answer: Result<Resolution, Unresolved>,
+    },
+    /// Answers `Dial`: greeted and introduced.
+    Opened {
+        /// The id that `Dial` gave.
+        session: SessionId,
+        /// What it proved.
+        facts: Facts,
+    },
+    /// Answers `Dial`.
+    DialFailed {
+        /// The id that `Dial` gave; it is gone.
+        session: SessionId,
+        /// Where it stopped.
+        step: DialStep,
+        /// Why.
+        failure: Failure,
+    },
+    /// Answers `Transact` and (with `session: None`) `DeliverLocally`.
+    Answered {
+        /// The session that carried it.
+        session: Option<SessionId>,
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// How it went.
+        answer: Answer,
+    },
+    /// A parked session ended by itself, or sent something unasked (T30, T31, T38).
+    Died {
+        /// Which.
+        session: SessionId,
+    },
+    /// Answers `Retire`: QUIT was said or given up, the descriptor is closed.
+    Ended {
+        /// Which.
+        session: SessionId,
+    },
+    /// Answers `Settle`: committed. `left` is the entry as it waits now, None when it is done.
+    Settled {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// What waits in the spool for a later attempt.
+        left: Option<Entry>,
+    },
+    /// The entry is no longer to be delivered (deleted, held, expired by its notice, or rerouted). One
+    /// in flight goes on to its settlement.
+    Withdrawn {
+        /// Where it was.
+        destination: Destination,
+        /// Which.
+        entry: EntryId,
+        /// It is on hold now, and counted as such.
+        held: bool,
+    },
+    /// Entries in the spool became due at `due` that were not in the count (released, rerouted) or were
+    /// due later (retry now). `thaw`: the operator wants it tried even if suspended.
+    Wakened {
+        /// Where.
+        destination: Destination,
+        /// When.
+        due: Wall,
+        /// How many were added to the waiting.
+        added: u64,
+        /// How many of them were on hold.
+        from_held: u64,
+        /// End a suspension.
+        thaw: bool,
+    },
+    /// The operator wants parked sessions gone.
+    RetireParked {
+        /// Only these.
+        destination: Option<Destination>,
+        /// Only these.
+        endpoint: Option<Endpoint>,
+    },
+    /// New configuration.
+    Reconfigured(Box<Settings>),
+    /// Stop: start nothing, retire what is or becomes free.
+    Stopping,
+    /// Nothing but time has passed: `next_deadline` was reached.
+    Tick,
+}

@@ -1,0 +1,5 @@
+//! dispatch
+pub mod command;
+pub mod event;
+pub mod settings;
+pub mod view;

@@ -1,0 +1,85 @@
+//! What of the configuration `dispatch` decides by.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `delivery.initial_concurrency`.
+    pub initial_concurrency: u32,
+    /// `delivery.concurrency`, per destination.
+    pub concurrency: u32,
+    /// `delivery.sessions`: busy or being opened, in all.
+    pub sessions: u32,
+    /// `delivery.sessions_per_endpoint`: busy or being opened.
+    pub sessions_per_endpoint: u32,
+    /// `delivery.recipients_per_transaction`.
+    pub recipients_per_transaction: u32,
+    /// `delivery.addresses_per_delivery`.
+    pub addresses_per_delivery: u32,
+    /// `delivery.minimal_backoff`.
+    pub minimal_backoff: Duration,
+    /// `delivery.maximal_backoff`.
+    pub maximal_backoff: Duration,
+    /// `limits.active_messages`: entries in memory in all.
+    pub active_messages: usize,
+    /// `delivery.helo_name`, or the hostname.
+    pub helo_name: Arc<str>,
+    /// `[connection_cache]`.
+    pub cache: CacheSettings,
+    /// Seed of every random choice (shuffles, jitter).
+    pub seed: u64,
+}
+
+/// `[connection_cache]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheSettings {
+    /// `on_demand`.
+    pub on_demand: bool,
+    /// `destinations` that are always cached; "*" = all.
+    pub destinations: BTreeSet<String>,
+    /// `idle_time_limit`.
+    pub idle_time_limit: Duration,
+    /// `reuse_time_limit`, from before connect.
+    pub reuse_time_limit: Duration,
+    /// `reuse_count_limit`; 0 = none.
+    pub reuse_count_limit: u32,
+    /// `connections`: parked in all.
+    pub connections: usize,
+    /// `connections_per_endpoint`: parked.
+    pub connections_per_endpoint: usize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        CacheSettings {
+            on_demand: true,
+            destinations: BTreeSet::new(),
+            idle_time_limit: Duration::from_secs(2),
+            reuse_time_limit: Duration::from_secs(300),
+            reuse_count_limit: 0,
+            connections: 1000,
+            connections_per_endpoint: 50,
+        }
+    }
+}
+
+impl Default for Settings {
+    /// The defaults of contract.md; the HELO name is for the caller to set.
+    fn default() -> Self {
+        Settings {
+            initial_concurrency: 5,
+            concurrency: 20,
+            sessions: 500,
+            sessions_per_endpoint: 20,
+            recipients_per_transaction: 100,
+            addresses_per_delivery: 5,
+            minimal_backoff: Duration::from_secs(300),
+            maximal_backoff: Duration::from_secs(4000),
+            active_messages: 20_000,
+            helo_name: "localhost".into(),
+            cache: CacheSettings::default(),
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a session has proved, and what a delivery demands of one.
+//!
+//! The two sides of the question "may this mail go over that session?", which `connection-cache`
+//! answers in one function that destructures both without `..`: a new field does not compile until
+//! somebody has decided (reference A11).
+
+use std::sync::Arc;
+
+use remuda_clock::Monotonic;
+
+use crate::{Capabilities, Destination, Endpoint};
+
+/// Everything about a session that decides what it may carry. Travels with the session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Where it is connected to.
+    pub endpoint: Endpoint,
+    /// The name of the host, for `relay=`: the MX host or the route's host as written.
+    pub host: Arc<str>,
+    /// The HELO name it introduced itself with.
+    pub helo_name: Arc<str>,
+    /// Of the last EHLO.
+    pub capabilities: Capabilities,
+    /// From before `connect` (T20).
+    pub opened: Monotonic,
+    /// Transactions begun on it.
+    pub uses: u32,
+    /// When it last did something for a message.
+    pub last_used: Monotonic,
+    /// Transactions refused since the last accepted one.
+    pub refused_in_a_row: u32,
+}
+
+/// What a delivery demands of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirements {
+    /// For whom.
+    pub destination: Destination,
+    /// The current address set (T74): only these may carry it.
+    pub endpoints: Arc<[Endpoint]>,
+    /// The HELO name it must have used.
+    pub helo_name: Arc<str>,
+    /// SMTPUTF8 must be offered (T60).
+    pub smtputf8: bool,
+    /// Octets of content; a known SIZE limit below forbids (T41).
+    pub size: u64,
+}
