@@ -1,1 +1,2 @@
 //! spool
+pub mod model;

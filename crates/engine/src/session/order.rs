@@ -1,0 +1,95 @@
+//! What the actor tells a session's task, and what the task reports back.
+
+use std::{sync::Arc, time::Duration};
+
+use remuda_dispatch::event::{After, DialStep, Undecided};
+use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId};
+
+/// What to dial.
+#[derive(Clone, Debug)]
+pub struct DialOrder {
+    /// The session's id.
+    pub session: SessionId,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// The host's name.
+    pub host: Arc<str>,
+    /// Our HELO name.
+    pub helo_name: Arc<str>,
+    /// For the TCP connect.
+    pub connect_timeout: Duration,
+}
+
+/// One transaction to run.
+#[derive(Clone, Debug)]
+pub struct TransactOrder {
+    /// For the answer.
+    pub delivery: DeliveryId,
+    /// Whose content; fetched with `Spool::content`.
+    pub message: MessageId,
+    /// Sender and parameters.
+    pub envelope: Arc<Envelope>,
+    /// Octets of content.
+    pub size: u64,
+    /// SMTPUTF8 must be used at MAIL (the client gave it and envelope or header is not ASCII).
+    pub smtputf8: bool,
+    /// Who gets it: at most the batch, with the index that the answer uses.
+    pub recipients: Vec<Recipient>,
+}
+
+/// What a session's task is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Run a transaction.
+    Transact(Box<TransactOrder>),
+    /// Parked: read the stream and report when it ends or speaks.
+    Watch,
+    /// QUIT and close.
+    Retire,
+}
+
+/// What a session's task reports, each with its session's id.
+#[derive(Debug)]
+pub enum Report {
+    /// The dial succeeded.
+    Opened(Box<Facts>),
+    /// The dial failed; the task is over.
+    DialFailed {
+        /// Where.
+        step: DialStep,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// The transaction is over.
+    Transacted(Box<Transacted>),
+    /// A parked session ended or spoke; the task is over.
+    Died,
+    /// QUIT was said or given up; the task is over.
+    Ended,
+}
+
+/// How a transaction went.
+#[derive(Debug)]
+pub struct Transacted {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// One for each recipient of the order, in its order; None = undecided.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// Why some are undecided.
+    pub cause: Undecided,
+    /// The content got 2xx.
+    pub accepted: bool,
+    /// Time spent waiting for replies.
+    pub waited: Duration,
+    /// `host[address]:port` for the log.
+    pub relay: Arc<str>,
+    /// Uses of the session, this one included (`conn_use=`).
+    pub uses: u32,
+    /// From dial or take to the MAIL command, and from MAIL to the final reply (`delays=` c is
+    /// computed by the actor from `mail_sent`).
+    pub mail_sent: Option<remuda_clock::Now>,
+    /// The final reply was lost after the content had been sent: it may have been accepted.
+    pub may_be_duplicate: bool,
+    /// The session.
+    pub session: After,
+}
