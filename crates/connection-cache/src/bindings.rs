@@ -1,0 +1,118 @@
+//! Bindings: which endpoints lately served a destination well, each for a while.
+//!
+//! # Contract
+//! * **A binding is unique** per destination and endpoint; binding again restarts its time and does not
+//!   duplicate it (T07).
+//! * **Their number is bounded**; at the bound the one that ends first goes.
+//!
+//! # Limits
+//! [`PER_DESTINATION_MAX`] for one destination, a given number in all.
+
+use std::collections::{BTreeSet, HashMap};
+
+use remuda_clock::Monotonic;
+use remuda_mail::{Destination, Endpoint};
+
+/// The bindings of all destinations.
+#[derive(Debug, Default)]
+pub(crate) struct Bindings {
+    of: HashMap<Destination, Vec<Binding>>,
+    ends: BTreeSet<(Monotonic, Destination, Endpoint)>,
+}
+
+#[derive(Debug)]
+struct Binding {
+    endpoint: Endpoint,
+    until: Monotonic,
+}
+
+impl Bindings {
+    /// Remembers that `endpoint` served `destination`, until `until`. O(log n).
+    pub(crate) fn bind(
+        &mut self,
+        destination: &Destination,
+        endpoint: Endpoint,
+        until: Monotonic,
+        max: usize,
+    ) {
+        let list = self.of.entry(destination.clone()).or_default();
+        if let Some(binding) = list.iter_mut().find(|binding| binding.endpoint == endpoint) {
+            if binding.until == until {
+                return;
+            }
+            self.ends.remove(&(binding.until, destination.clone(), endpoint));
+            binding.until = until;
+        } else {
+            if list.len() == PER_DESTINATION_MAX {
+                let oldest = list.remove(0);
+                self.ends
+                    .remove(&(oldest.until, destination.clone(), oldest.endpoint));
+            }
+            list.push(Binding { endpoint, until });
+        }
+        self.ends.insert((until, destination.clone(), endpoint));
+        while self.ends.len() > max.max(1) {
+            self.end_first();
+        }
+    }
+
+    /// The endpoints bound to `destination` at `now`, first bound first.
+    pub(crate) fn of<'a>(
+        &'a self,
+        destination: &Destination,
+        now: Monotonic,
+    ) -> impl Iterator<Item = Endpoint> + 'a {
+        let list = self.of.get(destination).map_or(&[][..], Vec::as_slice);
+        list.iter()
+            .filter(move |binding| binding.until > now)
+            .map(|binding| binding.endpoint)
+    }
+
+    /// Forgets what has ended at `now`.
+    pub(crate) fn expire(&mut self, now: Monotonic) {
+        while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
+            self.end_first();
+        }
+    }
+
+    /// When the first one ends.
+    pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
+        self.ends.first().map(|(until, ..)| *until)
+    }
+
+    /// Destinations that have one.
+    pub(crate) fn destinations(&self) -> usize {
+        self.of.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Bindings::default();
+    }
+
+    fn end_first(&mut self) {
+        let Some((_, destination, endpoint)) = self.ends.pop_first() else {
+            return;
+        };
+        if let Some(list) = self.of.get_mut(&destination) {
+            list.retain(|binding| binding.endpoint != endpoint);
+            if list.is_empty() {
+                self.of.remove(&destination);
+            }
+        }
+    }
+
+    pub(crate) fn assert_consistent(&self) {
+        let listed: usize = self.of.values().map(Vec::len).sum();
+        assert_eq!(listed, self.ends.len(), "every binding ends once");
+        for (destination, list) in &self.of {
+            assert!(!list.is_empty() && list.len() <= PER_DESTINATION_MAX);
+            for binding in list {
+                let end = (binding.until, destination.clone(), binding.endpoint);
+                assert!(self.ends.contains(&end), "a binding has its end");
+            }
+        }
+    }
+}
+
+/// Endpoints remembered for one destination.
+const PER_DESTINATION_MAX: usize = 16;

@@ -1,0 +1,271 @@
+//! The cache's rules, one test each, with the scenario of the reference that asks for it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use remuda_mail::Capabilities;
+
+use super::*;
+
+pub(crate) fn endpoint(n: u8) -> Endpoint {
+    Endpoint(SocketAddr::from(([192, 0, 2, n], 25)))
+}
+
+pub(crate) fn at(millis: u64) -> Monotonic {
+    Monotonic::ZERO + Duration::from_millis(millis)
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        sessions_max: 4,
+        sessions_per_endpoint_max: 3,
+        idle_max: Duration::from_secs(2),
+        reuse_max: Duration::from_secs(300),
+        reuse_count_max: 0,
+        seed: 7,
+    }
+}
+
+pub(crate) fn facts(n: u8) -> Facts {
+    Facts {
+        endpoint: endpoint(n),
+        host: "mx.test".into(),
+        helo_name: "us.test".into(),
+        capabilities: Capabilities::default(),
+        opened: Monotonic::ZERO,
+        uses: 1,
+        last_used: Monotonic::ZERO,
+        refused_in_a_row: 0,
+    }
+}
+
+pub(crate) fn destination(name: &str) -> Destination {
+    Destination::from_key(name)
+}
+
+pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
+    Requirements {
+        destination: destination(name),
+        endpoints: endpoints.iter().copied().map(endpoint).collect(),
+        helo_name: "us.test".into(),
+        smtputf8: false,
+        size: 1000,
+    }
+}
+
+fn cache() -> ConnectionCache {
+    ConnectionCache::new(limits())
+}
+
+fn park(cache: &mut ConnectionCache, id: u64, n: u8, now: Monotonic) -> Option<(SessionId, Leaving)> {
+    let gone = cache.park(SessionId(id), facts(n), destination("a.test"), now);
+    cache.assert_consistent();
+    gone
+}
+
+fn take(cache: &mut ConnectionCache, n: u8, now: Monotonic) -> Option<u64> {
+    let taken = cache.take_by_endpoint(endpoint(n), &requirements("a.test", &[n]), now);
+    cache.assert_consistent();
+    taken.map(|(session, _)| session.0)
+}
+
+fn take_bound(cache: &mut ConnectionCache, name: &str, endpoints: &[u8], now: Monotonic) -> Option<u64> {
+    let taken = cache.take_by_destination(&requirements(name, endpoints), |_| true, now);
+    cache.assert_consistent();
+    taken.map(|(session, _)| session.0)
+}
+
+/// T04, newest first on purpose: the warmest is used, and surplus ages out.
+#[test]
+fn the_newest_session_is_taken_first_and_each_once() {
+    let mut cache = cache();
+    for id in 1..=3 {
+        assert_eq!(park(&mut cache, id, 1, at(id)), None);
+    }
+    let taken: Vec<_> = (0..4).map(|_| take(&mut cache, 1, at(10))).collect();
+    assert_eq!(taken, [Some(3), Some(2), Some(1), None]);
+}
+
+/// T03.
+#[test]
+fn an_idle_session_leaves_at_its_limit_and_not_before() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(100));
+    assert_eq!(cache.next_deadline(), Some(at(2100)));
+    assert_eq!(cache.expire(at(2099)), []);
+    assert_eq!(cache.expire(at(2100)), [(SessionId(1), Leaving::Idle)]);
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn nothing_expired_is_handed_out_even_if_expire_is_late() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    cache.bind(&destination("a.test"), endpoint(1), at(1900));
+    assert_eq!(take(&mut cache, 1, at(2000)), None);
+    assert_eq!(take_bound(&mut cache, "a.test", &[1], at(2000)), None);
+    assert_eq!(cache.expire(at(9000)), [(SessionId(1), Leaving::Idle)]);
+}
+
+/// T06.
+#[test]
+fn a_binding_without_sessions_gives_way_to_one_that_has() {
+    let mut cache = cache();
+    cache.bind(&destination("a.test"), endpoint(1), at(0));
+    cache.bind(&destination("a.test"), endpoint(2), at(0));
+    park(&mut cache, 5, 2, at(0));
+    assert_eq!(take_bound(&mut cache, "a.test", &[1, 2], at(1)), Some(5));
+}
+
+/// T07.
+#[test]
+fn binding_again_restarts_its_time_only() {
+    let mut cache = cache();
+    cache.bind(&destination("a.test"), endpoint(1), at(0));
+    cache.bind(&destination("a.test"), endpoint(1), at(1000));
+    assert!(cache.is_bound(&destination("a.test"), endpoint(1), at(2999)));
+    assert!(!cache.is_bound(&destination("a.test"), endpoint(1), at(3000)));
+    cache.expire(at(3000));
+    assert_eq!(cache.next_deadline(), None);
+    cache.assert_consistent();
+}
+
+/// T20, T21: the clock starts before connect, and the end of life clips the idle time.
+#[test]
+fn a_session_past_its_life_is_neither_kept_nor_handed_out() {
+    let mut cache = cache();
+    let ends = limits().life_ends(SessionId(1), Monotonic::ZERO);
+    let half_a_second = Duration::from_millis(500);
+    let before = Monotonic::ZERO + (ends.since_start() - half_a_second);
+    assert_eq!(park(&mut cache, 1, 1, before), None);
+    assert_eq!(cache.next_deadline(), Some(ends));
+    assert_eq!(take(&mut cache, 1, ends), None);
+    assert_eq!(cache.expire(ends), [(SessionId(1), Leaving::Age)]);
+    let late = cache.park(SessionId(1), facts(1), destination("a.test"), ends);
+    assert_eq!(late, Some((SessionId(1), Leaving::Age)));
+}
+
+/// T24.
+#[test]
+fn at_a_bound_the_session_idle_longest_gives_way() {
+    let mut cache = cache();
+    for id in 1..=3 {
+        park(&mut cache, id, 1, at(id));
+    }
+    let gone = park(&mut cache, 4, 1, at(4));
+    assert_eq!(gone, Some((SessionId(1), Leaving::Evicted)), "per endpoint");
+    assert_eq!(park(&mut cache, 5, 2, at(5)), None);
+    let gone = park(&mut cache, 6, 3, at(6));
+    assert_eq!(gone, Some((SessionId(2), Leaving::Evicted)), "in all");
+    assert_eq!(cache.len(), 4);
+}
+
+#[test]
+fn a_cache_without_room_returns_what_is_parked() {
+    let mut none = limits();
+    none.sessions_max = 0;
+    let mut cache = ConnectionCache::new(none);
+    let gone = cache.park(SessionId(1), facts(1), destination("a.test"), at(0));
+    assert_eq!(gone, Some((SessionId(1), Leaving::Evicted)));
+}
+
+/// T50: one miss by destination, one hit by address; bound, it is found by destination too.
+#[test]
+fn another_destination_finds_the_session_by_its_address() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    cache.bind(&destination("a.test"), endpoint(1), at(0));
+    assert_eq!(take_bound(&mut cache, "b.test", &[1], at(1)), None);
+    let wanted = requirements("b.test", &[1]);
+    assert!(cache.take_by_endpoint(endpoint(1), &wanted, at(1)).is_some());
+    cache.park(SessionId(1), facts(1), destination("b.test"), at(2));
+    cache.bind(&destination("b.test"), endpoint(1), at(2));
+    assert_eq!(take_bound(&mut cache, "b.test", &[1], at(3)), Some(1));
+    let counts = cache.statistics();
+    assert_eq!((counts.destination_hits, counts.destination_misses), (1, 1));
+    assert_eq!((counts.address_hits, counts.address_misses), (1, 0));
+}
+
+/// T58: both addresses of one host are endpoints of their own under one destination.
+#[test]
+fn a_destination_finds_the_newest_over_all_its_endpoints() {
+    let mut cache = cache();
+    for n in [1, 2] {
+        cache.bind(&destination("a.test"), endpoint(n), at(0));
+    }
+    park(&mut cache, 1, 1, at(0));
+    park(&mut cache, 2, 2, at(1));
+    park(&mut cache, 3, 1, at(2));
+    let taken: Vec<_> = (0..3)
+        .map(|_| take_bound(&mut cache, "a.test", &[1, 2], at(3)))
+        .collect();
+    assert_eq!(taken, [Some(3), Some(2), Some(1)]);
+}
+
+/// T74.
+#[test]
+fn a_bound_endpoint_outside_the_address_set_is_not_used() {
+    let mut cache = cache();
+    cache.bind(&destination("a.test"), endpoint(1), at(0));
+    park(&mut cache, 1, 1, at(0));
+    assert_eq!(take_bound(&mut cache, "a.test", &[2], at(1)), None);
+    assert_eq!(cache.statistics().unfit.get("endpoint"), Some(&1));
+    assert_eq!(cache.len(), 1, "it stays for others");
+}
+
+#[test]
+fn a_dead_session_is_removed_once() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    assert!(cache.remove(SessionId(1)).is_some());
+    assert!(cache.remove(SessionId(1)).is_none());
+    cache.assert_consistent();
+}
+
+/// T80: everything comes out, to be told QUIT.
+#[test]
+fn draining_returns_what_is_named_and_keeps_the_rest() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    park(&mut cache, 2, 2, at(1));
+    let gone = cache.drain(|parked| parked.facts.endpoint == endpoint(1));
+    assert_eq!(gone, [(SessionId(1), Leaving::Drained)]);
+    assert_eq!(cache.drain(|_| true), [(SessionId(2), Leaving::Drained)]);
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn new_limits_keep_what_they_still_allow() {
+    let mut cache = cache();
+    cache.bind(&destination("a.test"), endpoint(1), at(0));
+    park(&mut cache, 1, 1, at(0));
+    park(&mut cache, 2, 1, at(1000));
+    let mut tighter = limits();
+    tighter.idle_max = Duration::from_secs(1);
+    assert_eq!(
+        cache.set_limits(tighter, at(1500)),
+        [(SessionId(1), Leaving::Idle)]
+    );
+    cache.assert_consistent();
+    assert_eq!(take_bound(&mut cache, "a.test", &[1], at(1600)), Some(2));
+}
+
+/// T83: an interval is part of the whole, and its peaks start again.
+#[test]
+fn taking_an_interval_loses_nothing() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    take(&mut cache, 1, at(1));
+    cache.count_closed(Leaving::Idle);
+    let first = cache.take_interval();
+    assert_eq!(
+        (first.address_hits, first.max_connections, first.closed_idle),
+        (1, 1, 1)
+    );
+    assert!(cache.take_interval().is_idle());
+    take(&mut cache, 1, at(2));
+    let all = cache.statistics();
+    assert_eq!(
+        (all.address_hits, all.address_misses, all.max_connections),
+        (1, 1, 1)
+    );
+}
