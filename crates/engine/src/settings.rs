@@ -167,6 +167,24 @@ impl Network {
 }
 
 impl Settings {
+    /// The defaults of contract.md for a host of this name: no listener, no route.
+    pub fn defaults(hostname: &str) -> Self {
+        let hostname: Arc<str> = hostname.into();
+        Settings {
+            data_dir: PathBuf::from("./remuda-data"),
+            postmaster: None,
+            listeners: Vec::new(),
+            limits: Limits::default(),
+            relay: Relay::default(),
+            dns_servers: Vec::new(),
+            routes: Vec::new(),
+            delivery: Delivery::defaults(&hostname),
+            connection_cache: remuda_dispatch::settings::CacheSettings::default(),
+            status_update_time: Duration::from_secs(600),
+            hostname,
+        }
+    }
+
     /// Answers whether a client at `ip` may send anywhere.
     pub fn is_relay_client(&self, ip: std::net::IpAddr) -> bool {
         self.relay.networks.iter().any(|network| network.contains(ip))
@@ -190,6 +208,62 @@ impl Settings {
         }
     }
 }
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            message_size: 50 * MIB,
+            recipients_per_message: 1000,
+            sessions: 1000,
+            sessions_per_client: 50,
+            queue_memory: 256 * MIB,
+            active_messages: 20_000,
+            min_free_disk: 256 * MIB,
+            memory: None,
+        }
+    }
+}
+
+impl Default for Relay {
+    /// This machine only.
+    fn default() -> Self {
+        let network = |address: std::net::IpAddr, prefix| Network { address, prefix };
+        Relay {
+            networks: vec![
+                network([127, 0, 0, 0].into(), 8),
+                network(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+            ],
+            bare_newline: BareNewline::Normalize,
+        }
+    }
+}
+
+impl Delivery {
+    /// The defaults of contract.md, introducing ourselves as `helo_name`.
+    pub fn defaults(helo_name: &Arc<str>) -> Self {
+        let window = remuda_dispatch::settings::Settings::default();
+        let day = Duration::from_secs(24 * 3600);
+        Delivery {
+            smtp_port: 25,
+            initial_concurrency: window.initial_concurrency,
+            concurrency: window.concurrency,
+            sessions: window.sessions,
+            sessions_per_endpoint: window.sessions_per_endpoint,
+            recipients_per_transaction: window.recipients_per_transaction,
+            addresses_per_delivery: window.addresses_per_delivery,
+            delay_warning: Some(Duration::from_secs(4 * 3600)),
+            allow_loopback: false,
+            minimal_backoff: window.minimal_backoff,
+            maximal_backoff: window.maximal_backoff,
+            queue_lifetime: 5 * day,
+            bounce_lifetime: 5 * day,
+            connect_timeout: Duration::from_secs(30),
+            helo_name: helo_name.clone(),
+        }
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
