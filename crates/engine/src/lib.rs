@@ -1,3 +1,4 @@
 //! engine
+pub mod route;
 pub mod session;
 pub mod settings;

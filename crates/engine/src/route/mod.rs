@@ -1,0 +1,161 @@
+//! Routing: which next-hop a recipient goes to.
+//!
+//! A pure function of the configuration. What the next-hop's servers are is asked of DNS later
+//! ([`crate::resolve`]), so a route can be computed at any time and again after every reload.
+//!
+//! # Contract
+//! * **The most specific route wins**: the domain itself, then the longest `.suffix`, then `*`.
+//! * **Without a route the domain decides**: an address literal is itself, anything else its MX.
+//! * **A route without hosts** takes its domain out of the less specific ones: its MX decides.
+//! * **Mail for our own hostname stays here**, whatever `.suffix` or `*` say; only a route for exactly
+//!   that name takes it away. The postmaster's stays even then.
+//! * **The postmaster's mail goes where `postmaster` says**, once: an address that is the postmaster
+//!   here again means the Maildir.
+//!
+//! # Not here
+//! Whether a client may send at all (`receive`). Accounts and aliases.
+
+use std::collections::HashMap;
+
+use remuda_mail::{Address, Destination, Domain, NextHop};
+
+use crate::settings::{Route, RouteDomain, Settings};
+
+/// The routes of one configuration, ready for look-ups.
+#[derive(Debug)]
+pub struct Router {
+    exact: HashMap<Domain, Route>,
+    below: HashMap<Domain, Route>,
+    any: Option<Route>,
+    hostname: Option<Domain>,
+    postmaster: Option<Address>,
+}
+
+impl Router {
+    /// Reads the routes of `settings`. Of two routes for one domain the first counts.
+    pub fn new(settings: &Settings) -> Self {
+        let hostname: Option<Domain> = settings.hostname.parse().ok();
+        let mut router = Router {
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            any: None,
+            postmaster: settings.postmaster.clone(),
+            hostname,
+        };
+        for route in &settings.routes {
+            router.add(route.clone());
+        }
+        if router.postmaster.as_ref().is_some_and(|to| router.is_ours(to)) {
+            router.postmaster = None;
+        }
+        router
+    }
+
+    fn add(&mut self, route: Route) {
+        match route.domain.clone() {
+            RouteDomain::Exact(domain) => {
+                self.exact.entry(domain).or_insert(route);
+            }
+            RouteDomain::Subdomains(parent) => {
+                self.below.entry(parent).or_insert(route);
+            }
+            RouteDomain::Any => {
+                self.any.get_or_insert(route);
+            }
+        }
+    }
+
+    /// Where a recipient's mail goes. A postmaster that has not been [redirected](Router::redirect)
+    /// yet is routed as the address that it stands for.
+    pub fn route(&self, address: &Address) -> NextHop {
+        if self.is_ours(address) {
+            return match &self.postmaster {
+                Some(to) => self.route_domain(to.domain()),
+                None => NextHop::Local,
+            };
+        }
+        self.route_domain(address.domain())
+    }
+
+    /// The address that a postmaster here stands for, when the configuration names one: the recipient
+    /// to store instead of `address`.
+    pub fn redirect(&self, address: &Address) -> Option<&Address> {
+        self.postmaster.as_ref().filter(|_| self.is_ours(address))
+    }
+
+    /// Answers whether the mailbox exists, as far as we are the ones to know: at our own hostname there
+    /// are only the postmaster and, for answers to reports, MAILER-DAEMON.
+    pub fn knows(&self, address: &Address) -> bool {
+        self.is_ours(address) || self.route_domain(address.domain()) != NextHop::Local
+    }
+
+    /// Answers whether mail for `domain` is taken from anyone: its route says `accept = true`.
+    pub fn accepts(&self, domain: &Domain) -> bool {
+        self.route_for(domain).is_some_and(|route| route.accept)
+    }
+
+    /// The next-hop behind `destination` for mail to `domain`, or None when that mail is routed
+    /// elsewhere now: a reload has changed the routes and the entry is to be moved.
+    ///
+    /// What was stored for the Maildir stays there, also when `postmaster` names an address since.
+    pub fn next_hop(&self, destination: &Destination, domain: &Domain) -> Option<NextHop> {
+        let local = NextHop::Local;
+        if self.is_hostname(domain) && local.destination() == *destination {
+            return Some(local);
+        }
+        let hop = self.route_domain(domain);
+        (hop.destination() == *destination).then_some(hop)
+    }
+
+    fn route_domain(&self, domain: &Domain) -> NextHop {
+        if self.is_hostname(domain) && !self.exact.contains_key(domain) {
+            return NextHop::Local;
+        }
+        match self.route_for(domain) {
+            Some(route) if !route.hosts.is_empty() => NextHop::Hosts {
+                hosts: route.hosts.clone(),
+                look_up_mx: route.mx,
+            },
+            _ => match domain.literal() {
+                Some(ip) => NextHop::Literal(ip),
+                None => NextHop::Mx(domain.clone()),
+            },
+        }
+    }
+
+    fn route_for(&self, domain: &Domain) -> Option<&Route> {
+        self.exact
+            .get(domain)
+            .or_else(|| self.route_below(domain))
+            .or(self.any.as_ref())
+    }
+
+    /// The route of the nearest parent. One look-up a label, at most 127.
+    fn route_below(&self, domain: &Domain) -> Option<&Route> {
+        if self.below.is_empty() || domain.literal().is_some() {
+            return None;
+        }
+        let mut rest = domain.as_str();
+        while let Some((_, parent)) = rest.split_once('.') {
+            let found = parent.parse().ok().and_then(|key: Domain| self.below.get(&key));
+            if found.is_some() {
+                return found;
+            }
+            rest = parent;
+        }
+        None
+    }
+
+    fn is_hostname(&self, domain: &Domain) -> bool {
+        self.hostname.as_ref() == Some(domain)
+    }
+
+    /// RFC 5321 §4.5.1: postmaster, and MAILER-DAEMON, which our reports come from.
+    fn is_ours(&self, address: &Address) -> bool {
+        let is_role = address.is_postmaster() || address.local_part().eq_ignore_ascii_case("mailer-daemon");
+        is_role && self.is_hostname(address.domain())
+    }
+}
+
+#[cfg(test)]
+mod tests;
