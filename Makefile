@@ -1,0 +1,44 @@
+# What people type. Each target installs the Debian packages that it lacks, when it may.
+
+CARGO ?= cargo
+
+.PHONY: run demo test soak bench fuzz lint build
+
+build:
+	@scripts/packages.sh gcc libc6-dev
+	$(CARGO) build --release --locked
+
+# Starts Remuda with ./remuda.toml, or the embedded default (SMTP 127.0.0.1:2525, admin 127.0.0.1:8025).
+run: build
+	target/release/remuda serve
+
+# A small internet on loopback in one process, about 20 seconds.
+demo: build
+	target/release/remuda demo
+
+# Everything that proves Remuda, reduced to minutes.
+test:
+	@scripts/packages.sh gcc libc6-dev postfix swaks python3
+	@scripts/peers.sh exim4-daemon-light opensmtpd
+	$(CARGO) build --locked --bin remuda
+	$(CARGO) test --workspace --locked
+
+# The same in full: hours.
+soak:
+	@scripts/packages.sh gcc libc6-dev postfix swaks python3
+	@scripts/peers.sh exim4-daemon-light opensmtpd
+	$(CARGO) build --locked --release --bin remuda
+	REMUDA_SOAK=1 $(CARGO) test --workspace --locked --release -- --nocapture --test-threads=1
+
+# Remuda beside Postfix on this machine, with ratios.
+bench: build
+	@scripts/packages.sh postfix strace
+	bench/run.sh
+
+# Ten minutes each; FUZZ_SECONDS=60 for less.
+fuzz:
+	fuzz/run.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
