@@ -1,0 +1,138 @@
+//! Turns: which destination is loaded next, which one starts next, and how a start ends.
+
+use remuda_clock::Wall;
+use remuda_mail::{Destination, EntryId};
+
+use crate::{Entry, LOADS_MAX, Schedule};
+
+/// An order to read the head of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOrder {
+    /// Whose.
+    pub destination: Destination,
+    /// How many entries at most, those in memory already included.
+    pub limit: usize,
+}
+
+impl Schedule {
+    /// The next load to be made, if there is room in memory for what it brings.
+    pub fn next_load(&mut self) -> Option<LoadOrder> {
+        while self.loads < LOADS_MAX {
+            let room = self.room();
+            let destination = self.load_ring.front().filter(|_| room > 0)?.clone();
+            self.load_ring.pop_front();
+            let Some(queue) = self.queues.get_mut(&destination) else {
+                continue;
+            };
+            queue.noted.in_load_ring = false;
+            if queue.load_wanted().is_none_or(|due| due > self.now.wall) {
+                self.note(&destination);
+                continue;
+            }
+            let left = usize::try_from(queue.in_spool_only()).unwrap_or(usize::MAX);
+            let room = room.min(queue.room()).min(left);
+            queue.begin_load(room);
+            let limit = queue.in_memory.len() + room;
+            self.loads += 1;
+            self.reserved += room;
+            self.note(&destination);
+            return Some(LoadOrder { destination, limit });
+        }
+        None
+    }
+
+    /// A load has brought these entries; the first one left in the spool is due at `next_due`.
+    pub fn loaded(&mut self, destination: &Destination, entries: Vec<Entry>, next_due: Option<Wall>) {
+        let now = self.now.wall;
+        self.end_load(destination, |queue| queue.end_load(entries, next_due, now));
+    }
+
+    /// A load has failed; it is made again later.
+    pub fn load_failed(&mut self, destination: &Destination) {
+        let now = self.now.wall;
+        self.end_load(destination, |queue| queue.fail_load(now));
+    }
+
+    /// The destination whose turn it is, out of the ring until it is [started](Self::start) or
+    /// [blocked](Self::set_blocked).
+    pub fn next_ready(&mut self) -> Option<Destination> {
+        while let Some(destination) = self.ready_ring.pop_front() {
+            let Some(queue) = self.queues.get_mut(&destination) else {
+                continue;
+            };
+            queue.noted.in_ready_ring = false;
+            if queue.is_ready() {
+                return Some(destination);
+            }
+        }
+        None
+    }
+
+    /// Answers whether the destination has something ready and a slot free.
+    pub fn is_ready(&self, destination: &Destination) -> bool {
+        self.queues.get(destination).is_some_and(|queue| queue.is_ready())
+    }
+
+    /// The entry that [`start`](Self::start) would return.
+    pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
+        let queue = self.queues.get(destination).filter(|queue| queue.is_ready())?;
+        queue.ready.front()
+    }
+
+    /// Starts a delivery: takes a slot and the next entry. The destination goes to the end of the ring.
+    pub fn start(&mut self, destination: &Destination) -> Option<Entry> {
+        let queue = self
+            .queues
+            .get_mut(destination)
+            .filter(|queue| queue.is_ready())?;
+        let entry = queue.ready.pop_front()?;
+        queue.busy += 1;
+        self.note(destination);
+        Some(entry)
+    }
+
+    /// Keeps a destination out of the ring, or lets it in again.
+    pub fn set_blocked(&mut self, destination: &Destination, is_blocked: bool) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.is_blocked = is_blocked;
+            self.note(destination);
+        }
+    }
+
+    /// A slot is free again; the entry waits for its settlement.
+    pub fn release(&mut self, destination: &Destination) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.busy = queue.busy.saturating_sub(1);
+            self.note(destination);
+        }
+    }
+
+    /// A slot is free again, and the entry stays in the spool as it was before the start.
+    pub fn give_back(&mut self, entry: &Entry) {
+        if let Some(queue) = self.queues.get_mut(&entry.destination) {
+            queue.give_back(entry);
+            self.release(&entry.destination);
+        }
+    }
+
+    /// An entry's outcomes are committed; `left` is when it is due again if recipients are left.
+    pub fn settled(&mut self, destination: &Destination, entry: EntryId, left: Option<Wall>) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.settle(entry, left);
+            self.note(destination);
+        }
+    }
+
+    fn end_load(&mut self, destination: &Destination, end: impl FnOnce(&mut crate::Queue) -> usize) {
+        let Some(queue) = self.queues.get_mut(destination) else {
+            return;
+        };
+        if queue.load.is_none() {
+            return;
+        }
+        let room = end(queue);
+        self.loads -= 1;
+        self.reserved -= room;
+        self.note(destination);
+    }
+}
