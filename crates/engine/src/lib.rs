@@ -1,4 +1,5 @@
 //! engine
+pub mod resolve;
 pub mod route;
 pub mod session;
 pub mod settings;
