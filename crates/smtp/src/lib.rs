@@ -1,1 +1,5 @@
 //! smtp
+pub mod client;
+pub mod deadlines;
+pub mod dot;
+pub mod reply;

@@ -1,0 +1,422 @@
+//! The client's side of an SMTP conversation: a state machine without sockets and without a clock.
+//!
+//! The shell moves octets and time; what they mean is decided here:
+//!
+//! ```text
+//!   new ──greeting, EHLO, HELO──▶ ready ──begin──▶ MAIL RCPT… DATA, content ──▶ finished ──▶ ready …
+//!                │                                        │
+//!                ▼                                        ▼
+//!             refused                                  finished, worn or broken ──▶ quit
+//! ```
+//!
+//! In a loop: write [`output`](Client::output), give what was read to [`receive`](Client::receive), give
+//! content when [`want`](Client::want) says so, and wait no longer than the
+//! [limit](crate::deadlines::client::limit) of the step that it names.
+//!
+//! # Contract
+//! * **Every beginning ends**: with any octets and losses, [`opening`](Client::opening) answers, and after
+//!   each [`begin`](Client::begin) [`finished`](Client::finished) does, with one slot for each recipient.
+//! * **No reply is taken for another's** (T38): a reply that nothing asked for ends the session.
+//! * **What follows a transaction that did not end by 2xx begins with RSET** (T40).
+//! * **A session is offered again only if it is in order** ([`Health::Sound`], T37).
+//! * **What the server cannot take is not sent**: too large, SMTPUTF8 not offered, over its LIMITS (T41).
+//! * **The shell reads while it writes**, so that a negative reply stops what is not yet sent.
+//!
+//! # Not here
+//! Whether to retry, on which host and when: `dispatch`. TLS and BDAT flights: to come; the queue of
+//! awaited replies has room for them.
+
+mod begin;
+mod commands;
+mod ehlo;
+mod flight;
+mod step;
+mod transaction;
+mod words;
+
+use std::sync::Arc;
+
+use remuda_mail::{
+    Capabilities, Class, Domain, Envelope, Failure, Outcome, Recipient, Refusal, Reply, Scope,
+};
+
+pub use commands::COMMAND_LENGTH_MAX;
+pub use ehlo::capabilities;
+pub use step::Step;
+pub use words::{Loss, Peer, TEXT_KEPT_MAX};
+
+use self::{flight::Flight, transaction::Transaction};
+use crate::reply::ReplyParser;
+
+/// The machine of one session.
+#[derive(Debug)]
+pub struct Client {
+    line: Line,
+    parser: ReplyParser,
+    state: State,
+    helo_name: Arc<str>,
+    capabilities: Capabilities,
+    /// The last transaction did not end by 2xx.
+    needs_rset: bool,
+    /// MAIL commands so far.
+    mails: u32,
+    /// Recipient domains so far; kept only where the server limits them.
+    domains: Vec<Domain>,
+    /// What came without being asked for.
+    surprise: Option<Reply>,
+}
+
+/// What is to be sent in one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Sender and parameters.
+    pub envelope: &'a Envelope,
+    /// Who is to get it; not empty.
+    pub recipients: &'a [Recipient],
+    /// Octets of content.
+    pub size: u64,
+    /// SMTPUTF8 must be used.
+    pub smtputf8: bool,
+}
+
+/// What the shell is to do, besides writing [`Client::output`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: the machine waits for an order.
+    Nothing,
+    /// Read; the step says how long.
+    Reply(Step),
+    /// Give the next block of content, or its end.
+    Content,
+}
+
+/// A session that did not come about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Where it stopped: the greeting, EHLO or HELO.
+    pub step: Step,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// How a transaction went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// One for each recipient of the order, in its order; None = undecided.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// What is to become of the undecided.
+    pub rest: Rest,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub is_begun: bool,
+    /// The content got 2xx.
+    pub accepted: bool,
+    /// The content was sent and its reply lost.
+    pub may_be_duplicate: bool,
+    /// The session.
+    pub health: Health,
+}
+
+/// What is to become of recipients without an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// The next transaction takes them, if there are any.
+    Next,
+    /// Nothing was sent: the session was dead.
+    Unsent,
+    /// The session ended without any reply, or was in disorder, before the content: once more elsewhere.
+    LostEarly,
+    /// The host could not be used.
+    Failed(Box<Failure>),
+}
+
+/// What a session is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Another transaction.
+    Sound,
+    /// QUIT.
+    Worn,
+    /// To be closed.
+    Broken,
+}
+
+/// What a transaction acts on.
+#[derive(Debug)]
+struct Line {
+    peer: Peer,
+    flight: Flight,
+    health: Health,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening,
+    Refused(Box<Refused>),
+    Ready,
+    Busy(Box<Transaction>),
+    Finished(Box<Finished>),
+    Quitting,
+}
+
+impl Client {
+    /// The machine of a connection that has just been made.
+    pub fn new(peer: Peer, helo_name: Arc<str>) -> Self {
+        let mut flight = Flight::default();
+        flight.expect(Step::Greeting);
+        Client {
+            line: Line {
+                peer,
+                flight,
+                health: Health::Sound,
+            },
+            parser: ReplyParser::new(),
+            state: State::Opening,
+            helo_name,
+            capabilities: Capabilities::default(),
+            needs_rset: false,
+            mails: 0,
+            domains: Vec::new(),
+            surprise: None,
+        }
+    }
+
+    /// How the opening went; None while it is under way.
+    pub fn opening(&self) -> Option<Result<&Capabilities, &Refused>> {
+        match &self.state {
+            State::Opening => None,
+            State::Refused(refused) => Some(Err(refused)),
+            _ => Some(Ok(&self.capabilities)),
+        }
+    }
+
+    /// Who is on the other side.
+    pub fn peer(&self) -> &Peer {
+        &self.line.peer
+    }
+
+    /// What the shell is to do.
+    pub fn want(&self) -> Want {
+        match &self.state {
+            State::Busy(transaction) if transaction.wants_content(&self.line) => Want::Content,
+            State::Busy(transaction) => Want::Reply(transaction.step(&self.line)),
+            State::Opening | State::Quitting => match self.line.flight.awaiting() {
+                Some(step) => Want::Reply(step),
+                None => Want::Nothing,
+            },
+            State::Ready | State::Finished(_) | State::Refused(_) => Want::Nothing,
+        }
+    }
+
+    /// What is to be written now; one write takes it all.
+    pub fn output(&self) -> &[u8] {
+        self.line.flight.output()
+    }
+
+    /// Notes that the first `length` octets of [`output`](Self::output) were written.
+    pub fn wrote(&mut self, length: usize) {
+        self.line.flight.wrote(length);
+    }
+
+    /// Takes what was read.
+    pub fn receive(&mut self, mut bytes: &[u8]) {
+        while self.line.health != Health::Broken {
+            match self.parser.next(&mut bytes) {
+                Ok(Some(reply)) => self.on_reply(reply),
+                Ok(None) => return,
+                Err(error) => return self.on_breach(&format!("sent what is {error}")),
+            }
+        }
+    }
+
+    /// Takes the end of the connection, or of a step's time.
+    pub fn lost(&mut self, loss: &Loss) {
+        match &mut self.state {
+            State::Opening => {
+                let step = self.line.flight.awaiting().unwrap_or(Step::Greeting);
+                let failure = self.line.peer.lost(step, loss, Scope::Endpoint);
+                self.refuse(step, failure);
+            }
+            State::Busy(transaction) => transaction.on_loss(loss, &mut self.line),
+            _ => self.line.end(),
+        }
+        self.settle();
+    }
+
+    /// Sends a block of content; only when [`want`](Self::want) says so.
+    pub fn content(&mut self, block: &[u8]) {
+        if let State::Busy(transaction) = &mut self.state {
+            transaction.content(block, &mut self.line);
+        }
+    }
+
+    /// Sends the end of the content.
+    pub fn end_content(&mut self) {
+        if let State::Busy(transaction) = &mut self.state {
+            transaction.end_content(&mut self.line);
+        }
+    }
+
+    /// Gives the content up, because we cannot read it: its recipients wait for `refusal`'s reason.
+    pub fn abandon_content(&mut self, refusal: &Refusal) {
+        if let State::Busy(transaction) = &mut self.state {
+            transaction.abandon(refusal, &mut self.line);
+        }
+        self.settle();
+    }
+
+    /// Takes the result of the transaction; None while one is under way, or when none was begun.
+    pub fn finished(&mut self) -> Option<Finished> {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Finished(mut finished) => {
+                // What came behind the last reply counts.
+                finished.health = finished.health.max(self.line.health);
+                Some(*finished)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// Says QUIT, if the server would understand it; then [`want`](Self::want) is its reply, else nothing.
+    pub fn quit(&mut self) {
+        if self.line.health == Health::Broken {
+            return;
+        }
+        self.line.flight.clear();
+        self.state = State::Quitting;
+        self.line
+            .flight
+            .command(Step::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
+        self.line.flight.release_all();
+    }
+
+    /// Gives memory back that an idle session does not need.
+    pub fn shrink(&mut self) {
+        self.line.flight.shrink();
+    }
+
+    fn on_reply(&mut self, reply: Reply) {
+        if !self.line.flight.is_due() {
+            return self.on_surprise(reply);
+        }
+        let Some(step) = self.line.flight.answered() else {
+            return;
+        };
+        match &mut self.state {
+            State::Opening => self.on_opening_reply(step, &reply),
+            State::Busy(transaction) => transaction.on_reply(step, &reply, &mut self.line),
+            _ => {}
+        }
+        self.settle();
+    }
+
+    fn on_opening_reply(&mut self, step: Step, reply: &Reply) {
+        match (step, reply.class()) {
+            (Step::Greeting, Class::Positive) => self.introduce(Step::Ehlo, "EHLO"),
+            (Step::Ehlo, Class::Positive) => {
+                self.capabilities = ehlo::capabilities(reply);
+                self.state = State::Ready;
+            }
+            // RFC 5321 §4.1.1.1: a server that refuses EHLO may take HELO.
+            (Step::Ehlo, Class::Permanent) => self.introduce(Step::Helo, "HELO"),
+            (Step::Helo, Class::Positive) => self.state = State::Ready,
+            _ => {
+                let failure = self.line.peer.turned_away(step, reply, Scope::Endpoint);
+                self.refuse(step, failure);
+            }
+        }
+    }
+
+    fn introduce(&mut self, step: Step, verb: &str) {
+        let name = if commands::is_safe_word(&self.helo_name) {
+            &*self.helo_name
+        } else {
+            "localhost"
+        };
+        self.line
+            .flight
+            .command(step, |out| commands::introduce(verb, name, out));
+        self.line.flight.release_all();
+    }
+
+    fn refuse(&mut self, step: Step, failure: Failure) {
+        self.state = State::Refused(Box::new(Refused { step, failure }));
+        self.line.flight.clear();
+    }
+
+    /// Takes a reply that nothing asked for.
+    fn on_surprise(&mut self, reply: Reply) {
+        match &mut self.state {
+            State::Busy(transaction) if reply.code == 421 => {
+                let step = transaction.step(&self.line);
+                transaction.on_reply(step, &reply, &mut self.line);
+                self.settle();
+            }
+            State::Busy(_) | State::Opening => self.on_breach(&format!("sent \"{reply}\" unasked")),
+            _ => {
+                self.line.end();
+                self.surprise.get_or_insert(reply);
+            }
+        }
+    }
+
+    fn on_breach(&mut self, what: &str) {
+        match &mut self.state {
+            State::Opening => {
+                let step = self.line.flight.awaiting().unwrap_or(Step::Greeting);
+                let failure = self.line.peer.broke_protocol(step, what, Scope::Endpoint);
+                self.refuse(step, failure);
+            }
+            State::Busy(transaction) => transaction.on_breach(what, &mut self.line),
+            _ => {}
+        }
+        self.line.end();
+        self.settle();
+    }
+
+    /// Ends the transaction when nothing more is to come.
+    fn settle(&mut self) {
+        let is_over = matches!(&self.state, State::Busy(transaction) if transaction.is_over(&self.line));
+        if !is_over {
+            return;
+        }
+        if let State::Busy(transaction) = std::mem::replace(&mut self.state, State::Ready) {
+            let finished = transaction.finish(&self.line);
+            self.finish(finished);
+        }
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        if finished.accepted {
+            self.needs_rset = false;
+        }
+        let is_last = self
+            .capabilities
+            .limits
+            .mail_max
+            .is_some_and(|max| self.mails >= max);
+        if is_last {
+            self.line.wear();
+        }
+        let health = self.line.health;
+        self.state = State::Finished(Box::new(Finished { health, ..finished }));
+    }
+}
+
+impl Line {
+    /// The session is to end by QUIT.
+    fn wear(&mut self) {
+        self.health = self.health.max(Health::Worn);
+    }
+
+    /// The session is to be closed; nothing more goes out or is awaited.
+    fn end(&mut self) {
+        self.health = Health::Broken;
+        self.flight.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;
