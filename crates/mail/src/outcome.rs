@@ -43,8 +43,8 @@ pub struct Refusal {
     pub status: EnhancedStatus,
     /// What the server said, if it was one.
     pub reply: Option<Reply>,
-    /// What we say: which step failed and how, in plain words, without line breaks. Empty when the
-    /// reply says it all.
+    /// What we say: which step failed and how, in plain words, without line breaks. Beside a reply: what
+    /// it answered (`in reply to RCPT TO command`), or empty when the reply says it all.
     pub reason: String,
     /// `host[address]:port` that said it, if one did.
     pub relay: Option<String>,
@@ -66,13 +66,20 @@ impl Refusal {
         self.status.class == 5
     }
 
-    /// The text for the log's `reply=`: the server's words, else ours.
+    /// The text for the log's `reply=` and for people: the server's words and what they answered, else
+    /// ours; as Postfix writes it: `host R said: 550 5.1.1 no such user (in reply to RCPT TO command)`.
     pub fn words(&self) -> String {
-        match (&self.reply, self.reason.is_empty()) {
-            (Some(reply), true) => reply.to_string(),
-            (Some(reply), false) => format!("{} ({reply})", self.reason),
-            (None, _) => self.reason.clone(),
+        let Some(reply) = &self.reply else {
+            return self.reason.clone();
+        };
+        let mut words = match &self.relay {
+            Some(relay) => format!("host {relay} said: {reply}"),
+            None => reply.to_string(),
+        };
+        if !self.reason.is_empty() {
+            words.push_str(&format!(" ({})", self.reason));
         }
+        words
     }
 }
 
@@ -114,4 +121,32 @@ pub struct Failure {
     pub blame: Blame,
     /// What the recipients get when nothing else helps.
     pub refusal: Refusal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_reads_as_postfix_says_it() {
+        let mut refusal = Refusal {
+            status: EnhancedStatus::new(5, 1, 1),
+            reply: Some(Reply {
+                code: 550,
+                enhanced: Some(EnhancedStatus::new(5, 1, 1)),
+                text: "no such user".into(),
+            }),
+            reason: "in reply to RCPT TO command".into(),
+            relay: Some("mx.test[192.0.2.1]:25".into()),
+        };
+        let whole = "host mx.test[192.0.2.1]:25 said: 550 5.1.1 no such user (in reply to RCPT TO command)";
+        assert_eq!(refusal.words(), whole);
+        refusal.relay = None;
+        assert_eq!(
+            refusal.words(),
+            "550 5.1.1 no such user (in reply to RCPT TO command)"
+        );
+        let ours = Refusal::ours(EnhancedStatus::new(4, 4, 1), "connection refused");
+        assert_eq!(ours.words(), "connection refused");
+    }
 }
