@@ -200,6 +200,13 @@ impl Schedule {
         unloaded
     }
 
+    /// Answers whether nothing is tried for a destination now.
+    pub fn is_suspended(&self, destination: &Destination) -> bool {
+        self.queues
+            .get(destination)
+            .is_some_and(|queue| queue.suspension.is_some())
+    }
+
     /// What a delivery, still holding its slot, says about its destination. Returns the entries that leave
     /// memory if it is dead now.
     pub fn feedback(&mut self, destination: &Destination, feedback: Feedback) -> Vec<EntryId> {

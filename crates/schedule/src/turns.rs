@@ -73,6 +73,23 @@ impl Schedule {
         self.queues.get(destination).is_some_and(|queue| queue.is_ready())
     }
 
+    /// Answers whether the destination has mail that is due, in memory or in the spool.
+    pub fn has_mail_due(&self, destination: &Destination) -> bool {
+        let is_due = |due: Wall| due <= self.now.wall;
+        self.queues.get(destination).is_some_and(|queue| {
+            queue.suspension.is_none()
+                && (!queue.ready.is_empty()
+                    || (queue.in_spool_only() > 0 && queue.spool_due.is_some_and(is_due)))
+        })
+    }
+
+    /// Answers whether nothing of the destination is in memory or under way.
+    pub fn is_at_rest(&self, destination: &Destination) -> bool {
+        self.queues
+            .get(destination)
+            .is_none_or(|queue| queue.busy == 0 && queue.in_memory.is_empty() && queue.load.is_none())
+    }
+
     /// The entry that [`start`](Self::start) would return.
     pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
         let queue = self.queues.get(destination).filter(|queue| queue.is_ready())?;
