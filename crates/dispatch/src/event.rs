@@ -10,47 +10,10 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
-use remuda_mail::{
-    DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, MessageId, Refusal, SessionId,
-};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, Refusal, SessionId};
+pub use remuda_schedule::{Backlog, Entry};
 
 use crate::settings::Settings;
-
-/// One message's place in one destination's queue, as far as decisions need it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Its id.
-    pub id: EntryId,
-    /// The message it belongs to.
-    pub message: MessageId,
-    /// Where it is scheduled.
-    pub destination: Destination,
-    /// Recipients without a final outcome.
-    pub recipients: u32,
-    /// Octets of content.
-    pub size: u64,
-    /// Only a host with SMTPUTF8 may get it.
-    pub smtputf8: bool,
-    /// When we took responsibility; its age decides the back-off.
-    pub arrived: Wall,
-    /// When we give up.
-    pub expires: Wall,
-    /// When it may be tried.
-    pub due: Wall,
-}
-
-/// What the spool holds for one destination, read once at start.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backlog {
-    /// The destination.
-    pub destination: Destination,
-    /// Entries that are not held.
-    pub waiting: u64,
-    /// Entries on hold.
-    pub held: u64,
-    /// The earliest due time among the waiting; None when there are none.
-    pub due: Option<Wall>,
-}
 
 /// A host address that serves a destination.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,7 +179,7 @@ pub enum Event {
         /// It is on hold now, and counted as such.
         held: bool,
     },
-    /// Entries in the spool became due at `due` that were not in the count (released, rerouted) or were
+    /// Entries in the spool became due at `due` (`Wall::NEVER`: none did, held ones are gone) that were not in the count (released, rerouted) or were
     /// due later (retry now). `thaw`: the operator wants it tried even if suspended.
     Wakened {
         /// Where.

@@ -50,6 +50,32 @@ pub struct CacheSettings {
     pub connections_per_endpoint: usize,
 }
 
+impl Settings {
+    /// What of it the schedule goes by.
+    pub(crate) fn schedule_limits(&self) -> remuda_schedule::Limits {
+        remuda_schedule::Limits {
+            initial_concurrency: self.initial_concurrency,
+            concurrency_max: self.concurrency,
+            active_max: self.active_messages.max(1),
+            minimal_backoff: self.minimal_backoff,
+            maximal_backoff: self.maximal_backoff,
+            seed: self.seed,
+        }
+    }
+
+    /// What of it the connection cache goes by.
+    pub(crate) fn cache_limits(&self) -> remuda_connection_cache::Limits {
+        remuda_connection_cache::Limits {
+            sessions_max: self.cache.connections,
+            sessions_per_endpoint_max: self.cache.connections_per_endpoint,
+            idle_max: self.cache.idle_time_limit,
+            reuse_max: self.cache.reuse_time_limit,
+            reuse_count_max: self.cache.reuse_count_limit,
+            seed: self.seed,
+        }
+    }
+}
+
 impl Default for CacheSettings {
     fn default() -> Self {
         CacheSettings {

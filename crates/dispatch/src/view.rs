@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
+pub use remuda_connection_cache::Statistics as CacheStatistics;
 use remuda_mail::{Destination, Endpoint, SessionId};
 
 /// What a session does.
@@ -58,42 +59,6 @@ pub struct DestinationView {
     pub suspended: Option<(Wall, String)>,
     /// The earliest due time of what lies in the spool only.
     pub due: Option<Wall>,
-}
-
-/// Counts of the connection cache since they were last taken, or since start (contract.md, Delivery log
-/// and Metrics).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CacheStatistics {
-    /// Look-ups by destination that found a session.
-    pub destination_hits: u64,
-    /// … that found none.
-    pub destination_misses: u64,
-    /// Look-ups by address that found a session.
-    pub address_hits: u64,
-    /// … that found none.
-    pub address_misses: u64,
-    /// Most destinations with a binding at once.
-    pub max_destinations: u64,
-    /// Most endpoints with a parked session at once.
-    pub max_addresses: u64,
-    /// Most parked sessions at once.
-    pub max_connections: u64,
-    /// Sessions handed over without being parked.
-    pub handovers: u64,
-    /// Closed for having been idle.
-    pub closed_idle: u64,
-    /// … too old.
-    pub closed_age: u64,
-    /// … used too often.
-    pub closed_count: u64,
-    /// … to make room.
-    pub closed_evicted: u64,
-    /// … found dead.
-    pub closed_dead: u64,
-    /// … at reload, shutdown or on wish.
-    pub closed_drained: u64,
-    /// Refusals by `fitness`, by reason.
-    pub unfit: std::collections::BTreeMap<&'static str, u64>,
 }
 
 /// Sizes and totals for the status page and metrics.

@@ -1,0 +1,348 @@
+//! What an answer to a dial or a transaction leads to.
+//!
+//! # Contract
+//! * **A host that could not be used is followed by the next**, and at the last one what is left is deferred.
+//! * **Recipients that a host deferred are tried at the next one** (T71).
+//! * **What was not sent is sent again silently**: a session dead before its first octet is not counted, one
+//!   lost early allows one more try at once (T30, T34).
+//! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
+//!   whatever it said (T33), and a fault of ours is nobody's.
+
+use remuda_connection_cache::Statistics;
+use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
+
+use crate::{
+    Dispatch,
+    command::{Command, Found, RetireCause},
+    deliveries::{Delivery, Stage},
+    event::{After, Answer, Undecided},
+    sessions::State,
+};
+
+/// How a delivery goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// With the undecided, on this host.
+    SameHost,
+    /// As if this session had not been.
+    Again,
+    /// As `Again`, and only with this host.
+    AgainHere,
+    /// With all that are left.
+    Elsewhere,
+    /// Nobody is left.
+    Done,
+}
+
+impl Dispatch {
+    /// A session is open.
+    pub(crate) fn opened(&mut self, id: SessionId, facts: Facts) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let State::Dialling(owner) = session.state else {
+            return;
+        };
+        session.state = State::Dialling(None);
+        let endpoint = session.endpoint;
+        self.hosts.opened(endpoint);
+        match owner {
+            // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
+            // message, not of the session.
+            Some(delivery) if !self.is_stopping && facts.helo_name == self.settings.helo_name => {
+                let caches = self
+                    .deliveries
+                    .get(&delivery)
+                    .is_some_and(|delivery| delivery.caches);
+                let found = if caches { Found::Miss } else { Found::Off };
+                self.assign(delivery, id, found);
+            }
+            Some(delivery) => {
+                self.retire(id, RetireCause::Drained);
+                self.leave_lines(delivery);
+                self.seek_or_stop(delivery);
+            }
+            None => {
+                self.strike_orphan(endpoint, id);
+                self.offer(id, facts);
+            }
+        }
+    }
+
+    /// A dial has failed: the next host.
+    pub(crate) fn dial_failed(&mut self, id: SessionId, failure: Failure) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let State::Dialling(owner) = session.state else {
+            return;
+        };
+        let endpoint = session.endpoint;
+        if is_of_the_host(&failure) {
+            let words = failure.refusal.words();
+            self.hosts
+                .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
+        }
+        self.bury(id);
+        let Some(owner) = owner else { return };
+        self.leave_lines(owner);
+        if let Some(delivery) = self.deliveries.get_mut(&owner) {
+            delivery.is_site_failing |= is_of_the_host(&failure);
+            delivery.note_failure(failure);
+            delivery.leave_host(endpoint);
+        }
+        self.seek_or_stop(owner);
+    }
+
+    /// A transaction or a local delivery is over.
+    pub(crate) fn answered(&mut self, session: Option<SessionId>, id: DeliveryId, answer: Answer) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.unfinished = delivery.unfinished.saturating_sub(answer.finished);
+        match (&delivery.stage, session) {
+            (Stage::Local, None) => self.answered_locally(id, answer),
+            (Stage::Transacting(of, _), Some(session)) if *of == session => {
+                self.answered_by_host(id, session, answer);
+            }
+            _ => debug_assert!(false, "an answer to what was asked"),
+        }
+    }
+
+    fn answered_locally(&mut self, id: DeliveryId, answer: Answer) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.is_answered = true;
+        if let Undecided::Failed(failure) = answer.cause {
+            delivery.note_failure(failure);
+        }
+        let destination = delivery.entry.destination.clone();
+        self.conclude(id, None);
+        self.schedule.release(&destination);
+    }
+
+    fn answered_by_host(&mut self, id: DeliveryId, session: SessionId, answer: Answer) {
+        let Some(endpoint) = self.sessions.get(&session).map(|session| session.endpoint) else {
+            return;
+        };
+        if answer.accepted {
+            self.hosts.waited(endpoint, answer.waited);
+        }
+        let is_first_use = self
+            .sessions
+            .get(&session)
+            .is_some_and(|session| session.uses <= 1);
+        let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
+        if is_unsent && !is_first_use {
+            self.cache.count_dead();
+        }
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let next = delivery.judge(&answer, is_first_use);
+        delivery.is_answered |= next != Next::Again || answer.finished + answer.deferred > 0;
+        let binds = delivery.use_binding_right(&answer);
+        let facts = self.take_after(session, answer.session, binds);
+        self.go_on(id, (session, endpoint), facts, next);
+    }
+
+    /// Carries out what was decided, and lets go of the session where it is not needed again.
+    fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), facts: Option<Facts>, next: Next) {
+        let (session, endpoint) = on;
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let destination = delivery.entry.destination.clone();
+        match next {
+            Next::Done => {
+                self.conclude(id, Some(session));
+                return match facts {
+                    Some(facts) => self.free(session, facts),
+                    None => self.schedule.release(&destination),
+                };
+            }
+            Next::SameHost => {
+                delivery.is_next_host = false;
+                delivery.at = Some(endpoint);
+                if let Some(facts) = &facts
+                    && self.may_go_on(session, facts).is_ok()
+                {
+                    return self.transact_again(id, session);
+                }
+            }
+            Next::AgainHere => delivery.at = Some(endpoint),
+            Next::Again => {}
+            Next::Elsewhere => delivery.leave_host(endpoint),
+        }
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.stage = Stage::Seeking;
+        let is_last = delivery.at.is_none()
+            && delivery
+                .itinerary
+                .next(&self.hosts, self.now.monotonic)
+                .is_empty();
+        if is_last {
+            return self.go_on_to_the_end(id, session, facts);
+        }
+        // The delivery keeps its slot; the session is free for others.
+        if let Some(facts) = facts {
+            self.offer(session, facts);
+        }
+        self.seek_or_stop(id);
+    }
+
+    /// No host is left: the delivery ends, and its session is free.
+    fn go_on_to_the_end(&mut self, id: DeliveryId, session: SessionId, facts: Option<Facts>) {
+        let destination = self
+            .deliveries
+            .get(&id)
+            .map(|delivery| delivery.entry.destination.clone());
+        self.conclude(id, Some(session));
+        match (facts, destination) {
+            (Some(facts), _) => self.free(session, facts),
+            (None, Some(destination)) => self.schedule.release(&destination),
+            (None, None) => {}
+        }
+    }
+
+    /// Brings a session up to date after a transaction; `None`: it is gone.
+    fn take_after(&mut self, id: SessionId, after: After, binds: bool) -> Option<Facts> {
+        let After::Free(mut facts) = after else {
+            self.bury(id);
+            return None;
+        };
+        let session = self.sessions.get_mut(&id)?;
+        facts.uses = facts.uses.max(session.uses);
+        session.uses = facts.uses;
+        session.binds = binds;
+        if binds {
+            self.cache
+                .bind(&session.destination, session.endpoint, self.now.monotonic);
+        }
+        Some(facts)
+    }
+
+    /// Runs the next transaction of the same delivery on the same session.
+    fn transact_again(&mut self, id: DeliveryId, session: SessionId) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let Stage::Transacting(_, found) = delivery.stage else {
+            return;
+        };
+        let entry = delivery.entry.id;
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.uses += 1;
+            session.state = State::Busy(id);
+        }
+        self.out.push(Command::Transact {
+            session,
+            delivery: id,
+            entry,
+            recipients_max: self.settings.recipients_per_transaction.max(1),
+            next_host: false,
+            found,
+        });
+    }
+
+    fn seek_or_stop(&mut self, id: DeliveryId) {
+        if self.is_stopping {
+            self.abandon(id);
+        } else {
+            self.seek(id);
+        }
+    }
+
+    /// The counts of the connection cache since start.
+    pub fn statistics(&self) -> Statistics {
+        self.cache.statistics()
+    }
+
+    /// The counts of the connection cache since this was last called.
+    pub fn take_interval(&mut self) -> Statistics {
+        self.cache.take_interval()
+    }
+}
+
+impl Delivery {
+    fn judge(&mut self, answer: &Answer, is_first_use: bool) -> Next {
+        let has_progressed = answer.finished + answer.deferred > 0;
+        if answer.undecided == 0 {
+            self.is_served = true;
+            return if self.unfinished == 0 {
+                Next::Done
+            } else {
+                Next::Elsewhere
+            };
+        }
+        match &answer.cause {
+            Undecided::NextTransaction if has_progressed => {
+                self.is_served = true;
+                Next::SameHost
+            }
+            // Alive after its first session had answered a dial: it was not the cache that deceived us.
+            Undecided::Unsent if !is_first_use => Next::Again,
+            Undecided::Unsent | Undecided::LostEarly if !self.is_resent => {
+                self.is_resent = true;
+                Next::AgainHere
+            }
+            Undecided::Failed(failure) => {
+                self.is_site_failing |= is_of_the_host(failure);
+                if failure.scope == Scope::Destination {
+                    self.itinerary.strike_all();
+                }
+                self.note_failure(failure.clone());
+                Next::Elsewhere
+            }
+            Undecided::Unsent | Undecided::LostEarly => {
+                self.is_site_failing = true;
+                self.refusal = Some(lost());
+                Next::Elsewhere
+            }
+            Undecided::NextTransaction => {
+                self.refusal = Some(stuck());
+                Next::Elsewhere
+            }
+        }
+    }
+
+    /// The first session that did not fail as a host may be filed under the destination, and no later one.
+    fn use_binding_right(&mut self, answer: &Answer) -> bool {
+        let is_failing = answer.undecided > 0
+            && match &answer.cause {
+                Undecided::NextTransaction => false,
+                Undecided::Unsent | Undecided::LostEarly => true,
+                Undecided::Failed(failure) => is_of_the_host(failure),
+            };
+        if is_failing {
+            return false;
+        }
+        std::mem::take(&mut self.may_bind)
+    }
+
+    pub(crate) fn note_failure(&mut self, failure: Failure) {
+        self.refusal = Some(failure.refusal);
+    }
+}
+
+/// Answers whether a failure says that the host, or the way to it, does not work.
+fn is_of_the_host(failure: &Failure) -> bool {
+    failure.scope >= Scope::Session && matches!(failure.blame, Blame::Peer | Blame::Network)
+}
+
+fn lost() -> Refusal {
+    Refusal::ours(
+        EnhancedStatus::new(4, 4, 2),
+        "lost connection before any reply, twice",
+    )
+}
+
+fn stuck() -> Refusal {
+    Refusal::ours(
+        EnhancedStatus::new(4, 5, 0),
+        "the host took none of the recipients that were left",
+    )
+}

@@ -1,0 +1,133 @@
+//! A destination's servers, and the order in which one delivery tries them.
+//!
+//! # Contract
+//! * **Preference is absolute** among endpoints that are not paused; equal ones are tried in random order
+//!   (reference §2.8).
+//! * **A paused endpoint comes after all others**, and is still tried before the delivery gives up.
+//! * **An endpoint is tried once**, at most `addresses_per_delivery` in all.
+
+use std::sync::Arc;
+
+use rand::{rngs::StdRng, seq::SliceRandom};
+use remuda_clock::Monotonic;
+use remuda_hosts::Hosts;
+use remuda_mail::Endpoint;
+
+use crate::event::Candidate;
+
+/// A destination's servers as last resolved, best first.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    candidates: Vec<Candidate>,
+    pub(crate) endpoints: Arc<[Endpoint]>,
+}
+
+/// What one delivery has still to try.
+#[derive(Debug, Default)]
+pub(crate) struct Itinerary {
+    servers: Arc<Servers>,
+    /// Places in `servers`, in the order of trying but for pauses.
+    remaining: Vec<usize>,
+    tries_left: u32,
+}
+
+impl Servers {
+    pub(crate) fn new(mut candidates: Vec<Candidate>) -> Self {
+        candidates.sort_by_key(|candidate| candidate.preference);
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(candidates.len());
+        // One address under two names is one server; the better preference counts.
+        candidates.retain(|candidate| {
+            let is_new = !endpoints.contains(&candidate.endpoint);
+            if is_new {
+                endpoints.push(candidate.endpoint);
+            }
+            is_new
+        });
+        Servers {
+            candidates,
+            endpoints: endpoints.into(),
+        }
+    }
+
+    /// The name of the host behind an endpoint.
+    pub(crate) fn host(&self, endpoint: Endpoint) -> Option<Arc<str>> {
+        self.of(endpoint).map(|candidate| candidate.host.clone())
+    }
+
+    /// Answers whether `endpoint` is among the best that are not paused.
+    pub(crate) fn is_best(&self, endpoint: Endpoint, hosts: &Hosts, now: Monotonic) -> bool {
+        let mut open = self
+            .candidates
+            .iter()
+            .filter(|c| !hosts.is_paused(c.endpoint, now));
+        let best = open.next().or(self.candidates.first());
+        let preference = self.of(endpoint).map(|candidate| candidate.preference);
+        preference.is_some() && preference == best.map(|best| best.preference)
+    }
+
+    fn of(&self, endpoint: Endpoint) -> Option<&Candidate> {
+        self.candidates
+            .iter()
+            .find(|candidate| candidate.endpoint == endpoint)
+    }
+}
+
+impl Itinerary {
+    pub(crate) fn new(servers: Arc<Servers>, tries_max: u32, rng: &mut StdRng) -> Self {
+        let mut remaining: Vec<usize> = (0..servers.candidates.len()).collect();
+        if remaining.len() > 1 {
+            remaining.shuffle(rng);
+            remaining.sort_by_key(|place| servers.candidates[*place].preference);
+        }
+        Itinerary {
+            servers,
+            remaining,
+            tries_left: tries_max.max(1),
+        }
+    }
+
+    pub(crate) fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
+    /// The equally good endpoints to try now, in order; empty when there are no more.
+    pub(crate) fn next(&self, hosts: &Hosts, now: Monotonic) -> Vec<Endpoint> {
+        if self.tries_left == 0 {
+            return Vec::new();
+        }
+        let candidate = |place: &usize| &self.servers.candidates[*place];
+        let is_paused = |place: &usize| hosts.is_paused(candidate(place).endpoint, now);
+        let open = self.remaining.iter().find(|place| !is_paused(place));
+        let Some(best) = open.or(self.remaining.first()) else {
+            return Vec::new();
+        };
+        let (preference, paused) = (candidate(best).preference, open.is_none());
+        self.remaining
+            .iter()
+            .filter(|place| candidate(place).preference == preference && is_paused(place) == paused)
+            .map(|place| candidate(place).endpoint)
+            .collect()
+    }
+
+    /// An endpoint has been tried.
+    pub(crate) fn strike(&mut self, endpoint: Endpoint) {
+        let servers = &self.servers;
+        self.remaining
+            .retain(|place| servers.candidates[*place].endpoint != endpoint);
+        self.tries_left = self.tries_left.saturating_sub(1);
+    }
+
+    /// No endpoint is of use.
+    pub(crate) fn strike_all(&mut self) {
+        self.remaining.clear();
+    }
+
+    /// Answers whether an endpoint has not been tried.
+    pub(crate) fn has(&self, endpoint: Endpoint) -> bool {
+        self.tries_left > 0
+            && self
+                .remaining
+                .iter()
+                .any(|place| self.servers.candidates[*place].endpoint == endpoint)
+    }
+}

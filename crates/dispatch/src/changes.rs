@@ -1,0 +1,141 @@
+//! What time, the operator and a new configuration change.
+//!
+//! # Contract
+//! * **What leaves the cache is retired**, whatever the reason, so that the shell says QUIT (T80).
+//! * **A reload keeps what still fits**: sessions with the same HELO name within the new limits.
+//! * **After `Stopping` nothing starts**; what waits goes back to the spool, what is or becomes free is
+//!   retired (T86).
+//! * **Memory of a destination without mail goes** once it is of no more use.
+
+use std::time::Duration;
+
+use remuda_clock::Now;
+use remuda_mail::{DeliveryId, Destination, Endpoint, SessionId};
+
+use crate::{
+    Dispatch,
+    command::RetireCause,
+    deliveries::Stage,
+    settings::Settings,
+    sites::{Resolved, is_listed},
+};
+
+impl Dispatch {
+    /// Time has come to `now`.
+    pub(crate) fn advance(&mut self, now: Now) {
+        self.now = now;
+        self.schedule.advance(now);
+        if self.cache.next_deadline().is_some_and(|at| at <= now.monotonic) {
+            let gone = self.cache.expire(now.monotonic);
+            self.retire_all(gone);
+        }
+        while let Some((until, session)) = self.lingering.first().copied() {
+            if until > now.monotonic {
+                break;
+            }
+            self.end_lingering(session, RetireCause::Idle);
+        }
+        while self.reviews.first().is_some_and(|(at, _)| *at <= now.monotonic) {
+            let Some((_, destination)) = self.reviews.pop_first() else {
+                break;
+            };
+            self.review(destination);
+        }
+    }
+
+    /// Forgets a destination if it is at rest and nothing happened lately, else looks again later.
+    fn review(&mut self, destination: Destination) {
+        let (now, keep) = (self.now.monotonic, self.keep());
+        let Some(site) = self.sites.get_mut(&destination) else {
+            return;
+        };
+        let is_of_use = site.is_asked
+            || !site.starved.is_empty()
+            || site.is_fresh(now, keep)
+            || !self.schedule.is_at_rest(&destination);
+        if is_of_use {
+            site.review = now + keep;
+            self.reviews.insert((site.review, destination));
+        } else {
+            self.sites.remove(&destination);
+            self.schedule.forget(&destination);
+        }
+    }
+
+    /// How long a destination is remembered after its last message.
+    pub(crate) fn keep(&self) -> Duration {
+        KEEP_MIN.max(self.settings.cache.idle_time_limit * 2)
+    }
+
+    /// Forgets a destination that has neither mail nor memory.
+    pub(crate) fn tidy(&mut self, destination: &Destination) {
+        if !self.sites.contains_key(destination) {
+            self.schedule.forget(destination);
+        }
+    }
+
+    /// The operator wants a destination tried: what is believed of its servers is asked for again.
+    pub(crate) fn look_afresh(&mut self, destination: &Destination) {
+        if let Some(site) = self.sites.get_mut(destination) {
+            site.servers = Resolved::Unknown;
+        }
+    }
+
+    /// Retires parked sessions, all or those named.
+    pub(crate) fn retire_parked(&mut self, destination: Option<&Destination>, endpoint: Option<Endpoint>) {
+        let gone = self.cache.drain(|parked| {
+            destination.is_none_or(|wanted| parked.destination == *wanted)
+                && endpoint.is_none_or(|wanted| parked.facts.endpoint == wanted)
+        });
+        self.retire_all(gone);
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reconfigure(&mut self, settings: Settings) {
+        self.schedule.set_limits(settings.schedule_limits());
+        let gone = self.cache.set_limits(settings.cache_limits(), self.now.monotonic);
+        self.retire_all(gone);
+        let gone = self
+            .cache
+            .drain(|parked| parked.facts.helo_name != settings.helo_name);
+        self.retire_all(gone);
+        for (destination, site) in &mut self.sites {
+            site.is_listed = is_listed(destination, &settings.cache);
+        }
+        self.settings = settings;
+        self.epoch += 1;
+        // Higher limits are room for those who wait.
+        let mut waited_for: Vec<Endpoint> = self.lines.endpoints().collect();
+        waited_for.sort_unstable();
+        self.freed.extend(waited_for);
+    }
+
+    /// Stops: what is free is retired, what waits goes back.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.retire_parked(None, None);
+        let lingering: Vec<SessionId> = self.lingering.iter().map(|(_, session)| *session).collect();
+        for session in lingering {
+            self.end_lingering(session, RetireCause::Drained);
+        }
+        let mut waiting: Vec<DeliveryId> = self
+            .deliveries
+            .iter()
+            .filter(|(_, delivery)| matches!(delivery.stage, Stage::Waiting(_)))
+            .map(|(id, _)| *id)
+            .collect();
+        waiting.sort_unstable();
+        for delivery in waiting {
+            self.abandon(delivery);
+        }
+    }
+
+    fn end_lingering(&mut self, session: SessionId, cause: RetireCause) {
+        if self.stop_lingering(session).is_some() {
+            self.retire(session, cause);
+        }
+    }
+}
+
+/// A destination is remembered for at least so long after its last message: its servers, its window.
+const KEEP_MIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,236 @@
+//! A delivery: one try to give an entry's recipients to its destination, over as many sessions as it takes.
+//!
+//! ```text
+//!   begin ─▶ seek ─▶ Waiting ─▶ Transacting ─▶ answered ─┬─▶ seek (another host, or this once more)
+//!              └──────── session at once ──▲             └─▶ Settling ─▶ settled
+//! ```
+//!
+//! # Contract
+//! * **A delivery ends in exactly one `Settle`**, or in `Unload` if nothing of it has been answered.
+//! * **A host is tried once**, and once more if a session was lost before anything could have been accepted;
+//!   a session that was dead before its first octet does not count.
+
+use remuda_clock::Monotonic;
+use remuda_mail::{DeliveryId, Endpoint, Refusal, SessionId};
+use remuda_schedule::{Entry, Feedback, Retry};
+
+use crate::{
+    Dispatch,
+    candidates::Itinerary,
+    command::{Command, Found, Rest},
+    lines::{Lack, Ticket},
+};
+
+/// One delivery.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) entry: Entry,
+    pub(crate) itinerary: Itinerary,
+    /// The host that it is not done with.
+    pub(crate) at: Option<Endpoint>,
+    pub(crate) stage: Stage,
+    /// Recipients without a final outcome.
+    pub(crate) unfinished: u32,
+    /// The next transaction is the first with its host.
+    pub(crate) is_next_host: bool,
+    /// A transaction has been answered: there may be outcomes to record.
+    pub(crate) is_answered: bool,
+    /// A session was lost early, and the message sent once more.
+    pub(crate) is_resent: bool,
+    /// Its next good session is filed under its destination.
+    pub(crate) may_bind: bool,
+    /// Sessions may be taken from and left to others.
+    pub(crate) caches: bool,
+    /// A host went through with a transaction.
+    pub(crate) is_served: bool,
+    /// A host could not be used, and the site is to blame.
+    pub(crate) is_site_failing: bool,
+    /// Why the last host could not be used.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// Where a delivery stands.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Seeks a session.
+    Seeking,
+    /// Waits for one.
+    Waiting(Wait),
+    /// Has one.
+    Transacting(SessionId, Found),
+    /// Is written to a Maildir.
+    Local,
+    /// Waits for its outcomes to be committed.
+    Settling(Option<SessionId>, Monotonic),
+}
+
+/// How a delivery waits for a session.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) ticket: Ticket,
+    pub(crate) at: Vec<Endpoint>,
+    pub(crate) lack: Lack,
+    /// The dial that was made for it.
+    pub(crate) dial: Option<SessionId>,
+}
+
+impl Delivery {
+    pub(crate) fn new(entry: Entry, itinerary: Itinerary, caches: bool) -> Self {
+        Delivery {
+            unfinished: entry.recipients,
+            entry,
+            itinerary,
+            at: None,
+            stage: Stage::Seeking,
+            is_next_host: true,
+            is_answered: false,
+            is_resent: false,
+            may_bind: caches,
+            caches,
+            is_served: false,
+            is_site_failing: false,
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn wait(&self) -> Option<&Wait> {
+        match &self.stage {
+            Stage::Waiting(wait) => Some(wait),
+            _ => None,
+        }
+    }
+
+    /// The host is done with; the next one takes all that are left.
+    pub(crate) fn leave_host(&mut self, endpoint: Endpoint) {
+        self.itinerary.strike(endpoint);
+        self.at = None;
+        self.is_next_host = true;
+    }
+}
+
+impl Dispatch {
+    /// Gives an entry that has just been started its delivery.
+    pub(crate) fn begin(&mut self, entry: Entry, itinerary: Itinerary) -> DeliveryId {
+        let id = DeliveryId(self.delivery_next);
+        self.delivery_next += 1;
+        let caches = self.caches(&entry.destination);
+        self.deliveries
+            .insert(id, Delivery::new(entry, itinerary, caches));
+        id
+    }
+
+    /// Ends a delivery's work: nobody is left, or no host is.
+    pub(crate) fn conclude(&mut self, id: DeliveryId, session: Option<SessionId>) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let refusal = delivery.refusal.take();
+        let feedback = match &refusal {
+            _ if delivery.is_served => Feedback::Positive,
+            Some(refusal) if delivery.is_site_failing => Feedback::Negative(refusal.words()),
+            _ => Feedback::Neutral,
+        };
+        let rest = if delivery.unfinished == 0 {
+            Rest::Nobody
+        } else {
+            match self.schedule.retry(&delivery.entry) {
+                Retry::At(until) => Rest::Defer { until, refusal },
+                Retry::Expired => Rest::Bounce {
+                    refusal,
+                    expired: true,
+                },
+            }
+        };
+        self.settle(id, session, rest);
+        self.learn(id, feedback);
+    }
+
+    /// Orders a delivery's outcomes to be recorded.
+    pub(crate) fn settle(&mut self, id: DeliveryId, session: Option<SessionId>, rest: Rest) {
+        let since = self.now.monotonic;
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.stage = Stage::Settling(session, since);
+        self.out.push(Command::Settle {
+            delivery: id,
+            entry: delivery.entry.id,
+            rest,
+        });
+        self.unsettled.insert((since, id));
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            session.unsettled += 1;
+        }
+    }
+
+    /// Tells the schedule how the destination did, and takes out of memory what may not be tried any more.
+    fn learn(&mut self, id: DeliveryId, feedback: Feedback) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let destination = delivery.entry.destination.clone();
+        let unloaded = self.schedule.feedback(&destination, feedback);
+        self.unload(unloaded);
+        if self.schedule.is_suspended(&destination) {
+            self.abandon_starved(&destination);
+        }
+    }
+
+    /// Gives up a delivery that waits: untried it goes back, else what it has is recorded.
+    pub(crate) fn abandon(&mut self, id: DeliveryId) {
+        self.leave_lines(id);
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let destination = delivery.entry.destination.clone();
+        if delivery.is_answered && !self.is_stopping {
+            self.conclude(id, None);
+            self.schedule.release(&destination);
+        } else if delivery.is_answered {
+            let rest = Rest::Defer {
+                until: self.now.wall,
+                refusal: delivery.refusal.clone().or_else(|| Some(interrupted())),
+            };
+            self.settle(id, None, rest);
+            self.schedule.release(&destination);
+        } else if let Some(delivery) = self.deliveries.remove(&id) {
+            self.schedule.give_back(&delivery.entry);
+            self.unload(vec![delivery.entry.id]);
+        }
+    }
+
+    /// A settlement is committed.
+    pub(crate) fn settled(&mut self, id: DeliveryId, left: Option<&Entry>) {
+        let Some(delivery) = self.deliveries.remove(&id) else {
+            return;
+        };
+        let Stage::Settling(session, since) = delivery.stage else {
+            debug_assert!(false, "only what was to be settled is");
+            return;
+        };
+        let was_stalled = self.is_stalled();
+        self.unsettled.remove(&(since, id));
+        let entry = &delivery.entry;
+        self.schedule
+            .settled(&entry.destination, entry.id, left.map(|entry| entry.due));
+        if let Some(session) = session {
+            if let Some(session) = self.sessions.get_mut(&session) {
+                session.unsettled -= 1;
+            }
+            self.resume(session);
+        }
+        if was_stalled && !self.is_stalled() {
+            let all: Vec<_> = self.lingering.iter().map(|(_, session)| *session).collect();
+            for session in all {
+                self.resume(session);
+            }
+        }
+    }
+}
+
+fn interrupted() -> Refusal {
+    Refusal::ours(
+        remuda_mail::EnhancedStatus::new(4, 3, 2),
+        "the delivery was interrupted by a stop of the server",
+    )
+}

@@ -1,0 +1,216 @@
+//! What becomes of a session that is free: who gets it next.
+//!
+//! # Contract
+//! * **The next in turn gets it**: the first delivery in line for its endpoint that it fits, whosever it is;
+//!   unless somebody else waits longer for any session at all, who then gets its place.
+//! * **Then the same destination's next message**, if nobody waits.
+//! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
+//!   close together that the next is likely within the idle limit; else it is retired.
+//! * **A session whose deliveries are not committed waits for the disk**: at most [`UNSETTLED_MAX`] of them,
+//!   and no new one while the oldest of all is older than [`STALL`].
+
+use std::time::Duration;
+
+use remuda_connection_cache::fitness;
+use remuda_mail::{DeliveryId, Facts, SessionId};
+
+use crate::{
+    Dispatch,
+    candidates::Itinerary,
+    command::{Found, RetireCause},
+    sessions::State,
+    sites::Resolved,
+};
+
+/// Who gets a free session.
+enum Next {
+    Waiting(DeliveryId),
+    SameDestination,
+    /// Somebody waits longer for any session.
+    Another,
+    Nobody,
+}
+
+impl Dispatch {
+    /// A delivery is over and its session is free. Its slot of the window goes with it until its deliveries
+    /// are committed.
+    pub(crate) fn free(&mut self, id: SessionId, facts: Facts) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        if self.is_stopping || (session.unsettled < UNSETTLED_MAX && !self.is_stalled()) {
+            let destination = session.destination.clone();
+            self.schedule.release(&destination);
+            return self.offer(id, facts);
+        }
+        let until = self.now.monotonic + self.settings.cache.idle_time_limit;
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.state = State::Lingering(until, facts);
+            self.lingering.insert((until, id));
+        }
+    }
+
+    /// Deliveries of a lingering session are committed: it is free now, if that was enough.
+    pub(crate) fn resume(&mut self, id: SessionId) {
+        let is_stalled = self.is_stalled();
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        if is_stalled || session.unsettled >= UNSETTLED_MAX {
+            return;
+        }
+        if let Some(facts) = self.stop_lingering(id) {
+            self.offer(id, facts);
+        }
+    }
+
+    /// Ends a lingering and releases the slot that went with it.
+    pub(crate) fn stop_lingering(&mut self, id: SessionId) -> Option<Facts> {
+        let session = self.sessions.get(&id)?;
+        let State::Lingering(until, facts) = &session.state else {
+            return None;
+        };
+        let (until, facts) = (*until, facts.clone());
+        self.lingering.remove(&(until, id));
+        let destination = session.destination.clone();
+        self.schedule.release(&destination);
+        Some(facts)
+    }
+
+    /// Gives a free session to who is next, or parks or retires it.
+    pub(crate) fn offer(&mut self, id: SessionId, facts: Facts) {
+        if let Err(cause) = self.may_go_on(id, &facts) {
+            return self.retire(id, cause);
+        }
+        let fresh = facts.uses == 0;
+        match self.next_for(id, &facts) {
+            Next::Waiting(delivery) => {
+                let found = if fresh { Found::Miss } else { Found::Handover };
+                self.assign(delivery, id, found);
+            }
+            Next::SameDestination => self.start_on(id, fresh),
+            Next::Another | Next::Nobody => {
+                if fresh || self.is_worth_parking(id) {
+                    self.park(id, facts);
+                } else {
+                    self.retire(id, RetireCause::NotParked);
+                }
+            }
+        }
+    }
+
+    /// Answers whether a session may carry any further transaction.
+    pub(crate) fn may_go_on(&self, id: SessionId, facts: &Facts) -> Result<(), RetireCause> {
+        if self.is_stopping || facts.helo_name != self.settings.helo_name {
+            return Err(RetireCause::Drained);
+        }
+        self.cache.limits().check(id, facts, self.now.monotonic)?;
+        match self.sessions.get(&id) {
+            Some(session) if self.caches(&session.destination) => Ok(()),
+            _ => Err(RetireCause::NotParked),
+        }
+    }
+
+    fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
+        let starved = self.lines.starved();
+        let here = self.first_fitting(facts);
+        match (here, starved) {
+            (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
+            (Some((_, delivery)), _) => Next::Waiting(delivery),
+            (None, Some(_)) => Next::Another,
+            (None, None) if self.suits_next(id, facts) => Next::SameDestination,
+            (None, None) => Next::Nobody,
+        }
+    }
+
+    fn first_fitting(&mut self, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
+        for (ticket, id) in self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX) {
+            let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.caches) else {
+                continue;
+            };
+            match fitness(facts, &self.requirements(delivery)) {
+                Ok(()) => return Some((ticket, id)),
+                Err(reason) => self.cache.count_unfit(reason),
+            }
+        }
+        None
+    }
+
+    /// Answers whether the session's own destination has a message next for which it is one of the best.
+    fn suits_next(&self, id: SessionId, facts: &Facts) -> bool {
+        let now = self.now.monotonic;
+        let Some(destination) = self.sessions.get(&id).map(|session| &session.destination) else {
+            return false;
+        };
+        let (Some(entry), Some(site)) = (self.schedule.peek(destination), self.sites.get(destination)) else {
+            return false;
+        };
+        let Resolved::Known(servers, _) = site.resolved(self.epoch, now) else {
+            return false;
+        };
+        let wanted = remuda_mail::Requirements {
+            destination: destination.clone(),
+            endpoints: servers.endpoints.clone(),
+            helo_name: self.settings.helo_name.clone(),
+            smtputf8: entry.smtputf8,
+            size: entry.size,
+        };
+        let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
+            || self.cache.is_bound(destination, facts.endpoint, now);
+        is_good && fitness(facts, &wanted).is_ok()
+    }
+
+    /// Starts the destination's next delivery on its own session.
+    fn start_on(&mut self, id: SessionId, is_fresh: bool) {
+        let now = self.now.monotonic;
+        let Some(destination) = self.sessions.get(&id).map(|session| session.destination.clone()) else {
+            return;
+        };
+        let known = self.sites.get_mut(&destination).map(|site| {
+            site.note_start(now);
+            site.resolved(self.epoch, now)
+        });
+        if let Some(Resolved::Known(servers, _)) = known
+            && let Some(entry) = self.schedule.start(&destination)
+        {
+            let tries_max = self.settings.addresses_per_delivery;
+            let itinerary = Itinerary::new(servers, tries_max, &mut self.rng);
+            let delivery = self.begin(entry, itinerary);
+            let found = if is_fresh { Found::Miss } else { Found::Handover };
+            self.assign(delivery, id, found);
+        }
+    }
+
+    fn is_worth_parking(&self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(&id) else {
+            return false;
+        };
+        let destination = &session.destination;
+        let idle_max = self.settings.cache.idle_time_limit;
+        let site = self.sites.get(destination);
+        self.schedule.has_mail_due(destination)
+            || self.lines.waiting_at(session.endpoint).next().is_some()
+            || site.is_some_and(|site| site.is_listed || site.is_likely(self.now.monotonic, idle_max))
+    }
+
+    /// Answers whether sessions for a destination are shared and kept at all.
+    pub(crate) fn caches(&self, destination: &remuda_mail::Destination) -> bool {
+        self.settings.cache.on_demand || self.sites.get(destination).is_some_and(|site| site.is_listed)
+    }
+
+    /// Answers whether the disk does not take what was delivered: nothing new is begun.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.unsettled
+            .first()
+            .is_some_and(|(since, _)| self.now.monotonic - *since > STALL)
+    }
+}
+
+/// Deliveries of one session that may wait for their commit at once.
+pub(crate) const UNSETTLED_MAX: u32 = 2;
+
+/// Age of the oldest uncommitted delivery at which the disk counts as stalled.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Deliveries in line that a session is held against; nearly always the first one fits.
+const LOOK_AT_MAX: usize = 100;

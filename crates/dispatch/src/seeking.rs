@@ -1,0 +1,157 @@
+//! How a delivery finds a session: the cache by destination, the cache by each of the best endpoints, a dial
+//! under way that nobody waits for, a dial of its own; else it waits in line.
+//!
+//! # Contract
+//! * **A delivery that waits is in the line of each endpoint that would do**, also while its dial is under
+//!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
+//! * **Limits hold for taking too**: a parked session is busy once taken.
+
+use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId};
+
+use crate::{
+    Dispatch,
+    command::{Command, Found},
+    deliveries::{Delivery, Stage, Wait},
+    lines::Lack,
+    sessions::State,
+};
+
+impl Dispatch {
+    /// Finds a delivery a session or puts it in line; ends it if there is no host left to try.
+    pub(crate) fn seek(&mut self, id: DeliveryId) {
+        let now = self.now.monotonic;
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let at = match delivery.at {
+            Some(endpoint) => vec![endpoint],
+            None => delivery.itinerary.next(&self.hosts, now),
+        };
+        if at.is_empty() {
+            let destination = delivery.entry.destination.clone();
+            self.leave_lines(id);
+            self.conclude(id, None);
+            self.schedule.release(&destination);
+            return;
+        }
+        if !self.has_session_left() {
+            return self.wait(id, at, Lack::Session, None);
+        }
+        if let Some((session, found)) = self.look_up(id, &at) {
+            return self.assign(id, session, found);
+        }
+        let adopted = if self.deliveries[&id].caches {
+            self.adopt(&at, id)
+        } else {
+            None
+        };
+        let dial = adopted.or_else(|| {
+            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
+            room.map(|endpoint| self.dial(endpoint, id))
+        });
+        let lack = if dial.is_some() {
+            Lack::Nothing
+        } else {
+            Lack::Endpoint
+        };
+        self.wait(id, at, lack, dial);
+    }
+
+    /// Asks the cache: by destination before the first host, then by each endpoint.
+    fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+        let delivery = self.deliveries.get(&id)?;
+        if !delivery.caches {
+            return None;
+        }
+        let now = self.now.monotonic;
+        let wanted = self.requirements(delivery);
+        let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
+        let has_room = |endpoint| hosts.sessions(endpoint) < max;
+        if !delivery.is_answered && delivery.at.is_none() {
+            let itinerary = &delivery.itinerary;
+            let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
+            if let Some((session, _)) = self.cache.take_by_destination(&wanted, allowed, now) {
+                return Some((session, Found::Destination));
+            }
+        }
+        for endpoint in at.iter().copied().filter(|endpoint| has_room(*endpoint)) {
+            if let Some((session, _)) = self.cache.take_by_endpoint(endpoint, &wanted, now) {
+                return Some((session, Found::Address));
+            }
+        }
+        None
+    }
+
+    /// What a delivery demands of a session.
+    pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
+        Requirements {
+            destination: delivery.entry.destination.clone(),
+            endpoints: delivery.itinerary.servers().endpoints.clone(),
+            helo_name: self.settings.helo_name.clone(),
+            smtputf8: delivery.entry.smtputf8,
+            size: delivery.entry.size,
+        }
+    }
+
+    fn wait(&mut self, id: DeliveryId, at: Vec<remuda_mail::Endpoint>, lack: Lack, dial: Option<SessionId>) {
+        let kept = self.leave_lines(id);
+        let ticket = kept.unwrap_or_else(|| self.lines.ticket());
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        self.lines.join(ticket, id, &at, lack);
+        if lack != Lack::Nothing
+            && let Some(site) = self.sites.get_mut(&delivery.entry.destination)
+        {
+            site.starved.push(id);
+            self.schedule.set_blocked(&delivery.entry.destination, true);
+        }
+        delivery.stage = Stage::Waiting(Wait {
+            ticket,
+            at,
+            lack,
+            dial,
+        });
+    }
+
+    /// Takes a delivery out of all lines; a dial for it goes on for whoever comes. Returns its ticket.
+    pub(crate) fn leave_lines(&mut self, id: DeliveryId) -> Option<crate::lines::Ticket> {
+        let delivery = self.deliveries.get_mut(&id)?;
+        delivery.wait()?;
+        let Stage::Waiting(wait) = std::mem::replace(&mut delivery.stage, Stage::Seeking) else {
+            return None;
+        };
+        let destination = delivery.entry.destination.clone();
+        self.lines.leave(wait.ticket, &wait.at);
+        if wait.lack != Lack::Nothing
+            && let Some(site) = self.sites.get_mut(&destination)
+        {
+            site.starved.retain(|other| *other != id);
+            self.schedule
+                .set_blocked(&destination, site.is_asked || !site.starved.is_empty());
+        }
+        if let Some(dial) = wait.dial
+            && self
+                .sessions
+                .get(&dial)
+                .is_some_and(|session| matches!(session.state, State::Dialling(Some(owner)) if owner == id))
+        {
+            self.orphan(dial);
+        }
+        Some(wait.ticket)
+    }
+
+    /// Gives up what waits without a dial for a destination that is suspended now.
+    pub(crate) fn abandon_starved(&mut self, destination: &Destination) {
+        let starved = self.sites.get(destination).map(|site| site.starved.clone());
+        for id in starved.unwrap_or_default() {
+            self.abandon(id);
+        }
+    }
+
+    /// Tells the shell which entries have left memory.
+    pub(crate) fn unload(&mut self, entries: Vec<EntryId>) {
+        self.out
+            .extend(entries.into_iter().map(|entry| Command::Unload { entry }));
+    }
+}

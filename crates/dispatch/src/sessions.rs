@@ -1,0 +1,287 @@
+//! Sessions, from their dial to their end: who has each, and how many there are.
+//!
+//! ```text
+//!              ┌────────────── taken ──────────────┐
+//!   Dialling ─▶ Busy ─▶ free ─▶ Lingering | Parked ─┘      every state but the first may go on to
+//!       └─▶ failed                                        Retiring ─▶ ended
+//! ```
+//!
+//! # Contract
+//! * **One owner**: a dial of a delivery or of nobody, a delivery, the connection cache, or the shell that
+//!   says QUIT. The state says which, and every change of it is here.
+//! * **Counted from dial to rest.** Dialling, busy and lingering sessions count against `sessions` and
+//!   `sessions_per_endpoint`; parked and retiring ones do not.
+//! * **No session leaks**: each is in one state until the shell reports its end.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use remuda_clock::Monotonic;
+use remuda_connection_cache::Leaving;
+use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
+
+use crate::{
+    Dispatch,
+    command::{Command, Found, RetireCause},
+    deliveries::Stage,
+};
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) host: Arc<str>,
+    /// Whom it works for or worked for last.
+    pub(crate) destination: Destination,
+    pub(crate) state: State,
+    /// From before its dial.
+    pub(crate) dialled: Monotonic,
+    /// Transactions begun on it.
+    pub(crate) uses: u32,
+    /// Its deliveries whose outcomes are not committed.
+    pub(crate) unsettled: u32,
+    /// Its last delivery may file it under its destination.
+    pub(crate) binds: bool,
+}
+
+/// Who has a session.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The shell, opening it for a delivery that still waits, or for whoever comes.
+    Dialling(Option<DeliveryId>),
+    /// A delivery.
+    Busy(DeliveryId),
+    /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
+    Lingering(Monotonic, Facts),
+    /// The connection cache.
+    Parked,
+    /// The shell, ending it.
+    Retiring,
+}
+
+impl Session {
+    /// Answers whether it counts against the limits.
+    pub(crate) fn is_counted(&self) -> bool {
+        match self.state {
+            State::Dialling(_) | State::Busy(_) | State::Lingering(..) => true,
+            State::Parked | State::Retiring => false,
+        }
+    }
+}
+
+impl Dispatch {
+    /// Orders a session to be opened for a delivery.
+    pub(crate) fn dial(&mut self, endpoint: Endpoint, delivery: DeliveryId) -> SessionId {
+        let id = SessionId(self.session_next);
+        self.session_next += 1;
+        let (host, destination) = match self.deliveries.get(&delivery) {
+            Some(delivery) => (
+                delivery.itinerary.servers().host(endpoint),
+                delivery.entry.destination.clone(),
+            ),
+            None => (None, Destination::from_key("")),
+        };
+        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        self.out.push(Command::Dial {
+            session: id,
+            endpoint,
+            host: host.clone(),
+            destination: destination.clone(),
+        });
+        self.hosts.dialled(endpoint, self.now.monotonic);
+        self.occupy(endpoint);
+        let session = Session {
+            endpoint,
+            host,
+            destination,
+            state: State::Dialling(Some(delivery)),
+            dialled: self.now.monotonic,
+            uses: 0,
+            unsettled: 0,
+            binds: false,
+        };
+        self.sessions.insert(id, session);
+        id
+    }
+
+    /// Gives a session that is free, fresh or just taken from the cache to a delivery.
+    pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
+        self.leave_lines(id);
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let Some(taken) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        delivery.stage = Stage::Transacting(session, found);
+        let was_counted = taken.is_counted();
+        let endpoint = taken.endpoint;
+        taken.destination = delivery.entry.destination.clone();
+        taken.uses += 1;
+        taken.state = State::Busy(id);
+        self.out.push(Command::Transact {
+            session,
+            delivery: id,
+            entry: delivery.entry.id,
+            recipients_max: self.settings.recipients_per_transaction.max(1),
+            next_host: delivery.is_next_host,
+            found,
+        });
+        if !was_counted {
+            self.occupy(endpoint);
+        }
+        if found == Found::Handover {
+            self.cache.count_handover();
+        }
+    }
+
+    /// Parks a session that is free, or retires it if it may not stay.
+    pub(crate) fn park(&mut self, id: SessionId, facts: Facts) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let (endpoint, destination, binds) = (session.endpoint, session.destination.clone(), session.binds);
+        session.state = State::Parked;
+        self.vacate(endpoint);
+        let now = self.now.monotonic;
+        let gone = self.cache.park(id, facts, destination.clone(), now);
+        if gone.is_none_or(|(gone, _)| gone != id) {
+            if binds {
+                self.cache.bind(&destination, endpoint, now);
+            }
+            self.out.push(Command::Watch { session: id });
+        }
+        if let Some((gone, cause)) = gone {
+            self.retire(gone, cause.into());
+        }
+    }
+
+    /// Orders a session to be ended.
+    pub(crate) fn retire(&mut self, id: SessionId, cause: RetireCause) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let (was_counted, endpoint) = (session.is_counted(), session.endpoint);
+        session.state = State::Retiring;
+        self.out.push(Command::Retire { session: id, cause });
+        if was_counted {
+            self.vacate(endpoint);
+        }
+        if let Some(leaving) = cause.leaving() {
+            self.cache.count_closed(leaving);
+        }
+    }
+
+    /// Retires what has left the cache.
+    pub(crate) fn retire_all(&mut self, gone: Vec<(SessionId, Leaving)>) {
+        for (session, cause) in gone {
+            self.retire(session, cause.into());
+        }
+    }
+
+    /// Strikes a session that is no more.
+    pub(crate) fn bury(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.sessions.remove(&id)?;
+        if session.is_counted() {
+            self.vacate(session.endpoint);
+        }
+        if let State::Dialling(None) = session.state {
+            self.strike_orphan(session.endpoint, id);
+        }
+        Some(session)
+    }
+
+    /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
+    pub(crate) fn died(&mut self, id: SessionId) {
+        if self.cache.remove(id).is_some() {
+            self.cache.count_dead();
+            self.bury(id);
+        }
+    }
+
+    /// The shell has ended a session.
+    pub(crate) fn ended(&mut self, id: SessionId) {
+        let is_retiring = |session: &Session| matches!(session.state, State::Retiring);
+        if self.sessions.get(&id).is_some_and(is_retiring) {
+            self.bury(id);
+        }
+    }
+
+    /// A dial's delivery has found another session: the dial goes on for whoever comes.
+    pub(crate) fn orphan(&mut self, dial: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&dial) {
+            session.state = State::Dialling(None);
+            self.orphans.entry(session.endpoint).or_default().push_back(dial);
+        }
+    }
+
+    /// Finds a dial that nobody waits for, to one of these endpoints, for a delivery.
+    pub(crate) fn adopt(&mut self, endpoints: &[Endpoint], delivery: DeliveryId) -> Option<SessionId> {
+        let found = endpoints
+            .iter()
+            .find_map(|endpoint| self.orphans.get(endpoint)?.front().map(|dial| (*endpoint, *dial)));
+        let (endpoint, dial) = found?;
+        self.strike_orphan(endpoint, dial);
+        self.sessions.get_mut(&dial)?.state = State::Dialling(Some(delivery));
+        Some(dial)
+    }
+
+    pub(crate) fn strike_orphan(&mut self, endpoint: Endpoint, dial: SessionId) {
+        if let Some(dials) = self.orphans.get_mut(&endpoint) {
+            dials.retain(|other| *other != dial);
+            if dials.is_empty() {
+                self.orphans.remove(&endpoint);
+            }
+        }
+    }
+
+    /// Answers whether another session to `endpoint` may be busy.
+    pub(crate) fn has_room(&self, endpoint: Endpoint) -> bool {
+        self.hosts.sessions(endpoint) < self.settings.sessions_per_endpoint.max(1)
+    }
+
+    /// Answers whether another session may be busy at all.
+    pub(crate) fn has_session_left(&self) -> bool {
+        self.busy < self.settings.sessions.max(1)
+    }
+
+    fn occupy(&mut self, endpoint: Endpoint) {
+        self.busy += 1;
+        self.hosts.add_session(endpoint);
+    }
+
+    fn vacate(&mut self, endpoint: Endpoint) {
+        self.busy -= 1;
+        self.hosts.remove_session(endpoint);
+        self.freed.push(endpoint);
+    }
+}
+
+impl From<Leaving> for RetireCause {
+    fn from(leaving: Leaving) -> Self {
+        match leaving {
+            Leaving::Idle => RetireCause::Idle,
+            Leaving::Age => RetireCause::Age,
+            Leaving::Count => RetireCause::Count,
+            Leaving::Evicted => RetireCause::Evicted,
+            Leaving::Drained => RetireCause::Drained,
+            Leaving::Worn => RetireCause::Worn,
+        }
+    }
+}
+
+impl RetireCause {
+    /// The cause as the cache counts it.
+    fn leaving(self) -> Option<Leaving> {
+        match self {
+            RetireCause::Idle => Some(Leaving::Idle),
+            RetireCause::Age => Some(Leaving::Age),
+            RetireCause::Count => Some(Leaving::Count),
+            RetireCause::Evicted => Some(Leaving::Evicted),
+            RetireCause::Drained => Some(Leaving::Drained),
+            RetireCause::NotParked | RetireCause::Worn => None,
+        }
+    }
+}
+
+/// Dials that nobody waits for, oldest first.
+pub(crate) type Orphans = std::collections::HashMap<Endpoint, VecDeque<SessionId>>;
