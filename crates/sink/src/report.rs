@@ -1,0 +1,350 @@
+//! The report: what each listener has seen, as JSON.
+//!
+//! # Contract
+//! * **A message whose 2xx has been sent is in the report**: it is counted before the reply is written.
+//! * **Counts are complete**, whatever is kept of the details.
+//! * **Digests cost nothing unless asked for.**
+//!
+//! # Limits
+//! At most [`VIOLATIONS_KEPT_MAX`] violations of a listener are kept with their lines; all are counted.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Violations that a listener keeps with their lines.
+pub const VIOLATIONS_KEPT_MAX: usize = 100;
+
+/// What the whole sink has seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// One for each listener, in the order of the configuration.
+    pub listeners: Vec<ListenerReport>,
+}
+
+impl Report {
+    /// Messages accepted by all listeners.
+    pub fn messages(&self) -> u64 {
+        self.listeners.iter().map(|listener| listener.messages).sum()
+    }
+
+    /// Every kept message of every listener.
+    pub fn received(&self) -> impl Iterator<Item = &Received> {
+        self.listeners.iter().flat_map(|listener| &listener.received)
+    }
+
+    /// Every kept violation of every listener.
+    pub fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.listeners.iter().flat_map(|listener| &listener.violations)
+    }
+
+    /// Writes the report as JSON to a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        std::fs::write(path, json)
+    }
+}
+
+/// What one listener has seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListenerReport {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Connections served (those refused with 421 for their number are not among them).
+    pub connections: u64,
+    /// The most connections served at the same time.
+    pub max_connections: u64,
+    /// Connections that got 421 because there were too many.
+    pub refused_connections: u64,
+    /// Connections that the client ended without QUIT.
+    pub closed_without_quit: u64,
+    /// Messages accepted (2xx at their end).
+    pub messages: u64,
+    /// Recipients of these messages.
+    pub recipients: u64,
+    /// Octets of their content.
+    pub bytes: u64,
+    /// How many connections had this many transactions (MAIL to final reply).
+    pub transactions_per_connection: BTreeMap<u64, u64>,
+    /// Flights that carried any part of a transaction, RSET included.
+    pub flights: u64,
+    /// Their number per accepted message; 0 without messages.
+    pub flights_per_message: f64,
+    /// How often each protocol error of the client was seen.
+    pub violation_counts: BTreeMap<ViolationKind, u64>,
+    /// The first protocol errors of the client.
+    pub violations: Vec<Violation>,
+    /// The accepted messages, when digests are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received: Vec<Received>,
+}
+
+impl ListenerReport {
+    /// Nothing seen yet at `address`.
+    fn new(address: SocketAddr) -> Self {
+        ListenerReport {
+            address,
+            connections: 0,
+            max_connections: 0,
+            refused_connections: 0,
+            closed_without_quit: 0,
+            messages: 0,
+            recipients: 0,
+            bytes: 0,
+            transactions_per_connection: BTreeMap::new(),
+            flights: 0,
+            flights_per_message: 0.0,
+            violation_counts: BTreeMap::new(),
+            violations: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+}
+
+/// A protocol error of the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which.
+    pub kind: ViolationKind,
+    /// The connection of the listener, from 1.
+    pub connection: u64,
+    /// The client's line before the error, if there is one, and the one with the error.
+    pub lines: Vec<String>,
+}
+
+/// The protocol errors that the sink looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViolationKind {
+    /// The client sent something before the greeting.
+    EarlyTalk,
+    /// A command before the reply to the last one, though PIPELINING was not offered.
+    PipeliningNotOffered,
+    /// A command behind one that must be the last of its group (EHLO, DATA, NOOP, VRFY, QUIT, …).
+    PipelinedTooFar,
+    /// Anything after QUIT.
+    DataAfterQuit,
+    /// A command that ends in LF without CR.
+    BareLfInCommand,
+    /// A CR or NUL inside a command.
+    ControlInCommand,
+    /// A command line longer than its limit.
+    CommandTooLong,
+    /// A command that does not exist, or belongs to an extension that was not offered.
+    UnknownCommand,
+    /// A command at the wrong time, as MAIL inside a transaction.
+    BadSequence,
+    /// Arguments that are not those of the command.
+    BadSyntax,
+    /// A parameter of an extension that was not offered.
+    ParameterNotOffered,
+    /// A non-ASCII address or argument without SMTPUTF8.
+    Utf8NotDeclared,
+    /// More transactions, recipients or domains than LIMITS announces.
+    OverLimit,
+    /// LF without CR in the content.
+    BareLfInContent,
+    /// CR without LF in the content.
+    BareCrInContent,
+    /// A line of the content longer than 998 octets.
+    ContentLineTooLong,
+    /// A line of the content that begins with a single dot (RFC 5321 §4.5.2).
+    NotDotStuffed,
+    /// Octets above 127 in the content without BODY=8BITMIME.
+    EightBitNotDeclared,
+    /// The connection ended inside a command or the content.
+    Truncated,
+}
+
+/// An accepted message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The connection of the listener, from 1.
+    pub connection: u64,
+    /// The transaction of the connection, from 1.
+    pub transaction: u64,
+    /// The sender as MAIL has it; empty for `<>`.
+    pub sender: String,
+    /// The parameters of MAIL as written.
+    pub parameters: String,
+    /// The recipients accepted, in order.
+    pub recipients: Vec<ReceivedRecipient>,
+    /// The value of the header field X-Remuda-Test, else of Message-ID.
+    pub id: Option<String>,
+    /// Octets of the content.
+    pub bytes: u64,
+    /// SHA-256 of the whole content, in hexadecimal.
+    pub sha256: String,
+    /// SHA-256 of the content from the first header field that is not Received or Return-Path.
+    pub sha256_without_trace: String,
+}
+
+/// A recipient of an accepted message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedRecipient {
+    /// The address as RCPT has it.
+    pub address: String,
+    /// The parameters of RCPT as written.
+    pub parameters: String,
+}
+
+/// A message that is about to be answered with 2xx.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub recipients: u64,
+    pub bytes: u64,
+    /// Only when digests are kept.
+    pub received: Option<Received>,
+}
+
+/// The counters of a listener, shared by its connections.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    report: Mutex<Live>,
+}
+
+/// The report in the making.
+#[derive(Debug)]
+struct Live {
+    report: ListenerReport,
+    open: u64,
+}
+
+impl Counters {
+    pub fn new(address: SocketAddr) -> Self {
+        Counters {
+            report: Mutex::new(Live {
+                report: ListenerReport::new(address),
+                open: 0,
+            }),
+        }
+    }
+
+    /// The report as of now.
+    pub fn snapshot(&self) -> ListenerReport {
+        let mut report = self.lock().report.clone();
+        if report.messages > 0 {
+            report.flights_per_message = report.flights as f64 / report.messages as f64;
+        }
+        report
+    }
+
+    /// Counts a connection and numbers it, or refuses it when `max` are open already.
+    pub fn open(&self, max: Option<usize>) -> Option<u64> {
+        let mut live = self.lock();
+        if max.is_some_and(|max| live.open >= max as u64) {
+            live.report.refused_connections += 1;
+            return None;
+        }
+        live.open += 1;
+        live.report.connections += 1;
+        live.report.max_connections = live.report.max_connections.max(live.open);
+        *live.report.transactions_per_connection.entry(0).or_default() += 1;
+        Some(live.report.connections)
+    }
+
+    /// Counts the end of a connection.
+    pub fn close(&self) {
+        let mut live = self.lock();
+        live.open = live.open.saturating_sub(1);
+    }
+
+    /// Counts a connection that the client left without QUIT.
+    pub fn left_without_quit(&self) {
+        self.lock().report.closed_without_quit += 1;
+    }
+
+    /// Counts a transaction, the connection's `number`-th, and the message if it was accepted.
+    pub fn transaction(&self, number: u64, accepted: Option<Accepted>) {
+        let report = &mut self.lock().report;
+        let histogram = &mut report.transactions_per_connection;
+        if let Some(connections) = histogram.get_mut(&(number - 1)) {
+            *connections -= 1;
+            if *connections == 0 {
+                histogram.remove(&(number - 1));
+            }
+        }
+        *histogram.entry(number).or_default() += 1;
+        if let Some(accepted) = accepted {
+            report.messages += 1;
+            report.recipients += accepted.recipients;
+            report.bytes += accepted.bytes;
+            report.received.extend(accepted.received);
+        }
+    }
+
+    /// Counts a flight.
+    pub fn flight(&self) {
+        self.lock().report.flights += 1;
+    }
+
+    /// Counts a violation and keeps it while there is room.
+    pub fn violation(&self, violation: Violation) {
+        let report = &mut self.lock().report;
+        *report.violation_counts.entry(violation.kind).or_default() += 1;
+        if report.violations.len() < VIOLATIONS_KEPT_MAX {
+            report.violations.push(violation);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters() -> Counters {
+        Counters::new(SocketAddr::from(([127, 0, 0, 1], 25)))
+    }
+
+    #[test]
+    fn the_histogram_moves_a_connection_up() {
+        let counters = counters();
+        counters.open(None);
+        counters.open(None);
+        counters.transaction(1, None);
+        counters.transaction(2, None);
+        let histogram = counters.snapshot().transactions_per_connection;
+        assert_eq!(histogram, BTreeMap::from([(0, 1), (2, 1)]));
+    }
+
+    #[test]
+    fn every_violation_is_counted_and_a_bounded_number_kept() {
+        let counters = counters();
+        for _ in 0..VIOLATIONS_KEPT_MAX + 5 {
+            counters.violation(Violation {
+                kind: ViolationKind::BadSyntax,
+                connection: 1,
+                lines: Vec::new(),
+            });
+        }
+        let report = counters.snapshot();
+        assert_eq!(report.violations.len(), VIOLATIONS_KEPT_MAX);
+        assert_eq!(report.violation_counts[&ViolationKind::BadSyntax], 105);
+    }
+
+    #[test]
+    fn a_report_survives_json() {
+        let report = Report {
+            listeners: vec![counters().snapshot()],
+        };
+        let json = serde_json::to_string(&report).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<Report>(&json).expect("its own JSON"),
+            report
+        );
+    }
+}

@@ -1,0 +1,470 @@
+//! Rules: what the sink does otherwise than usual, and at which point of the conversation.
+//!
+//! Every rule has a [`Selector`] (where) and something to do there: answer with a given reply, wait,
+//! never answer, or drop the connection. Written:
+//!
+//! ```text
+//!   rcpt=450 4.2.1 busy              every RCPT
+//!   rcpt#2=452 4.5.3 too many        the second RCPT of each transaction
+//!   rcpt#2+=452 4.5.3 too many       the second and all after it
+//!   rcpt:bob@a.test=550 no           RCPT for this address (":@a.test" for a domain)
+//!   dot##1=451 4.3.0 try again       the first final dot that the listener sees at all
+//! ```
+//!
+//! # Contract
+//! * **`#N` counts in the narrowest thing that repeats:** rcpt, bdat, data, content and dot in the
+//!   transaction, helo, mail, rset and quit in the connection, connect (like `##N`) in the listener.
+//! * **`##N` counts in the listener**, over all its connections.
+//! * **An address narrows what `#N` counts too**: only occurrences for that address are counted.
+//! * **The first rule in the order given that selects decides the reply**; delays add up.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::value::{ValueError, parse_duration};
+
+/// A point of the conversation at which the sink acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// A connection is there; the greeting comes next.
+    Connect,
+    /// EHLO or HELO.
+    Helo,
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Rcpt,
+    /// DATA, before the content.
+    Data,
+    /// A BDAT command, after its chunk; the last one is also a [`Point::Dot`].
+    Bdat,
+    /// Before the content (after 354, or behind a BDAT line) is read. Takes no reply.
+    Content,
+    /// The end of a message: the final dot, or the chunk that is LAST.
+    Dot,
+    /// RSET.
+    Rset,
+    /// QUIT.
+    Quit,
+}
+
+impl Point {
+    /// Every point, as the conversation passes them.
+    pub const ALL: [Point; 10] = [
+        Point::Connect,
+        Point::Helo,
+        Point::Mail,
+        Point::Rcpt,
+        Point::Data,
+        Point::Bdat,
+        Point::Content,
+        Point::Dot,
+        Point::Rset,
+        Point::Quit,
+    ];
+
+    /// The word for it in options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Point::Connect => "connect",
+            Point::Helo => "helo",
+            Point::Mail => "mail",
+            Point::Rcpt => "rcpt",
+            Point::Data => "data",
+            Point::Bdat => "bdat",
+            Point::Content => "content",
+            Point::Dot => "dot",
+            Point::Rset => "rset",
+            Point::Quit => "quit",
+        }
+    }
+}
+
+impl FromStr for Point {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Point::ALL
+            .into_iter()
+            .find(|point| point.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| {
+                let names = Point::ALL.map(Point::name).join(", ");
+                ValueError::new(format!("{text:?} is none of {names}"))
+            })
+    }
+}
+
+/// Where a rule applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// The point of the conversation.
+    pub point: Point,
+    /// Which occurrences of it.
+    pub occurrence: Occurrence,
+    /// Only for this address (`bob@a.test`) or domain (`@a.test`), in lower case; for mail and rcpt.
+    pub address: Option<String>,
+}
+
+/// Which occurrences of a point a rule applies to; they are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occurrence {
+    /// All of them.
+    Every,
+    /// From `first` to `last` of the transaction or connection.
+    Local {
+        /// The first one.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
+    /// From `first` to `last` of the whole listener.
+    Listener {
+        /// The first one.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
+}
+
+impl Selector {
+    /// Selects every occurrence of `point`.
+    pub fn every(point: Point) -> Self {
+        Selector {
+            point,
+            occurrence: Occurrence::Every,
+            address: None,
+        }
+    }
+
+    /// Whether an address (lower case) is one of this rule's.
+    pub(crate) fn concerns(&self, address: &str) -> bool {
+        match &self.address {
+            None => true,
+            Some(domain) if domain.starts_with('@') => address.ends_with(domain.as_str()),
+            Some(own) => own == address,
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (front, address) = match text.split_once(':') {
+            Some((front, address)) => (front, Some(address.to_lowercase())),
+            None => (text, None),
+        };
+        let (name, count) = front.split_once('#').unwrap_or((front, ""));
+        let selector = Selector {
+            point: name.parse()?,
+            occurrence: parse_occurrence(count)?,
+            address,
+        };
+        let takes_address = matches!(selector.point, Point::Mail | Point::Rcpt);
+        if selector.address.is_some() && !takes_address {
+            return Err(ValueError::new(format!(
+                "{text:?}: only mail and rcpt can be narrowed to an address"
+            )));
+        }
+        Ok(selector)
+    }
+}
+
+/// Parses what follows the first `#`: nothing, `N`, `N+`, or the same behind another `#`.
+fn parse_occurrence(text: &str) -> Result<Occurrence, ValueError> {
+    if text.is_empty() {
+        return Ok(Occurrence::Every);
+    }
+    let (is_listener, count) = match text.strip_prefix('#') {
+        Some(count) => (true, count),
+        None => (false, text),
+    };
+    let (number, is_open) = match count.strip_suffix('+') {
+        Some(number) => (number, true),
+        None => (count, false),
+    };
+    let first: u64 = number.parse().ok().filter(|first| *first > 0).ok_or_else(|| {
+        ValueError::new(format!(
+            "#{text} counts nothing; write #2, #2+ or ##2, beginning with 1"
+        ))
+    })?;
+    let last = if is_open { u64::MAX } else { first };
+    Ok(if is_listener {
+        Occurrence::Listener { first, last }
+    } else {
+        Occurrence::Local { first, last }
+    })
+}
+
+/// A reply of the sink's script: a code and one or more lines of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    lines: Vec<String>,
+}
+
+impl Reply {
+    /// The reply code, 200 to 599.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Whether the sink goes on as if it had accepted.
+    pub fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Appends the reply as it goes over the wire.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let (last, others) = self
+            .lines
+            .split_last()
+            .map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        for line in others {
+            out.extend_from_slice(format!("{}-{line}\r\n", self.code).as_bytes());
+        }
+        out.extend_from_slice(format!("{} {last}\r\n", self.code).as_bytes());
+    }
+}
+
+impl FromStr for Reply {
+    type Err = ValueError;
+
+    /// Parses `CODE TEXT`; a newline or `\n` in the text begins a further line of the reply.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || {
+            ValueError::new(format!(
+                "{text:?} is no reply; write a code of three digits and text, as in 450 4.2.1 busy"
+            ))
+        };
+        let (code, words) = text.split_once(' ').unwrap_or((text, ""));
+        let code: u16 = code.parse().map_err(|_| wrong())?;
+        if !(200..600).contains(&code) {
+            return Err(wrong());
+        }
+        let words = words.replace("\\n", "\n");
+        if words.contains('\r') {
+            return Err(wrong());
+        }
+        let lines = words.split('\n').map(str::to_owned).collect();
+        Ok(Reply { code, lines })
+    }
+}
+
+/// Answers with a given reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyRule {
+    /// Where.
+    pub selector: Selector,
+    /// The reply.
+    pub reply: Reply,
+}
+
+/// Waits before it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelayRule {
+    /// Where.
+    pub selector: Selector,
+    /// How long.
+    pub delay: Duration,
+}
+
+/// Never answers: what follows is read and thrown away (at content: not even read).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StallRule {
+    /// Where.
+    pub selector: Selector,
+}
+
+/// Ends the connection without a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropRule {
+    /// Where.
+    pub selector: Selector,
+    /// With a TCP reset instead of an orderly close.
+    pub is_reset: bool,
+}
+
+/// Parses `COMMAND=CODE TEXT`, as in `rcpt=450 4.2.1 busy`.
+///
+/// # Errors
+/// When the command is unknown, or what follows is no reply.
+pub fn parse_reply(text: &str) -> Result<ReplyRule, ValueError> {
+    // An address may contain "=" itself, so the code decides where the reply begins.
+    let split = text
+        .match_indices('=')
+        .find(|(at, _)| {
+            text.as_bytes()[at + 1..]
+                .iter()
+                .take_while(|octet| octet.is_ascii_digit())
+                .count()
+                == 3
+        })
+        .map(|(at, _)| text.split_at(at))
+        .ok_or_else(|| {
+            ValueError::new(format!(
+                "reply {text:?}: write COMMAND=CODE TEXT, as in 'rcpt=450 4.2.1 busy'"
+            ))
+        })?;
+    let rule = ReplyRule {
+        selector: split.0.parse()?,
+        reply: split.1[1..].parse()?,
+    };
+    if rule.selector.point == Point::Content {
+        return Err(ValueError::new(
+            "reply: content itself is not answered; use data, bdat or dot",
+        ));
+    }
+    Ok(rule)
+}
+
+/// Parses `COMMAND=DURATION`, as in `mail=2s`.
+///
+/// # Errors
+/// When the command is unknown, or what follows is no duration.
+pub fn parse_delay(text: &str) -> Result<DelayRule, ValueError> {
+    let (selector, delay) = text
+        .rsplit_once('=')
+        .ok_or_else(|| ValueError::new(format!("delay {text:?}: write COMMAND=DURATION, as in mail=2s")))?;
+    Ok(DelayRule {
+        selector: selector.parse()?,
+        delay: parse_duration(delay)?,
+    })
+}
+
+/// Parses `COMMAND`, as in `rcpt` or `rcpt#2`.
+///
+/// # Errors
+/// When the command is unknown.
+pub fn parse_stall(text: &str) -> Result<StallRule, ValueError> {
+    Ok(StallRule {
+        selector: text.parse()?,
+    })
+}
+
+/// Parses `COMMAND` or `COMMAND=reset`.
+///
+/// # Errors
+/// When the command is unknown, or what follows is another word.
+pub fn parse_drop(text: &str) -> Result<DropRule, ValueError> {
+    let (selector, is_reset) = match text.strip_suffix("=reset") {
+        Some(selector) => (selector, true),
+        None => (text, false),
+    };
+    Ok(DropRule {
+        selector: selector.parse()?,
+        is_reset,
+    })
+}
+
+/// Lets the command line and the configuration file read a rule from the same words.
+macro_rules! read_from_words {
+    ($($rule:ty: $parse:ident),*) => {$(
+        impl FromStr for $rule {
+            type Err = ValueError;
+
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                $parse(text)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $rule {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $parse(&String::deserialize(from)?).map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+
+read_from_words!(ReplyRule: parse_reply, DelayRule: parse_delay, StallRule: parse_stall, DropRule: parse_drop);
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_rule_is_a_selector_and_a_reply() {
+        let rule = parse_reply("rcpt=450 4.2.1 busy").expect("as in the manual");
+        assert_eq!(rule.selector, Selector::every(Point::Rcpt));
+        let mut wire = Vec::new();
+        rule.reply.write(&mut wire);
+        assert_eq!(wire, b"450 4.2.1 busy\r\n");
+    }
+
+    #[test]
+    fn a_reply_may_have_several_lines() {
+        let mut wire = Vec::new();
+        parse_reply("connect=220 a\\nb")
+            .expect("two lines")
+            .reply
+            .write(&mut wire);
+        assert_eq!(wire, b"220-a\r\n220 b\r\n");
+    }
+
+    #[test]
+    fn an_address_may_contain_the_equals_sign() {
+        let rule = parse_reply("rcpt:SRS0=x=y@a.test=550 no").expect("the code decides");
+        assert_eq!(rule.selector.address.as_deref(), Some("srs0=x=y@a.test"));
+        assert_eq!(rule.reply.code(), 550);
+    }
+
+    #[test]
+    fn occurrences_are_counted_in_two_scopes() {
+        let occurrence = |text: &str| text.parse::<Selector>().map(|selector| selector.occurrence);
+        assert_eq!(occurrence("rcpt#2"), Ok(Occurrence::Local { first: 2, last: 2 }));
+        assert_eq!(
+            occurrence("rcpt#2+"),
+            Ok(Occurrence::Local {
+                first: 2,
+                last: u64::MAX
+            })
+        );
+        assert_eq!(
+            occurrence("dot##1"),
+            Ok(Occurrence::Listener { first: 1, last: 1 })
+        );
+        for wrong in [
+            "rcpt#0",
+            "rcpt#x",
+            "rcpt##",
+            "rcpt#+",
+            "vrfy",
+            "",
+            "dot:bob@a.test",
+        ] {
+            assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_rule_is_refused_in_plain_words() {
+        for wrong in [
+            "rcpt",
+            "rcpt=busy",
+            "rcpt=99 x",
+            "rcpt=600 x",
+            "content=250 ok",
+            "noop=250 ok",
+        ] {
+            let error = parse_reply(wrong).expect_err(wrong).to_string();
+            assert!(!error.is_empty() && !error.contains("Error"), "{error}");
+        }
+        assert!(parse_delay("mail").is_err());
+        assert!(parse_delay("mail=2").is_err());
+        assert!(parse_stall("nothing").is_err());
+        assert!(parse_drop("dot=slowly").is_err());
+    }
+
+    #[test]
+    fn a_drop_is_orderly_unless_it_says_reset() {
+        assert!(!parse_drop("dot").expect("orderly").is_reset);
+        assert!(parse_drop("dot##1=reset").expect("a reset").is_reset);
+    }
+}
