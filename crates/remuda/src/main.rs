@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `remuda`.
+
+fn main() -> std::process::ExitCode {
+    remuda::run(std::env::args_os())
+}

@@ -1,0 +1,223 @@
+//! The configuration file: TOML in, checked and typed settings out, or all that is wrong with it.
+//!
+//! ```text
+//!   text ──toml──▶ tables with spans ──sections──▶ Config
+//!                                        │ values, limits
+//!                                        ▼
+//!                                     Problems (FILE:LINE: KEY: message)
+//! ```
+//!
+//! # Contract
+//! * **All problems of a file are found at once**, each with its line and what would be right.
+//! * **Nothing wrong is tolerated**: an unknown key, a wrong type or an impossible value is a problem.
+//! * **Reading changes nothing on disk.**
+//!
+//! # Not here
+//! What the settings mean (`remuda_engine::settings`), whether the data directory or the ports are to be
+//! had (`serve`).
+//!
+//! # Limits
+//! A file larger than [`FILE_SIZE_MAX`] is refused.
+
+mod limits;
+mod nearest;
+mod problem;
+mod reader;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use remuda_engine::settings::Settings;
+use toml::de::DeTable;
+
+pub use limits::{SessionLines, descriptors_needed, fit_descriptors};
+pub use problem::{Problem, Problems};
+
+use reader::Notes;
+
+/// A configuration file is a few kilobytes; this is a mistake.
+pub const FILE_SIZE_MAX: u64 = 4 << 20;
+
+/// The file that is looked for in the working directory.
+pub const DEFAULT_FILE: &str = "remuda.toml";
+
+/// Everything that the program is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// For the engine.
+    pub settings: Settings,
+    /// `[admin]`.
+    pub admin: Admin,
+    /// `[log]`.
+    pub log: Log,
+    /// Where the session limits are set.
+    pub session_lines: SessionLines,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// `address`.
+    pub address: SocketAddr,
+    /// `token_file`, joined to `data_dir`.
+    pub token_file: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `format`.
+    pub format: LogFormat,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines of logfmt.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The defaults, because nobody named a file and there is none here.
+    Embedded,
+}
+
+impl Source {
+    /// The file that was named, else `./remuda.toml` when it is there, else the embedded default.
+    pub fn find(named: Option<&Path>) -> Source {
+        match named {
+            Some(path) => Source::File(path.to_owned()),
+            None if Path::new(DEFAULT_FILE).exists() => Source::File(DEFAULT_FILE.into()),
+            None => Source::Embedded,
+        }
+    }
+
+    /// As messages name it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Embedded => "(embedded default)".to_owned(),
+        }
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(&self) -> Result<Config, Problems> {
+        let text = match self {
+            Source::Embedded => Ok(String::new()),
+            Source::File(path) => read_file(path),
+        };
+        let system_name = system_name();
+        let read = match text {
+            Ok(text) => parse(&text, &system_name),
+            Err(message) => Err(vec![Problem {
+                line: None,
+                key: "file".to_owned(),
+                message,
+            }]),
+        };
+        read.map_err(|list| Problems {
+            file: self.name(),
+            list,
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let open = || -> std::io::Result<String> {
+        let mut text = String::new();
+        std::fs::File::open(path)?
+            .take(FILE_SIZE_MAX + 1)
+            .read_to_string(&mut text)?;
+        Ok(text)
+    };
+    match open() {
+        Ok(text) if text.len() as u64 > FILE_SIZE_MAX => {
+            Err("larger than 4 MiB; this is no configuration file".to_owned())
+        }
+        Ok(text) => Ok(text),
+        Err(error) => Err(format!(
+            "cannot be read: {error}; name a readable file with --config FILE"
+        )),
+    }
+}
+
+fn system_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Reads and checks a configuration text; `system_name` is the default of `hostname`.
+///
+/// # Errors
+/// All that is wrong with it, in the order of the text.
+pub fn parse(text: &str, system_name: &str) -> Result<Config, Vec<Problem>> {
+    let notes = Notes::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = error.span().map(|span| notes.line_at(span.start));
+        notes.problem(line, "syntax", error.message().replace('\n', ", "));
+    }
+    if !errors.is_empty() {
+        // What could be recovered would only be complained about for the same reasons again.
+        return Err(notes.finish());
+    }
+    let config = read(&notes, document.get_ref(), system_name);
+    let problems = notes.finish();
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(problems)
+    }
+}
+
+fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Config {
+    let top = notes.top(document);
+    let identity = sections::identity(&top, system_name);
+    let listeners = sections::listeners(&top);
+    let (limits, inbound) = sections::limits(&top);
+    let relay = sections::relay(&top);
+    let dns_servers = sections::dns(&top);
+    let routes = sections::routes(&top);
+    let (delivery, outbound) = sections::delivery(&top, &identity.hostname);
+    let cache = sections::connection_cache(&top);
+    let admin = sections::admin(&top, &identity.data_dir, &listeners);
+    let log = sections::log(&top);
+    top.close();
+    Config {
+        admin,
+        log,
+        session_lines: SessionLines {
+            inbound,
+            outbound,
+            parked: cache.connections_line,
+        },
+        settings: Settings {
+            hostname: identity.hostname,
+            data_dir: identity.data_dir,
+            postmaster: identity.postmaster,
+            listeners,
+            limits,
+            relay,
+            dns_servers,
+            routes,
+            delivery,
+            connection_cache: cache.settings,
+            status_update_time: cache.status_update_time,
+        },
+    }
+}
