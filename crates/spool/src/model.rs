@@ -72,6 +72,16 @@ pub struct Pending {
     pub last: Option<remuda_mail::Refusal>,
 }
 
+impl Pending {
+    /// A recipient that nothing was said about yet.
+    pub fn new(recipient: Recipient) -> Self {
+        Pending {
+            recipient,
+            last: None,
+        }
+    }
+}
+
 /// One attempt, kept with the entry (the last few) for `queue show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {

@@ -1,0 +1,63 @@
+use super::*;
+
+fn place() -> (tempfile::TempDir, Arc<Paths>) {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Arc::new(Paths::new(dir.path()));
+    paths.prepare().unwrap();
+    (dir, paths)
+}
+
+#[tokio::test]
+async fn small_content_stays_in_memory() {
+    let (_dir, paths) = place();
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1));
+    writer.write(&vec![b'x'; CONTENT_IN_ROW_MAX - 1]).await.unwrap();
+    writer.push(Bytes::from_static(b"y")).await.unwrap();
+    let content = writer.finish().await.unwrap();
+    assert!(matches!(&content.place, Place::Memory(bytes) if bytes.len() == CONTENT_IN_ROW_MAX));
+    assert_eq!(paths.contents().unwrap(), []);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_the_window() {
+    let (_dir, paths) = place();
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1));
+    for _ in 0..100 {
+        writer.write(&[b'x'; 30_000]).await.unwrap();
+        assert!(writer.window.capacity() <= 2 * CONTENT_IN_ROW_MAX);
+    }
+    let content = writer.finish().await.unwrap();
+    assert_eq!(content.size(), 3_000_000);
+    assert_eq!(
+        std::fs::metadata(paths.content(MessageId(1))).unwrap().len(),
+        3_000_000
+    );
+}
+
+#[test]
+fn what_is_dropped_leaves_no_file() {
+    let (_dir, paths) = place();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut unfinished = ContentWriter::new(paths.clone(), MessageId(1));
+        unfinished.write(&vec![0; 1 << 20]).await.unwrap();
+        let mut finished = ContentWriter::new(paths.clone(), MessageId(2));
+        finished.write(&vec![0; 1 << 20]).await.unwrap();
+        let finished = finished.finish().await.unwrap();
+        assert_eq!(paths.contents().unwrap().len(), 2);
+        drop((unfinished, finished));
+    });
+    // Waits for the blocking threads.
+    drop(runtime);
+    assert_eq!(paths.contents().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_damage_and_no_short_message() {
+    let (_dir, paths) = place();
+    let path = paths.content(MessageId(1));
+    std::fs::write(&path, b"1234").unwrap();
+    let file = File::open(&path).unwrap();
+    let mut reader = ContentReader::new(Source::File(file, path, 5));
+    assert!(matches!(reader.next().await, Err(Error::Damaged { .. })));
+}
