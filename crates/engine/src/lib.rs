@@ -1,4 +1,5 @@
 //! engine
+pub mod report;
 pub mod resolve;
 pub mod route;
 pub mod session;

@@ -209,6 +209,13 @@ impl Settings {
     }
 }
 
+impl Default for Settings {
+    /// The defaults for a host without a name.
+    fn default() -> Self {
+        Settings::defaults("localhost")
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
