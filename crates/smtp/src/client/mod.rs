@@ -62,6 +62,8 @@ pub struct Client {
     mails: u32,
     /// Recipient domains so far; kept only where the server limits them.
     domains: Vec<Domain>,
+    /// Replies so far.
+    answers: u64,
     /// What came without being asked for.
     surprise: Option<Reply>,
 }
@@ -176,6 +178,7 @@ impl Client {
             needs_rset: false,
             mails: 0,
             domains: Vec::new(),
+            answers: 0,
             surprise: None,
         }
     }
@@ -205,6 +208,11 @@ impl Client {
             },
             State::Ready | State::Finished(_) | State::Refused(_) => Want::Nothing,
         }
+    }
+
+    /// How many replies have been taken: each one begins the next one's limit.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// What is to be written now; one write takes it all.
@@ -298,6 +306,7 @@ impl Client {
     }
 
     fn on_reply(&mut self, reply: Reply) {
+        self.answers += 1;
         if !self.line.flight.is_due() {
             return self.on_surprise(reply);
         }

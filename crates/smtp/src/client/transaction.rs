@@ -128,9 +128,10 @@ impl Transaction {
 
     /// The result.
     pub(super) fn finish(self, line: &Line) -> Finished {
+        let is_decided = self.outcomes.iter().all(Option::is_some);
         Finished {
             outcomes: self.outcomes,
-            rest: self.rest,
+            rest: if is_decided { Rest::Next } else { self.rest },
             is_begun: true,
             accepted: self.is_accepted,
             may_be_duplicate: self.may_be_duplicate,
@@ -167,8 +168,8 @@ impl Transaction {
         if step == Step::EndOfContent && self.content == Content::Ended {
             return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
         }
-        let is_early = self.facts.is_reused && !self.has_answer && *loss == Loss::Closed;
-        if is_early {
+        let is_early = self.facts.is_reused && !self.has_answer;
+        if is_early && (*loss == Loss::Closed || step == Step::Rset) {
             return self.retry_elsewhere(line);
         }
         let scope = match loss {
@@ -184,6 +185,9 @@ impl Transaction {
         let failure = line.peer.broke_protocol(step, what, Scope::Session);
         if step == Step::EndOfContent && self.content == Content::Ended {
             return self.judge_unknown(failure.refusal, line);
+        }
+        if step == Step::Rset {
+            return self.retry_elsewhere(line);
         }
         self.fail(failure, line);
     }
@@ -272,7 +276,7 @@ impl Transaction {
         let is_whole = self.content == Content::Ended && line.flight.is_written();
         match reply.class() {
             _ if self.content == Content::Nothing => {
-                if reply.class() == Class::Positive {
+                if !matches!(reply.class(), Class::Transient | Class::Permanent) {
                     // It took an empty message for nobody, or worse.
                     line.wear();
                 }

@@ -39,7 +39,7 @@ fn replies_are_read_as_servers_write_them() {
         ("250-a\r\n550 b\r\n", 550, None, "a\nb"),
         ("250-2.0.0 a\r\n550 b\r\n", 550, None, "a\nb"),
         ("000 x\r\n", 0, None, "x"),
-        ("250 a\0b\tc\x7f\r\n", 250, None, "a b c"),
+        ("250 a\0b\tc\x7f\r\n", 250, None, "a b c "),
     ] {
         let expected = Reply {
             code,

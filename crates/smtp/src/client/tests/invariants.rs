@@ -1,0 +1,101 @@
+//! What holds whatever the server does.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn reply() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(
+        &[
+            "250 ok",
+            "250-a\r\n250 b",
+            "251 r",
+            "220 hi",
+            "354 go",
+            "450 no",
+            "452 many",
+            "452 4.2.2 x",
+            "550 no",
+            "552 much",
+            "421 bye",
+            "500 what",
+            "503 order",
+            "554 no",
+            "555 x",
+            "777 x",
+            "noise",
+            "25",
+            "250",
+        ][..],
+    )
+}
+
+/// How much is written before the server is heard.
+fn script() -> impl Strategy<Value = Vec<(usize, &'static str)>> {
+    proptest::collection::vec((prop_oneof![Just(usize::MAX), 0usize..40], reply()), 0..14)
+}
+
+proptest! {
+    #[test]
+    fn every_transaction_ends_with_one_slot_for_each_recipient(
+        ehlo in proptest::sample::select(&[PLAIN, PIPELINING, "250-a\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2\r\n"][..]),
+        scripts in proptest::collection::vec(script(), 1..4),
+        loss in prop_oneof![Just(Loss::Closed), Just(Loss::TimedOut)],
+    ) {
+        let mut client = open(ehlo);
+        for script in scripts {
+            begin(&mut client, &["c@d.test", "e@d.test", "f@d.test"]);
+            let mut is_ended = false;
+            let mut last = "";
+            let mut replies = script.into_iter();
+            let finished = loop {
+                if let Some(finished) = client.finished() {
+                    break finished;
+                }
+                if client.want() == Want::Content {
+                    client.content(b"x\r\n");
+                    client.end_content();
+                    is_ended = true;
+                }
+                match replies.next() {
+                    Some((write, reply)) => {
+                        let length = client.output().len().min(write);
+                        client.wrote(length);
+                        last = reply;
+                        client.receive(format!("{reply}\r\n").as_bytes());
+                    }
+                    None => client.lost(&loss),
+                }
+            };
+            prop_assert_eq!(finished.outcomes.len(), 3);
+            let delivered = finished.outcomes.iter().any(|o| matches!(o, Some(Outcome::Delivered(_))));
+            prop_assert_eq!(delivered, finished.accepted);
+            // Delivered only by a 2xx to a content that went out as a whole.
+            prop_assert!(!delivered || (is_ended && last.starts_with('2')));
+            prop_assert!(!finished.may_be_duplicate || is_ended);
+            prop_assert!(!finished.may_be_duplicate || !finished.accepted);
+            // What is left for the next transaction is there only after progress.
+            let is_stuck = finished.outcomes.iter().all(Option::is_none);
+            prop_assert!(!is_stuck || finished.rest != Rest::Next);
+            if finished.health != Health::Sound {
+                client.quit();
+                return Ok(());
+            }
+        }
+    }
+
+    #[test]
+    fn any_octets_end_a_session_that_they_do_not_open(
+        octets in proptest::collection::vec(proptest::sample::select(&b"0123456789 -\r\nabc\0"[..]), 0..300),
+        cut in 1usize..50,
+    ) {
+        let mut client = new();
+        for chunk in octets.chunks(cut) {
+            let length = client.output().len();
+            client.wrote(length);
+            client.receive(chunk);
+        }
+        client.lost(&Loss::Closed);
+        prop_assert!(client.opening().is_some());
+    }
+}
