@@ -153,57 +153,32 @@ impl Session {
     /// every reply.
     async fn envelope(&mut self, message: &Message) -> Result<Envelope, (Broken, bool)> {
         let mail = command("MAIL FROM:", &message.sender, &message.parameters);
-        let rcpts = message
+        let rcpts: Vec<String> = message
             .recipients
             .iter()
-            .map(|recipient| command("RCPT TO:", recipient, &message.recipient_parameters));
+            .map(|recipient| command("RCPT TO:", recipient, &message.recipient_parameters))
+            .collect();
         if self.has_pipelining {
-            self.output.clear();
-            self.output.extend_from_slice(mail.as_bytes());
-            for rcpt in rcpts {
-                self.output.extend_from_slice(rcpt.as_bytes());
-            }
-            self.output.extend_from_slice(b"DATA\r\n");
-            self.client
-                .write(&self.output)
-                .await
-                .map_err(|broken| (broken, true))?;
-            return self.envelope_replies(message.recipients.len()).await;
+            self.envelope_at_once(&mail, &rcpts).await
+        } else {
+            self.envelope_by_steps(&mail, &rcpts).await
         }
-        let mut envelope = Envelope::default();
-        envelope.mail(
-            ask(&mut self.client, &mail)
-                .await
-                .map_err(|broken| (broken, true))?,
-        );
-        if envelope.refusal.is_some() {
-            return Ok(envelope);
-        }
-        for rcpt in rcpts {
-            envelope.rcpt(
-                ask(&mut self.client, &rcpt)
-                    .await
-                    .map_err(|broken| (broken, false))?,
-            );
-            if envelope.is_closing {
-                return Ok(envelope);
-            }
-        }
-        envelope.decide_recipients();
-        if envelope.refusal.is_none() {
-            envelope.data(
-                ask(&mut self.client, "DATA\r\n")
-                    .await
-                    .map_err(|broken| (broken, false))?,
-            );
-        }
-        Ok(envelope)
     }
 
-    async fn envelope_replies(&mut self, recipients: usize) -> Result<Envelope, (Broken, bool)> {
+    async fn envelope_at_once(&mut self, mail: &str, rcpts: &[String]) -> Result<Envelope, (Broken, bool)> {
+        self.output.clear();
+        self.output.extend_from_slice(mail.as_bytes());
+        for rcpt in rcpts {
+            self.output.extend_from_slice(rcpt.as_bytes());
+        }
+        self.output.extend_from_slice(b"DATA\r\n");
+        self.client
+            .write(&self.output)
+            .await
+            .map_err(|broken| (broken, true))?;
         let mut envelope = Envelope::default();
         envelope.mail(self.client.reply().await.map_err(|broken| (broken, true))?);
-        for _ in 0..recipients {
+        for _ in rcpts {
             // A server that closes with 421 answers nothing more.
             if envelope.is_closing {
                 return Ok(envelope);
@@ -213,6 +188,34 @@ impl Session {
         envelope.decide_recipients();
         if !envelope.is_closing {
             envelope.data(self.client.reply().await.map_err(|broken| (broken, false))?);
+        }
+        Ok(envelope)
+    }
+
+    async fn envelope_by_steps(&mut self, mail: &str, rcpts: &[String]) -> Result<Envelope, (Broken, bool)> {
+        let mut envelope = Envelope::default();
+        envelope.mail(
+            ask(&mut self.client, mail)
+                .await
+                .map_err(|broken| (broken, true))?,
+        );
+        for rcpt in rcpts {
+            if envelope.refusal.is_some() {
+                return Ok(envelope);
+            }
+            envelope.rcpt(
+                ask(&mut self.client, rcpt)
+                    .await
+                    .map_err(|broken| (broken, false))?,
+            );
+        }
+        envelope.decide_recipients();
+        if envelope.refusal.is_none() {
+            envelope.data(
+                ask(&mut self.client, "DATA\r\n")
+                    .await
+                    .map_err(|broken| (broken, false))?,
+            );
         }
         Ok(envelope)
     }

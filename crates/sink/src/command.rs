@@ -96,6 +96,18 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Whether it must be the last of a group (RFC 2920 §3.1).
+    pub fn ends_group(&self) -> bool {
+        match self {
+            Command::Mail(_) | Command::Rcpt(_) | Command::Rset | Command::Bdat { .. } | Command::Unknown => {
+                false
+            }
+            Command::Malformed(verb, _) => matches!(verb, Verb::Helo | Verb::Data),
+            Command::Ehlo | Command::Helo | Command::Data | Command::Quit => true,
+            Command::Noop | Command::Vrfy | Command::Expn | Command::Help => true,
+        }
+    }
+
     /// The longest line with its line end (RFC 5321 §4.5.3.1.4 and what the extensions offered add).
     pub fn line_max(line: &[u8]) -> usize {
         match line.get(..4).map(<[u8]>::to_ascii_uppercase).as_deref() {

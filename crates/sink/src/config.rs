@@ -43,7 +43,8 @@ pub struct Listener {
     pub hostname: String,
     /// The recipient domains it accepts (others get 550); empty: all.
     pub domains: Vec<String>,
-    /// The round trip that replies wait for.
+    /// The round trip that replies wait for; a new connection waits two, one to open it and one for
+    /// the greeting.
     #[serde(deserialize_with = "value::duration")]
     pub rtt: Duration,
     /// Waits at points of the conversation.
@@ -160,7 +161,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{rule::Point, value::CloseManner};
+    use crate::{selector::Point, value::CloseManner};
 
     #[test]
     fn a_file_lists_listeners_with_different_behaviour() {

@@ -160,16 +160,12 @@ pub(crate) fn find_end(input: &[u8], is_line_start: &mut bool, content: &mut Con
             match dot_at_start(rest) {
                 Dot::None => {}
                 Dot::Unclear => {
-                    return Progress {
-                        consumed,
-                        is_end: false,
-                    };
+                    let is_end = false;
+                    return Progress { consumed, is_end };
                 }
                 Dot::Final => {
-                    return Progress {
-                        consumed: consumed + 3,
-                        is_end: true,
-                    };
+                    let (consumed, is_end) = (consumed + 3, true);
+                    return Progress { consumed, is_end };
                 }
                 Dot::Stuffed => consumed += 1,
                 Dot::Alone => {
@@ -184,11 +180,8 @@ pub(crate) fn find_end(input: &[u8], is_line_start: &mut bool, content: &mut Con
         let Some(at) = memchr::memmem::find(rest, b"\r\n.") else {
             let kept = trailing_line_end(rest);
             content.take(&rest[..rest.len() - kept]);
-            let consumed = input.len() - kept;
-            return Progress {
-                consumed,
-                is_end: false,
-            };
+            let (consumed, is_end) = (input.len() - kept, false);
+            return Progress { consumed, is_end };
         };
         content.take(&rest[..at + 2]);
         consumed += at + 2;

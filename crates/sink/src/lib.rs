@@ -36,6 +36,7 @@ mod offer;
 mod report;
 mod rule;
 mod script;
+mod selector;
 mod server;
 mod session;
 mod value;
@@ -47,9 +48,9 @@ pub use report::{
     ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX, Violation, ViolationKind,
 };
 pub use rule::{
-    DelayRule, DropRule, Occurrence, Point, Reply, ReplyRule, Selector, StallRule, parse_delay, parse_drop,
-    parse_reply, parse_stall,
+    DelayRule, DropRule, Reply, ReplyRule, StallRule, parse_delay, parse_drop, parse_reply, parse_stall,
 };
+pub use selector::{Occurrence, Point, Selector};
 pub use server::{Running, run, start};
 pub use value::{
     CloseAfter, CloseManner, Limits, ValueError, parse_close_after, parse_duration, parse_limits, parse_size,

@@ -11,6 +11,7 @@
 //! * **Only a final reply of 2xx makes a message accepted.**
 
 mod checks;
+mod content;
 mod transaction;
 
 use std::{collections::HashSet, sync::Arc};
@@ -18,17 +19,13 @@ use std::{collections::HashSet, sync::Arc};
 use crate::{
     command::{Command, Path, Verb},
     config::Listener,
-    content::Content,
     offer::{self, Offer},
     report::{Accepted, ViolationKind},
-    rule::{Point, Reply},
-    value::CloseManner,
+    rule::Reply,
+    selector::Point,
 };
 
-use self::{
-    checks::Refusal,
-    transaction::{Place, Transaction},
-};
+use self::{checks::Refusal, transaction::Transaction};
 
 /// What comes after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +124,7 @@ impl Session {
 
     /// Answers a command.
     pub fn answer(&mut self, command: &Command<'_>, scripted: Option<&Reply>) -> Step {
-        self.is_group_end = !matches!(
-            command,
-            Command::Mail(_) | Command::Rcpt(_) | Command::Rset | Command::Bdat { .. }
-        );
+        self.is_group_end = command.ends_group();
         match command {
             Command::Ehlo => self.hello(Offer::of(&self.listener), scripted),
             Command::Helo => self.hello(Offer::default(), scripted),
@@ -158,83 +152,6 @@ impl Session {
                 self.violations.push(ViolationKind::UnknownCommand);
                 self.say("500 5.5.1 unknown command\r\n")
             }
-        }
-    }
-
-    /// Where the content goes; `None` when it is thrown away.
-    pub fn content(&mut self) -> Option<&mut Content> {
-        self.transaction
-            .as_mut()
-            .filter(|transaction| !transaction.has_failed)?
-            .content
-            .as_mut()
-    }
-
-    /// Prepares for a chunk: it goes into the transaction's content if it is welcome.
-    pub fn begin_chunk(&mut self) {
-        let keeps_digests = self.keeps_digests;
-        if let Some(transaction) = self
-            .transaction
-            .as_mut()
-            .filter(|transaction| transaction.is_ready())
-        {
-            let is_declared = transaction.declared.is_eight_bit;
-            transaction
-                .content
-                .get_or_insert_with(|| Content::new(keeps_digests, is_declared));
-        }
-    }
-
-    /// Answers a chunk that has been read.
-    pub fn end_chunk(&mut self, is_last: bool, scripted: Option<&Reply>) -> Step {
-        if !self.offer.is_some_and(|offer| offer.chunking) {
-            return self.refuse(
-                ViolationKind::UnknownCommand,
-                "502 5.5.1 CHUNKING was not offered\r\n",
-            );
-        }
-        let Some(transaction) = &mut self.transaction else {
-            return self.without_transaction("503 5.5.1 MAIL first\r\n");
-        };
-        if transaction.has_failed {
-            return self.say("503 5.5.1 RSET first\r\n");
-        }
-        if transaction.recipients.is_empty() {
-            transaction.has_failed = true;
-            return self.without_recipient();
-        }
-        if is_last {
-            return self.end_message(scripted);
-        }
-        transaction.has_failed = scripted.is_some_and(|reply| !reply.is_positive());
-        self.scripted_or(scripted, "250 2.0.0 chunk taken\r\n")
-    }
-
-    /// Answers a message that has been read.
-    pub fn end_message(&mut self, scripted: Option<&Reply>) -> Step {
-        let Some(transaction) = self.transaction.take() else {
-            return self.without_transaction("503 5.5.1 MAIL first\r\n");
-        };
-        self.transactions += 1;
-        let content = transaction.content.as_ref();
-        let is_too_large = content.is_some_and(|content| self.is_too_large(content.bytes()));
-        let is_accepted = !is_too_large && scripted.is_none_or(Reply::is_positive);
-        let (accepted, violations) = transaction.finish(Place {
-            connection: self.connection,
-            transaction: self.transactions,
-        });
-        self.content_violations.extend(violations);
-        self.ended.push(accepted.filter(|_| is_accepted));
-        let step = if is_too_large {
-            self.say("552 5.3.4 the message is too large\r\n")
-        } else {
-            self.scripted_or(scripted, "250 2.0.0 accepted\r\n")
-        };
-        match self.listener.close_after {
-            Some(close) if close.manner == CloseManner::Silent && self.transactions >= close.transactions => {
-                Step::Close
-            }
-            _ => step,
         }
     }
 
@@ -295,28 +212,6 @@ impl Session {
         }
     }
 
-    fn data(&mut self, scripted: Option<&Reply>) -> Step {
-        let keeps_digests = self.keeps_digests;
-        let Some(transaction) = &mut self.transaction else {
-            return self.without_transaction("503 5.5.1 MAIL first\r\n");
-        };
-        if transaction.content.is_some() || transaction.has_failed {
-            return self.refuse(ViolationKind::BadSequence, "503 5.5.1 DATA after BDAT\r\n");
-        }
-        if transaction.recipients.is_empty() {
-            return self.without_recipient();
-        }
-        if let Some(reply) = scripted.filter(|reply| !reply.is_positive()) {
-            self.transaction = None;
-            return self.scripted(reply);
-        }
-        transaction.content = Some(Content::new(keeps_digests, transaction.declared.is_eight_bit));
-        match self.scripted_or(scripted, "354 end with a dot\r\n") {
-            Step::Continue => Step::Data,
-            step => step,
-        }
-    }
-
     fn malformed(&mut self, verb: Verb, why: &str) -> Step {
         self.violations.push(ViolationKind::BadSyntax);
         match verb {
@@ -344,19 +239,6 @@ impl Session {
             self.violations.push(ViolationKind::BadSequence);
         }
         self.say(reply)
-    }
-
-    /// Content without a recipient: a violation when none was even tried.
-    fn without_recipient(&mut self) -> Step {
-        let was_tried = self
-            .transaction
-            .as_ref()
-            .is_some_and(|transaction| transaction.was_rcpt_refused);
-        if was_tried {
-            self.say("554 5.5.1 no valid recipients\r\n")
-        } else {
-            self.refuse(ViolationKind::BadSequence, "503 5.5.1 RCPT first\r\n")
-        }
     }
 
     fn refuse(&mut self, kind: ViolationKind, reply: &str) -> Step {

@@ -18,8 +18,8 @@ use tokio::{
 
 /// How long the client may take to close after the sink's last word.
 const LINGER_MAX: Duration = Duration::from_secs(1);
-/// How much is read at once.
-const READ_SIZE: usize = 32 * 1024;
+/// How much is read at once: at first, and at most. It grows with a client that sends much.
+const READ_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
 
 /// A socket, its input, and the flight.
 pub(crate) struct Wire {
@@ -28,6 +28,8 @@ pub(crate) struct Wire {
     rtt: Duration,
     /// What has been read and not been consumed.
     pub input: BytesMut,
+    /// How much the next read asks for.
+    read_size: usize,
     /// The last read took all it could, so there may be more.
     was_read_full: bool,
     /// What has come since the last reply.
@@ -50,6 +52,7 @@ impl Wire {
             clock,
             rtt,
             input: BytesMut::new(),
+            read_size: READ_SIZES.0,
             was_read_full: false,
             flight: Flight::default(),
         }
@@ -159,12 +162,15 @@ impl Wire {
     }
 
     fn make_room(&mut self) -> usize {
-        self.input.reserve(READ_SIZE);
+        self.input.reserve(self.read_size);
         self.input.capacity() - self.input.len()
     }
 
     fn note_read(&mut self, read: usize, room: usize) {
         self.was_read_full = read == room;
+        if self.was_read_full {
+            self.read_size = READ_SIZES.1.min(self.read_size * 2);
+        }
         if read > 0 && self.flight.started.is_none() && !self.rtt.is_zero() {
             self.flight.started = Some(self.clock.now().monotonic);
         }

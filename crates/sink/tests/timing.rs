@@ -170,7 +170,6 @@ async fn a_stall_answers_what_came_before_and_nothing_more() {
     })
     .await;
     let mut stalled = Client::dial(sink.address()).await;
-    // The first connection may be accepted behind the second, so ask for one greeting of the two.
     let mut other = Client::dial(sink.address()).await;
     assert!(other.reply().await.starts_with("220"));
     assert!(stalled.is_silent());
@@ -220,4 +219,20 @@ async fn a_stop_counts_no_message_that_was_not_answered() {
     clock.until_asked_for(RTT * 4).await;
     assert_eq!(sink.stop().await.messages(), 0);
     assert_eq!(client.rest().await.unwrap_or_default(), "");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_221_has_said_quit() {
+    let sink = sink(Listener {
+        rtt: RTT,
+        ..Listener::default()
+    })
+    .await;
+    let mut client = Client::ready(sink.address()).await;
+    client.send("QUIT\r\n").await;
+    drop(client);
+    // The next connection's greeting comes two round trips later: by then the first is over.
+    let mut client = Client::ready(sink.address()).await;
+    assert!(client.say("QUIT\r\n").await.starts_with("221"));
+    assert_eq!(sink.report().listeners[0].closed_without_quit, 0);
 }

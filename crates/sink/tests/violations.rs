@@ -116,6 +116,7 @@ async fn commands_that_end_a_group_end_it() {
     assert_eq!(seen("NOOP\r\nRSET\r\n", 2).await, [PipelinedTooFar]);
     assert_eq!(seen("RSET\r\nNOOP\r\n", 2).await, []);
     assert_eq!(seen("EHLO c.test\r\nRSET\r\n", 2).await, [PipelinedTooFar]);
+    assert_eq!(seen("MAIL FROM:a\r\nRSET\r\n", 2).await, [BadSyntax]);
     let early = "MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\nSubject: x\r\n.\r\n";
     assert_eq!(seen(early, 4).await, [PipelinedTooFar]);
 }
