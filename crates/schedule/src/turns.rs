@@ -73,6 +73,13 @@ impl Schedule {
         self.queues.get(destination).is_some_and(|queue| queue.is_ready())
     }
 
+    /// Answers whether the destination has something ready in memory.
+    pub fn has_ready(&self, destination: &Destination) -> bool {
+        self.queues
+            .get(destination)
+            .is_some_and(|queue| !queue.ready.is_empty())
+    }
+
     /// Answers whether the destination has mail that is due, in memory or in the spool.
     pub fn has_mail_due(&self, destination: &Destination) -> bool {
         let is_due = |due: Wall| due <= self.now.wall;
