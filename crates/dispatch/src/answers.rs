@@ -141,7 +141,7 @@ impl Dispatch {
             return;
         };
         let next = delivery.judge(&answer, is_first_use);
-        delivery.is_answered |= next != Next::Again || answer.finished + answer.deferred > 0;
+        delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
         let facts = self.take_after(session, answer.session, binds);
         self.go_on(id, (session, endpoint), facts, next);
@@ -154,6 +154,11 @@ impl Dispatch {
             return;
         };
         let destination = delivery.entry.destination.clone();
+        let next = match next {
+            // It is over with this transaction: nobody else gets to see it.
+            Next::SameHost | Next::Again | Next::AgainHere if delivery.is_withdrawn => Next::Elsewhere,
+            next => next,
+        };
         match next {
             Next::Done => {
                 self.conclude(id, Some(session));
@@ -173,7 +178,12 @@ impl Dispatch {
             }
             Next::AgainHere => delivery.at = Some(endpoint),
             Next::Again => {}
-            Next::Elsewhere => delivery.leave_host(endpoint),
+            Next::Elsewhere => {
+                delivery.leave_host(endpoint);
+                if delivery.is_withdrawn {
+                    delivery.itinerary.strike_all();
+                }
+            }
         }
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
@@ -259,6 +269,11 @@ impl Dispatch {
     /// The counts of the connection cache since start.
     pub fn statistics(&self) -> Statistics {
         self.cache.statistics()
+    }
+
+    /// The counts of the connection cache since they were last taken.
+    pub fn interval(&self) -> &Statistics {
+        self.cache.interval()
     }
 
     /// The counts of the connection cache since this was last called.

@@ -29,6 +29,7 @@ pub(crate) struct Itinerary {
     /// Places in `servers`, in the order of trying but for pauses.
     remaining: Vec<usize>,
     tries_left: u32,
+    is_begun: bool,
 }
 
 impl Servers {
@@ -83,6 +84,7 @@ impl Itinerary {
             servers,
             remaining,
             tries_left: tries_max.max(1),
+            is_begun: false,
         }
     }
 
@@ -115,6 +117,12 @@ impl Itinerary {
         self.remaining
             .retain(|place| servers.candidates[*place].endpoint != endpoint);
         self.tries_left = self.tries_left.saturating_sub(1);
+        self.is_begun = true;
+    }
+
+    /// Answers whether some host has been done with.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun
     }
 
     /// No endpoint is of use.

@@ -130,7 +130,8 @@ pub enum Command {
         /// What becomes of the others.
         rest: Rest,
     },
-    /// The entry leaves memory unsettled and stays in the spool as it is (suspension, full memory).
+    /// The entry leaves memory unsettled and stays in the spool as it is (suspension, full memory,
+    /// withdrawn before anything was tried).
     Unload {
         /// Which.
         entry: EntryId,

@@ -11,7 +11,7 @@
 //!   a session that was dead before its first octet does not count.
 
 use remuda_clock::Monotonic;
-use remuda_mail::{DeliveryId, Endpoint, Refusal, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 use remuda_schedule::{Entry, Feedback, Retry};
 
 use crate::{
@@ -33,8 +33,10 @@ pub(crate) struct Delivery {
     pub(crate) unfinished: u32,
     /// The next transaction is the first with its host.
     pub(crate) is_next_host: bool,
-    /// A transaction has been answered: there may be outcomes to record.
+    /// A transaction has been answered: the shell knows it, and there may be outcomes to record.
     pub(crate) is_answered: bool,
+    /// Its entry is not to be delivered any more: what is under way is its last transaction.
+    pub(crate) is_withdrawn: bool,
     /// A session was lost early, and the message sent once more.
     pub(crate) is_resent: bool,
     /// Its next good session is filed under its destination.
@@ -84,6 +86,7 @@ impl Delivery {
             stage: Stage::Seeking,
             is_next_host: true,
             is_answered: false,
+            is_withdrawn: false,
             is_resent: false,
             may_bind: caches,
             caches,
@@ -114,8 +117,9 @@ impl Dispatch {
         let id = DeliveryId(self.delivery_next);
         self.delivery_next += 1;
         let caches = self.caches(&entry.destination);
-        self.deliveries
-            .insert(id, Delivery::new(entry, itinerary, caches));
+        self.in_hand.insert(entry.id, id);
+        let delivery = Delivery::new(entry, itinerary, caches);
+        self.deliveries.insert(id, delivery);
         id
     }
 
@@ -194,8 +198,27 @@ impl Dispatch {
             self.settle(id, None, rest);
             self.schedule.release(&destination);
         } else if let Some(delivery) = self.deliveries.remove(&id) {
+            self.in_hand.remove(&delivery.entry.id);
             self.schedule.give_back(&delivery.entry);
             self.unload(vec![delivery.entry.id]);
+        }
+    }
+
+    /// An entry is not to be delivered any more. What waits for a session ends now; a transaction under way
+    /// is its last.
+    pub(crate) fn withdrawn(&mut self, destination: &Destination, entry: EntryId, is_held: bool) {
+        if self.schedule.withdrawn(destination, entry, is_held).is_some() {
+            self.unload(vec![entry]);
+        }
+        let Some(id) = self.in_hand.get(&entry).copied() else {
+            return;
+        };
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.is_withdrawn = true;
+        if delivery.wait().is_some() {
+            self.abandon(id);
         }
     }
 
@@ -208,6 +231,7 @@ impl Dispatch {
             debug_assert!(false, "only what was to be settled is");
             return;
         };
+        self.in_hand.remove(&delivery.entry.id);
         let was_stalled = self.is_stalled();
         self.unsettled.remove(&(since, id));
         let entry = &delivery.entry;

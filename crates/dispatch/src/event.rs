@@ -162,7 +162,8 @@ pub enum Event {
         /// Which.
         session: SessionId,
     },
-    /// Answers `Settle`: committed. `left` is the entry as it waits now, None when it is done.
+    /// Answers `Settle`: committed. `left` is the entry as it waits now (of one put on hold in the meantime:
+    /// as it lies there), None when it is done.
     Settled {
         /// Which delivery.
         delivery: DeliveryId,

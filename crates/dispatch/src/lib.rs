@@ -35,6 +35,8 @@ mod answers;
 mod candidates;
 mod changes;
 pub mod command;
+#[cfg(test)]
+mod consistency;
 mod deliveries;
 pub mod event;
 mod lines;
@@ -53,7 +55,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};
 use remuda_connection_cache::ConnectionCache;
 use remuda_hosts::Hosts;
-use remuda_mail::{DeliveryId, Destination, Endpoint, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
@@ -83,6 +85,8 @@ pub struct Dispatch {
 
     deliveries: HashMap<DeliveryId, Delivery>,
     delivery_next: u64,
+    /// The delivery of each entry that has one.
+    in_hand: HashMap<EntryId, DeliveryId>,
     lines: Lines,
     /// Deliveries whose outcomes are not committed, oldest first.
     unsettled: BTreeSet<(Monotonic, DeliveryId)>,
@@ -117,6 +121,7 @@ impl Dispatch {
             resolving: 0,
             deliveries: HashMap::new(),
             delivery_next: 1,
+            in_hand: HashMap::new(),
             lines: Lines::default(),
             unsettled: BTreeSet::new(),
             cache: ConnectionCache::new(settings.cache_limits()),
@@ -194,7 +199,7 @@ impl Dispatch {
                 entry,
                 held,
             } => {
-                self.schedule.withdrawn(&destination, entry, held);
+                self.withdrawn(&destination, entry, held);
                 self.tidy(&destination);
             }
             Event::Wakened {

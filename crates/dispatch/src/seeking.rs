@@ -67,7 +67,7 @@ impl Dispatch {
         let wanted = self.requirements(delivery);
         let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
         let has_room = |endpoint| hosts.sessions(endpoint) < max;
-        if !delivery.is_answered && delivery.at.is_none() {
+        if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
             if let Some((session, _)) = self.cache.take_by_destination(&wanted, allowed, now) {

@@ -49,8 +49,8 @@ impl Dispatch {
             self.seek(id);
         }
         for endpoint in std::mem::take(&mut self.freed) {
+            // Without a session left in all, it waits for that from now on.
             while self.has_room(endpoint)
-                && self.has_session_left()
                 && let Some(id) = self.lines.starved_at(endpoint)
             {
                 self.seek(id);
@@ -121,6 +121,13 @@ impl Dispatch {
         while self.resolving < RESOLVES_MAX
             && let Some(destination) = self.to_resolve.pop_front()
         {
+            if !self.schedule.has_ready(&destination) {
+                let site = self.site(&destination);
+                site.is_asked = false;
+                let is_starved = !site.starved.is_empty();
+                self.schedule.set_blocked(&destination, is_starved);
+                continue;
+            }
             self.resolving += 1;
             let epoch = self.epoch;
             self.site(&destination).epoch = epoch;
@@ -166,6 +173,9 @@ impl Dispatch {
     /// while the destination is suspended.
     fn defer_unresolved(&mut self, destination: &Destination, refusal: Refusal, valid_until: Monotonic) {
         let reason = refusal.words();
+        if !self.schedule.has_ready(destination) {
+            return;
+        }
         if let Some(entry) = self.schedule.start(destination) {
             let rest = match self.schedule.retry(&entry) {
                 Retry::At(until) => Rest::Defer {

@@ -1,1 +1,8 @@
-//! tests
+//! The rules of `dispatch`: scenarios against a shell of the tests' own, and random histories.
+
+mod backlog;
+mod failing;
+mod histories;
+mod operating;
+mod reuse;
+mod world;

@@ -1,0 +1,134 @@
+//! The books of `dispatch` held against each other, for tests.
+
+use std::collections::HashMap;
+
+use remuda_mail::{Destination, Endpoint};
+
+use crate::{Dispatch, deliveries::Stage, lines::Lack, sessions::State};
+
+impl Dispatch {
+    /// Panics if the books contradict each other, a limit is exceeded, or something could go on and does
+    /// not. O(n).
+    pub fn assert_consistent(&self) {
+        self.schedule.assert_consistent();
+        self.cache.assert_consistent();
+        self.assert_sessions();
+        self.assert_deliveries();
+        self.assert_slots();
+        if !self.is_stopping && !self.is_stalled() {
+            self.assert_nobody_waits_in_vain();
+        }
+    }
+
+    fn assert_sessions(&self) {
+        let mut at: HashMap<Endpoint, u32> = HashMap::new();
+        let (mut parked, mut lingering) = (0, 0);
+        for (id, session) in &self.sessions {
+            if session.is_counted() {
+                *at.entry(session.endpoint).or_default() += 1;
+            }
+            match &session.state {
+                State::Dialling(Some(delivery)) => {
+                    let wait = self.deliveries[delivery].wait().expect("it waits for its dial");
+                    assert_eq!(wait.dial, Some(*id));
+                }
+                State::Dialling(None) => assert!(self.orphans[&session.endpoint].contains(id)),
+                State::Busy(delivery) => match &self.deliveries[delivery].stage {
+                    Stage::Transacting(on, _) => assert_eq!(on, id, "one owner"),
+                    other => panic!("a busy session's delivery is {other:?}"),
+                },
+                State::Lingering(until, _) => {
+                    lingering += 1;
+                    assert!(self.lingering.contains(&(*until, *id)));
+                }
+                State::Parked => {
+                    parked += 1;
+                    assert!(self.cache.get(*id).is_some(), "a parked session is in the cache");
+                }
+                State::Retiring => assert!(self.cache.get(*id).is_none()),
+            }
+        }
+        assert_eq!(parked, self.cache.len());
+        assert_eq!(lingering, self.lingering.len());
+        assert_eq!(at.values().sum::<u32>(), self.busy, "sessions are counted");
+        for (endpoint, count) in at {
+            assert_eq!(
+                self.hosts.sessions(endpoint),
+                count,
+                "sessions to {endpoint} are counted"
+            );
+        }
+        for (endpoint, dials) in &self.orphans {
+            for dial in dials {
+                let state = self.sessions.get(dial).map(|session| &session.state);
+                assert!(
+                    matches!(state, Some(State::Dialling(None))),
+                    "{endpoint}: {state:?}"
+                );
+            }
+        }
+    }
+
+    fn assert_deliveries(&self) {
+        let mut unsettled = 0;
+        for (id, delivery) in &self.deliveries {
+            match &delivery.stage {
+                Stage::Seeking => panic!("a delivery seeks only within an event"),
+                Stage::Waiting(wait) => {
+                    assert!(!wait.at.is_empty());
+                    assert_eq!(wait.dial.is_some(), wait.lack == Lack::Nothing);
+                    for endpoint in &wait.at {
+                        let mut line = self.lines.waiting_at(*endpoint);
+                        assert!(line.any(|waiting| waiting == (wait.ticket, *id)));
+                    }
+                }
+                Stage::Transacting(session, _) => {
+                    let state = self.sessions.get(session).map(|session| &session.state);
+                    assert!(matches!(state, Some(State::Busy(of)) if of == id));
+                }
+                Stage::Local => {}
+                Stage::Settling(_, since) => {
+                    unsettled += 1;
+                    assert!(self.unsettled.contains(&(*since, *id)));
+                }
+            }
+        }
+        assert_eq!(unsettled, self.unsettled.len());
+        assert_eq!(self.in_hand.len(), self.deliveries.len());
+    }
+
+    /// Every slot of a window is held by a delivery that is not over, or by a lingering session.
+    fn assert_slots(&self) {
+        let mut slots: HashMap<&Destination, u32> = HashMap::new();
+        let running = |stage: &Stage| !matches!(stage, Stage::Settling(..));
+        for delivery in self
+            .deliveries
+            .values()
+            .filter(|delivery| running(&delivery.stage))
+        {
+            *slots.entry(&delivery.entry.destination).or_default() += 1;
+        }
+        for session in self.sessions.values() {
+            if matches!(session.state, State::Lingering(..)) {
+                *slots.entry(&session.destination).or_default() += 1;
+            }
+        }
+        for view in self.schedule.views() {
+            let held = slots.remove(view.destination).unwrap_or(0);
+            assert_eq!(view.busy, held, "slots of {}", view.destination);
+        }
+        assert!(slots.is_empty(), "slots of the forgotten: {slots:?}");
+    }
+
+    fn assert_nobody_waits_in_vain(&self) {
+        for (id, delivery) in &self.deliveries {
+            let Some(wait) = delivery.wait() else { continue };
+            let is_room = wait.at.iter().any(|endpoint| self.has_room(*endpoint));
+            match wait.lack {
+                Lack::Nothing => {}
+                Lack::Session => assert!(!self.has_session_left(), "{id:?} could have a session"),
+                Lack::Endpoint => assert!(!is_room || !self.has_session_left(), "{id:?} could dial"),
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Random legal histories: whatever the world does, nothing is lost, doubled or left behind.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use remuda_mail::{EntryId, Scope};
+
+use super::world::*;
+use crate::{
+    command::Command,
+    event::{DialStep, Event, Undecided, Unresolved},
+    settings::Settings,
+};
+
+/// One thing that the world does; numbers choose among what is possible.
+#[derive(Clone, Debug)]
+enum Step {
+    Accept { site: u8, recipients: u32, utf8: bool },
+    Answer { which: usize, how: u8 },
+    Die(usize),
+    Wait(u64),
+    UntilDeadline,
+    Withdraw { which: usize, held: bool },
+    Wake { site: u8 },
+    RetireParked,
+    Reload,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..6u8, 1..4u32, prop::bool::weighted(0.1))
+            .prop_map(|(site, recipients, utf8)| Step::Accept { site, recipients, utf8 }),
+        14 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Answer { which, how }),
+        1 => any::<usize>().prop_map(Step::Die),
+        3 => (1..3000u64).prop_map(Step::Wait),
+        2 => Just(Step::UntilDeadline),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
+        1 => (0..6u8).prop_map(|site| Step::Wake { site }),
+        1 => Just(Step::RetireParked),
+        1 => Just(Step::Reload),
+    ]
+}
+
+/// Six destinations on four endpoints: alone, shared, with a backup, unresolvable.
+fn world(seed: u64, on_demand: bool) -> World {
+    let mut settings = tight();
+    settings.seed = seed;
+    settings.cache.on_demand = on_demand;
+    let mut world = World::new(settings);
+    world.serve("s0.test", &[1]);
+    world.serve("s1.test", &[1]);
+    world.serve("s2.test", &[1, 2]);
+    world
+        .dns
+        .insert(to("s3.test"), vec![(endpoint(3), 10), (endpoint(4), 20)]);
+    world.serve("s4.test", &[2, 3, 4]);
+    world
+}
+
+fn tight() -> Settings {
+    let mut settings = settings();
+    settings.sessions = 6;
+    settings.sessions_per_endpoint = 3;
+    settings.active_messages = 40;
+    settings.addresses_per_delivery = 2;
+    settings.cache.connections = 4;
+    settings.cache.connections_per_endpoint = 2;
+    settings.cache.reuse_time_limit = Duration::from_secs(20);
+    settings
+}
+
+fn name(site: u8) -> String {
+    format!("s{site}.test")
+}
+
+impl World {
+    fn take_step(&mut self, step: Step) {
+        match step {
+            Step::Accept {
+                site,
+                recipients,
+                utf8,
+            } => {
+                let mut entry = self.entry(&name(site));
+                entry.recipients = recipients;
+                entry.smtputf8 = utf8;
+                self.accept_entry(entry);
+            }
+            Step::Answer { which, how } => {
+                if !self.todo.is_empty() {
+                    let command = self.todo.remove(which % self.todo.len()).expect("in range");
+                    let event = self.some_answer(&command, how);
+                    self.tell(event);
+                }
+            }
+            Step::Die(which) => {
+                let watched: Vec<_> = self
+                    .sessions
+                    .iter()
+                    .filter(|(_, peer)| peer.state == PeerState::Watched)
+                    .map(|(session, _)| *session)
+                    .collect();
+                if !watched.is_empty() {
+                    let session = watched[which % watched.len()];
+                    self.sessions.remove(&session);
+                    self.tell(Event::Died { session });
+                }
+            }
+            Step::Wait(millis) => {
+                self.wait(millis);
+                self.tell(Event::Tick);
+            }
+            Step::UntilDeadline => self.until_deadline(),
+            Step::Withdraw { which, held } => {
+                let waiting: Vec<EntryId> = self
+                    .spool
+                    .iter()
+                    .filter(|(_, (_, is_held))| !is_held)
+                    .map(|(id, _)| *id)
+                    .collect();
+                if !waiting.is_empty() {
+                    self.withdraw(waiting[which % waiting.len()], held);
+                }
+            }
+            Step::Wake { site } => {
+                self.tell(Event::Wakened {
+                    destination: to(&name(site)),
+                    due: self.now.wall,
+                    added: 0,
+                    from_held: 0,
+                    thaw: true,
+                });
+            }
+            Step::RetireParked => {
+                self.tell(Event::RetireParked {
+                    destination: None,
+                    endpoint: Some(endpoint(1)),
+                });
+            }
+            Step::Reload => {
+                let mut settings = tight();
+                settings.cache.idle_time_limit = Duration::from_secs(3);
+                self.tell(Event::Reconfigured(Box::new(settings)));
+            }
+        }
+    }
+
+    /// Some legal answer; about half of them are good.
+    fn some_answer(&mut self, command: &Command, how: u8) -> Event {
+        match command {
+            Command::Load { destination, .. } if how % 8 == 0 => Event::LoadFailed {
+                destination: destination.clone(),
+            },
+            Command::Resolve { destination } if how % 5 == 0 => Event::Resolved {
+                destination: destination.clone(),
+                answer: Err(Unresolved {
+                    refusal: refusal(4, "SERVFAIL"),
+                    valid_until: self.now.monotonic + Duration::from_secs(5),
+                }),
+            },
+            Command::Dial { session, .. } if how % 3 == 0 => {
+                self.sessions.remove(session);
+                Event::DialFailed {
+                    session: *session,
+                    step: DialStep::Connect,
+                    failure: failure(Scope::Endpoint),
+                }
+            }
+            Command::Transact {
+                session, delivery, ..
+            } if how % 2 == 0 => {
+                let total = self.dispatch.deliveries[delivery].unfinished;
+                let some = u32::from(how / 16) % (total + 1);
+                let rest = total - some;
+                let after = if how % 4 == 0 {
+                    self.free(*session)
+                } else {
+                    self.lose(*session)
+                };
+                let answer = match how / 2 % 6 {
+                    0 => answer(some, rest, 0, Undecided::NextTransaction, after),
+                    1 => answer(some, 0, rest, Undecided::NextTransaction, after),
+                    2 => answer(0, 0, total, Undecided::Unsent, self.lose(*session)),
+                    3 => answer(0, 0, total, Undecided::LostEarly, self.lose(*session)),
+                    4 => answer(
+                        some,
+                        0,
+                        rest,
+                        Undecided::Failed(failure(Scope::Session)),
+                        self.lose(*session),
+                    ),
+                    _ => answer(
+                        some,
+                        0,
+                        rest,
+                        Undecided::Failed(failure(Scope::Transaction)),
+                        after,
+                    ),
+                };
+                answered(*session, *delivery, answer)
+            }
+            _ => self.good_answer(command),
+        }
+    }
+
+    /// Lets time pass until something is to be done; that must be done then, or put off.
+    fn until_deadline(&mut self) {
+        let Some(deadline) = self.dispatch.next_deadline() else {
+            return;
+        };
+        self.now = self.now.later(deadline - self.now.monotonic);
+        // Wall time is in milliseconds: what is due within this one is due.
+        self.wait(1);
+        self.tell(Event::Tick);
+        let next = self.dispatch.next_deadline();
+        assert!(next.is_none_or(|next| next > self.now.monotonic), "no busy loop");
+    }
+
+    /// All goes well from here: everything that is not on hold is delivered or bounces.
+    fn finish(&mut self) {
+        for _ in 0..20_000 {
+            self.settle_down();
+            if self.spool.values().all(|(_, is_held)| *is_held) && self.sessions.is_empty() {
+                return;
+            }
+            assert!(
+                self.dispatch.next_deadline().is_some(),
+                "something waits for nothing: {:?}",
+                self.spool
+            );
+            self.until_deadline();
+        }
+        panic!("it does not come to an end: {:?}", self.spool);
+    }
+}
+
+proptest! {
+
+    /// Issue 3, "What must be seen" 7: any order of events keeps the invariants.
+    #[test]
+    fn no_history_loses_a_message_or_a_session(
+        seed in any::<u64>(),
+        on_demand in prop::bool::weighted(0.9),
+        steps in prop::collection::vec(step(), 1..160),
+    ) {
+        let mut world = world(seed, on_demand);
+        for step in steps {
+            world.take_step(step);
+        }
+        world.finish();
+        let totals = world.dispatch.totals();
+        let held = world.spool.len() as u64;
+        prop_assert_eq!((totals.waiting, totals.held, totals.active), (0, held, 0));
+        prop_assert_eq!((totals.busy_sessions, totals.parked_sessions), (0, 0));
+        prop_assert!(world.deliveries.is_empty());
+    }
+
+    #[test]
+    fn a_stop_ends_every_session_and_keeps_every_message(
+        seed in any::<u64>(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut world = world(seed, true);
+        for step in steps {
+            world.take_step(step);
+        }
+        let before = world.log.len();
+        world.tell(Event::Stopping);
+        world.settle_down();
+        prop_assert!(world.sessions.is_empty(), "every session is ended");
+        let begun = world.log[before..].iter().filter(|c| is_dial(c) || is_load(c) || is_transact(c)).count();
+        prop_assert_eq!(begun, 0, "nothing starts");
+    }
+
+    /// The same settings, events and times give the same commands.
+    #[test]
+    fn a_seed_replays_a_run(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..60)) {
+        let run = |steps: Vec<Step>| {
+            let mut world = world(seed, true);
+            for step in steps {
+                world.take_step(step);
+            }
+            world.log
+        };
+        prop_assert_eq!(run(steps.clone()), run(steps));
+    }
+}

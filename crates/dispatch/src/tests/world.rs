@@ -1,0 +1,540 @@
+//! A tiny shell: a spool in memory, name servers in a table, and sessions that do what a test says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use remuda_clock::{Monotonic, Now, Wall};
+use remuda_mail::{
+    Blame, Capabilities, DeliveryId, Destination, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
+    MessageId, Refusal, Scope, SessionId,
+};
+
+use crate::{
+    Dispatch,
+    command::{Command, Rest},
+    event::{After, Answer, Backlog, Candidate, DialStep, Entry, Event, Resolution, Undecided, Unresolved},
+    settings::Settings,
+};
+
+/// The whole world around a `Dispatch`.
+pub(super) struct World {
+    pub(super) dispatch: Dispatch,
+    pub(super) now: Now,
+    /// What lies in the spool; true: on hold.
+    pub(super) spool: BTreeMap<EntryId, (Entry, bool)>,
+    waiting: BTreeMap<Destination, BTreeSet<(Wall, EntryId)>>,
+    /// Servers by destination: endpoint and preference; none: refused for ever.
+    pub(super) dns: BTreeMap<Destination, Vec<(Endpoint, u16)>>,
+    pub(super) sessions: BTreeMap<SessionId, Peer>,
+    pub(super) deliveries: BTreeMap<DeliveryId, (EntryId, Option<Rest>)>,
+    /// Commands that have not been answered.
+    pub(super) todo: VecDeque<Command>,
+    /// Every command ever given.
+    pub(super) log: Vec<Command>,
+    pub(super) bounced: Vec<EntryId>,
+    pub(super) done: Vec<EntryId>,
+    pub(super) checks: bool,
+    id_next: u64,
+}
+
+/// The other end of a session.
+pub(super) struct Peer {
+    pub(super) facts: Facts,
+    pub(super) state: PeerState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerState {
+    Dialling,
+    Free,
+    Busy,
+    Watched,
+    Retiring,
+}
+
+pub(super) fn endpoint(n: u8) -> Endpoint {
+    Endpoint(SocketAddr::from(([192, 0, 2, n], 25)))
+}
+
+pub(super) fn to(name: &str) -> Destination {
+    Destination::from_key(name)
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        helo_name: "us.test".into(),
+        seed: 7,
+        ..Settings::default()
+    }
+}
+
+pub(super) fn refusal(class: u8, words: &str) -> Refusal {
+    Refusal::ours(EnhancedStatus::new(class, 4, 1), words)
+}
+
+pub(super) fn failure(scope: Scope) -> Failure {
+    Failure {
+        scope,
+        blame: Blame::Network,
+        refusal: refusal(4, "connection refused"),
+    }
+}
+
+impl World {
+    pub(super) fn new(settings: Settings) -> Self {
+        let now = Now {
+            monotonic: Monotonic::ZERO + Duration::from_secs(1000),
+            wall: Wall(1_000_000_000),
+        };
+        World {
+            dispatch: Dispatch::new(settings, now),
+            now,
+            spool: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            dns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            todo: VecDeque::new(),
+            log: Vec::new(),
+            bounced: Vec::new(),
+            done: Vec::new(),
+            checks: true,
+            id_next: 1,
+        }
+    }
+
+    /// A world where `name` is served by these endpoints at one preference.
+    pub(super) fn serve(&mut self, name: &str, endpoints: &[u8]) {
+        let servers = endpoints.iter().map(|n| (endpoint(*n), 10)).collect();
+        self.dns.insert(to(name), servers);
+    }
+
+    pub(super) fn wait(&mut self, millis: u64) {
+        self.now = self.now.later(Duration::from_millis(millis));
+    }
+
+    /// Reports an event, checks what it led to and returns it.
+    pub(super) fn tell(&mut self, event: Event) -> Vec<Command> {
+        let mut out = Vec::new();
+        self.dispatch.handle(event, self.now, &mut out);
+        for command in &out {
+            self.check(command);
+            if needs_answer(command) {
+                self.todo.push_back(command.clone());
+            }
+        }
+        self.log.extend(out.iter().cloned());
+        if self.checks {
+            self.dispatch.assert_consistent();
+        }
+        out
+    }
+
+    /// Sessions are only used as their state allows.
+    fn check(&mut self, command: &Command) {
+        let state = |session: &SessionId, sessions: &BTreeMap<SessionId, Peer>| {
+            sessions.get(session).map(|peer| peer.state)
+        };
+        match command {
+            Command::Dial {
+                session,
+                endpoint,
+                host,
+                ..
+            } => {
+                let facts = Facts {
+                    endpoint: *endpoint,
+                    host: host.clone(),
+                    helo_name: "us.test".into(),
+                    capabilities: Capabilities::default(),
+                    opened: self.now.monotonic,
+                    uses: 0,
+                    last_used: self.now.monotonic,
+                    refused_in_a_row: 0,
+                };
+                let state = PeerState::Dialling;
+                let old = self.sessions.insert(*session, Peer { facts, state });
+                assert!(old.is_none(), "ids are given once");
+            }
+            Command::Transact {
+                session,
+                delivery,
+                entry,
+                ..
+            } => {
+                let before = state(session, &self.sessions);
+                assert!(
+                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
+                    "{command:?} on {before:?}"
+                );
+                self.set(*session, PeerState::Busy);
+                self.deliveries.insert(*delivery, (*entry, None));
+                assert!(self.spool.contains_key(entry), "what is done is not sent again");
+            }
+            Command::Watch { session } => {
+                assert_eq!(state(session, &self.sessions), Some(PeerState::Free));
+                self.set(*session, PeerState::Watched);
+            }
+            Command::Retire { session, .. } => {
+                let before = state(session, &self.sessions);
+                assert!(
+                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
+                    "{before:?}"
+                );
+                self.set(*session, PeerState::Retiring);
+            }
+            Command::Settle {
+                delivery,
+                entry,
+                rest,
+            } => {
+                let old = self.deliveries.insert(*delivery, (*entry, Some(rest.clone())));
+                assert!(!matches!(old, Some((_, Some(_)))), "settled once");
+            }
+            Command::DeliverLocally { delivery, entry } => {
+                self.deliveries.insert(*delivery, (*entry, None));
+            }
+            Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
+        }
+    }
+
+    fn set(&mut self, session: SessionId, state: PeerState) {
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.state = state;
+        }
+    }
+
+    pub(super) fn entry(&mut self, name: &str) -> Entry {
+        let id = self.id_next;
+        self.id_next += 1;
+        Entry {
+            id: EntryId(id),
+            message: MessageId(id),
+            destination: to(name),
+            recipients: 1,
+            size: 1000,
+            smtputf8: false,
+            arrived: self.now.wall,
+            expires: self.now.wall + Duration::from_secs(5 * 86_400),
+            due: self.now.wall,
+        }
+    }
+
+    /// Puts an entry into the spool without telling anybody.
+    pub(super) fn store(&mut self, entry: Entry) {
+        let due = (entry.due, entry.id);
+        self.waiting
+            .entry(entry.destination.clone())
+            .or_default()
+            .insert(due);
+        self.spool.insert(entry.id, (entry, false));
+    }
+
+    pub(super) fn accept(&mut self, name: &str) -> Vec<Command> {
+        let entry = self.entry(name);
+        self.accept_entry(entry)
+    }
+
+    pub(super) fn accept_entry(&mut self, entry: Entry) -> Vec<Command> {
+        self.store(entry.clone());
+        self.tell(Event::Accepted(entry))
+    }
+
+    /// Takes an entry out of what waits in the spool; `held`: it stays there on hold.
+    pub(super) fn withdraw(&mut self, id: EntryId, held: bool) {
+        let Some((entry, is_held)) = self.spool.get_mut(&id) else {
+            return;
+        };
+        *is_held = held;
+        let (destination, due) = (entry.destination.clone(), entry.due);
+        self.waiting
+            .entry(destination.clone())
+            .or_default()
+            .remove(&(due, id));
+        if !held {
+            self.spool.remove(&id);
+        }
+        self.tell(Event::Withdrawn {
+            destination,
+            entry: id,
+            held,
+        });
+    }
+
+    /// What the spool would report at a start.
+    pub(super) fn backlogs(&self) -> Vec<Backlog> {
+        self.waiting
+            .iter()
+            .map(|(destination, waiting)| Backlog {
+                destination: destination.clone(),
+                waiting: waiting.len() as u64,
+                held: 0,
+                due: waiting.first().map(|(due, _)| *due),
+            })
+            .collect()
+    }
+
+    fn heads(&self, destination: &Destination, limit: usize) -> (Vec<Entry>, Option<Wall>) {
+        let none = BTreeSet::new();
+        let waiting = self.waiting.get(destination).unwrap_or(&none);
+        let due = waiting.iter().take_while(|(due, _)| *due <= self.now.wall);
+        let entries: Vec<Entry> = due.take(limit).map(|(_, id)| self.spool[id].0.clone()).collect();
+        let next_due = waiting.iter().nth(entries.len()).map(|(due, _)| *due);
+        (entries, next_due)
+    }
+
+    /// Takes the first unanswered command that `wanted` names.
+    pub(super) fn next(&mut self, wanted: impl Fn(&Command) -> bool) -> Option<Command> {
+        let place = self.todo.iter().position(wanted)?;
+        self.todo.remove(place)
+    }
+
+    /// The event with which a command is answered when all goes well.
+    pub(super) fn good_answer(&mut self, command: &Command) -> Event {
+        match command {
+            Command::Load { destination, limit } => {
+                let (entries, next_due) = self.heads(destination, *limit);
+                Event::Loaded {
+                    destination: destination.clone(),
+                    entries,
+                    next_due,
+                }
+            }
+            Command::Resolve { destination } => Event::Resolved {
+                destination: destination.clone(),
+                answer: self.look_up(destination),
+            },
+            Command::Dial { session, .. } => {
+                self.set(*session, PeerState::Free);
+                Event::Opened {
+                    session: *session,
+                    facts: self.sessions[session].facts.clone(),
+                }
+            }
+            Command::Transact {
+                session,
+                delivery,
+                entry,
+                ..
+            } => {
+                let _ = entry;
+                let recipients = self.dispatch.deliveries[delivery].unfinished;
+                let after = self.free(*session);
+                answered(
+                    *session,
+                    *delivery,
+                    answer(recipients, 0, 0, Undecided::NextTransaction, after),
+                )
+            }
+            Command::DeliverLocally { delivery, entry } => {
+                let recipients = self.spool[entry].0.recipients;
+                Event::Answered {
+                    session: None,
+                    delivery: *delivery,
+                    answer: answer(recipients, 0, 0, Undecided::NextTransaction, After::Gone),
+                }
+            }
+            Command::Settle { delivery, .. } => self.commit(*delivery),
+            Command::Retire { session, .. } => {
+                self.sessions.remove(session);
+                Event::Ended { session: *session }
+            }
+            Command::Watch { .. } | Command::Unload { .. } => Event::Tick,
+        }
+    }
+
+    pub(super) fn look_up(&self, destination: &Destination) -> Result<Resolution, Unresolved> {
+        let valid_until = self.now.monotonic + Duration::from_secs(60);
+        match self.dns.get(destination) {
+            Some(servers) => Ok(Resolution {
+                candidates: servers
+                    .iter()
+                    .map(|(endpoint, preference)| Candidate {
+                        endpoint: *endpoint,
+                        host: format!("mx{}", endpoint.0.ip()).into(),
+                        preference: *preference,
+                    })
+                    .collect(),
+                valid_until,
+            }),
+            None => Err(Unresolved {
+                refusal: refusal(5, "no such domain"),
+                valid_until,
+            }),
+        }
+    }
+
+    /// A transaction on the session is over, and it goes on.
+    pub(super) fn free(&mut self, session: SessionId) -> After {
+        self.set(session, PeerState::Free);
+        let now = self.now.monotonic;
+        let Some(peer) = self.sessions.get_mut(&session) else {
+            return After::Gone;
+        };
+        peer.facts.uses += 1;
+        peer.facts.last_used = now;
+        After::Free(peer.facts.clone())
+    }
+
+    /// A session is no more.
+    pub(super) fn lose(&mut self, session: SessionId) -> After {
+        self.sessions.remove(&session);
+        After::Gone
+    }
+
+    /// Applies a settlement as the spool does.
+    pub(super) fn commit(&mut self, delivery: DeliveryId) -> Event {
+        let (id, rest) = self.deliveries.remove(&delivery).expect("settled once");
+        let left = match rest.expect("a settlement was ordered") {
+            Rest::Nobody => {
+                self.done.push(id);
+                self.strike(id);
+                None
+            }
+            Rest::Bounce { .. } => {
+                self.bounced.push(id);
+                self.strike(id);
+                None
+            }
+            Rest::Defer { until, .. } => self.defer(id, until),
+        };
+        Event::Settled { delivery, left }
+    }
+
+    fn strike(&mut self, id: EntryId) {
+        if let Some((entry, _)) = self.spool.remove(&id) {
+            let due = (entry.due, id);
+            self.waiting.entry(entry.destination).or_default().remove(&due);
+        }
+    }
+
+    fn defer(&mut self, id: EntryId, until: Wall) -> Option<Entry> {
+        let (entry, is_held) = self.spool.get_mut(&id)?;
+        let waiting = self.waiting.entry(entry.destination.clone()).or_default();
+        waiting.remove(&(entry.due, id));
+        entry.due = until;
+        if !*is_held {
+            waiting.insert((until, id));
+        }
+        Some(entry.clone())
+    }
+
+    /// Answers every command well, in order, until nothing is left to answer now.
+    pub(super) fn settle_down(&mut self) {
+        for _ in 0..1_000_000 {
+            let Some(command) = self.todo.pop_front() else {
+                return;
+            };
+            let event = self.good_answer(&command);
+            self.tell(event);
+        }
+        panic!("it never ends");
+    }
+
+    /// Answers the first command of this kind well and returns what followed.
+    pub(super) fn answer(&mut self, wanted: impl Fn(&Command) -> bool) -> Vec<Command> {
+        let command = self.next(wanted).expect("the command was given");
+        let event = self.good_answer(&command);
+        self.tell(event)
+    }
+
+    /// Answers the first transaction that waits for it.
+    pub(super) fn answer_transaction(
+        &mut self,
+        answer: impl Fn(&mut World, SessionId) -> Answer,
+    ) -> Vec<Command> {
+        let command = self.next(is_transact).expect("a transaction was ordered");
+        let Command::Transact {
+            session, delivery, ..
+        } = command
+        else {
+            return Vec::new();
+        };
+        let answer = answer(self, session);
+        self.tell(answered(session, delivery, answer))
+    }
+
+    /// Lets the first dial that waits for an answer fail.
+    pub(super) fn fail_dial(&mut self) -> Vec<Command> {
+        let command = self.next(is_dial).expect("a dial was ordered");
+        let Command::Dial { session, .. } = command else {
+            return Vec::new();
+        };
+        self.sessions.remove(&session);
+        self.tell(Event::DialFailed {
+            session,
+            step: DialStep::Connect,
+            failure: failure(Scope::Endpoint),
+        })
+    }
+
+    /// How many commands of a kind there were.
+    pub(super) fn count(&self, wanted: impl Fn(&Command) -> bool) -> usize {
+        self.log.iter().filter(|command| wanted(command)).count()
+    }
+}
+
+pub(super) fn answered(session: SessionId, delivery: DeliveryId, answer: Answer) -> Event {
+    Event::Answered {
+        session: Some(session),
+        delivery,
+        answer,
+    }
+}
+
+pub(super) fn answer(
+    finished: u32,
+    deferred: u32,
+    undecided: u32,
+    cause: Undecided,
+    session: After,
+) -> Answer {
+    Answer {
+        finished,
+        deferred,
+        undecided,
+        cause,
+        accepted: finished > 0,
+        waited: Duration::from_millis(20),
+        session,
+    }
+}
+
+fn needs_answer(command: &Command) -> bool {
+    !matches!(command, Command::Watch { .. } | Command::Unload { .. })
+}
+
+pub(super) fn is_transact(command: &Command) -> bool {
+    matches!(command, Command::Transact { .. })
+}
+
+pub(super) fn is_dial(command: &Command) -> bool {
+    matches!(command, Command::Dial { .. })
+}
+
+pub(super) fn is_resolve(command: &Command) -> bool {
+    matches!(command, Command::Resolve { .. })
+}
+
+pub(super) fn is_settle(command: &Command) -> bool {
+    matches!(command, Command::Settle { .. })
+}
+
+pub(super) fn is_retire(command: &Command) -> bool {
+    matches!(command, Command::Retire { .. })
+}
+
+pub(super) fn is_watch(command: &Command) -> bool {
+    matches!(command, Command::Watch { .. })
+}
+
+pub(super) fn is_load(command: &Command) -> bool {
+    matches!(command, Command::Load { .. })
+}
+
+pub(super) fn is_unload(command: &Command) -> bool {
+    matches!(command, Command::Unload { .. })
+}
