@@ -31,8 +31,9 @@ pub const REPLIES_MAX: usize = 16 * 1024;
 /// itself is less; then the session is closed.
 pub const EXCESS_MIN: u64 = 1024 * 1024;
 
-/// Waiting for content that is allowed before the rate counts.
-pub const CONTENT_GRACE: Duration = Duration::from_secs(60);
+/// Waiting for content that is allowed before the rate counts; more than one
+/// [`CONTENT_BLOCK`](crate::deadlines::server::CONTENT_BLOCK).
+pub const CONTENT_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// Octets of content a second, averaged over the waiting beyond [`CONTENT_GRACE`].
 pub const CONTENT_RATE_MIN: u64 = 1024;

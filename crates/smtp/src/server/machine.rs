@@ -99,7 +99,8 @@ impl Server {
     /// What the machine needs octets for, after [`Event::Read`].
     pub fn wait(&self) -> Wait {
         match &self.phase {
-            Phase::Content(incoming) if incoming.section != Section::Between => Wait::Content {
+            // Between two chunks too: a client must not stretch a message by cutting it small.
+            Phase::Content(incoming) => Wait::Content {
                 octets: incoming.wire,
             },
             Phase::Skip { octets, left, .. } => Wait::Content {

@@ -1,0 +1,303 @@
+//! One client's session: moves octets between the stream and the server machine, and answers what the
+//! machine asks.
+//!
+//! # Contract
+//! * **250 to a message follows its commit**, and it is scheduled only then.
+//! * **One read and one write a flight**: replies go out when the input is used up.
+//! * **A half command, a slow one or a slow message ends the session in time** (421 4.4.2).
+//! * **At a stop idle clients get 421; a transaction in hand is finished first.**
+//! * **A reload is seen at the next transaction.**
+//!
+//! # Not here
+//! The protocol (`remuda_smtp::server`), time limits (`remuda_smtp::deadlines`).
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use remuda_clock::Monotonic;
+use remuda_mail::Recipient;
+use remuda_smtp::{
+    deadlines::server::{COMMAND, CONTENT_BLOCK},
+    server::{
+        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Server, Wait,
+        limits::content_wait_in_all,
+    },
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    Shared, Snapshot,
+    destinations::Verdict,
+    store::{self, Store},
+    transaction::{Client, Message, Transaction},
+    wire::{Heard, Lost, Wire},
+};
+use crate::{admission::Admission, settings};
+
+/// A session and what it owns.
+pub(super) struct Session<S, Io> {
+    shared: Arc<Shared<S>>,
+    snapshot: Arc<Snapshot>,
+    client: IpAddr,
+    is_relay: bool,
+    wire: Wire<Io>,
+    server: Server,
+    transaction: Option<Transaction>,
+    message: Option<Message>,
+    /// When the command that is awaited must be whole.
+    command_until: Monotonic,
+    /// Time spent waiting for this message's content.
+    content_waited: Duration,
+    read_size: usize,
+}
+
+/// Octets that a fresh session reads at once, and at most.
+const READ_SIZE_MIN: usize = 4 * 1024;
+const READ_SIZE_MAX: usize = 64 * 1024;
+/// The same while no content is expected: what an idle session keeps.
+const READ_SIZE_IDLE_MAX: usize = 16 * 1024;
+
+impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
+    pub(super) fn new(shared: Arc<Shared<S>>, client: IpAddr, wire: Wire<Io>) -> Self {
+        let snapshot = shared.snapshot();
+        let is_relay = snapshot.settings.is_relay_client(client);
+        Session {
+            server: Server::new(profile(&snapshot, is_relay)),
+            shared,
+            snapshot,
+            client,
+            is_relay,
+            wire,
+            transaction: None,
+            message: None,
+            command_until: Monotonic::ZERO,
+            content_waited: Duration::ZERO,
+            read_size: READ_SIZE_MIN,
+        }
+    }
+
+    /// Holds the session to its end.
+    pub(super) async fn run(mut self) {
+        match self.shared.admission(&self.snapshot) {
+            Admission::RefuseConnect(reason) => {
+                tracing::info!(client = %self.client, %reason, "connection refused");
+                self.shared.metrics.refused_sessions.inc();
+                self.close("4.3.2", "Too busy, try again later");
+            }
+            _ => self.server.greet(&mut self.wire.output),
+        }
+        if self.converse().await.is_ok() {
+            self.wire.farewell().await;
+        }
+    }
+
+    async fn converse(&mut self) -> Result<(), Lost> {
+        loop {
+            match self.server.next(&mut self.wire.input, &mut self.wire.output) {
+                Event::Read => self.listen().await?,
+                Event::Flush => self.wire.flush().await?,
+                Event::Mail(mail) => self.mail(*mail),
+                Event::Rcpt(rcpt) => self.rcpt(*rcpt),
+                Event::Begin => self.begin(),
+                Event::Content(piece) => self.content(&piece).await,
+                Event::Message => self.submit().await,
+                Event::Dropped => (self.transaction, self.message) = (None, None),
+                Event::Close => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes what was answered and waits for more.
+    async fn listen(&mut self) -> Result<(), Lost> {
+        let wait = self.server.wait();
+        // Half a command is no transaction.
+        if wait == Wait::Idle && self.wire.is_stopping() {
+            self.close("4.3.2", "Shutting down");
+            return Ok(());
+        }
+        let has_answered = !self.wire.output.is_empty();
+        self.wire.flush().await?;
+        let now = self.shared.clock.now().monotonic;
+        let (size_max, deadline) = if let Wait::Content { octets } = wait {
+            let left = content_wait_in_all(octets).saturating_sub(self.content_waited);
+            (READ_SIZE_MAX, now + left.min(CONTENT_BLOCK))
+        } else {
+            self.content_waited = Duration::ZERO;
+            // Not with every octet: a command must be whole in time.
+            if has_answered {
+                self.command_until = now + COMMAND;
+            }
+            (READ_SIZE_IDLE_MAX, self.command_until)
+        };
+        let size = self.read_size.min(size_max);
+        let heard = self.wire.read(size, deadline).await;
+        if let Wait::Content { .. } = wait {
+            self.content_waited += self.shared.clock.now().monotonic.since(now);
+        }
+        if self.wire.input.len() >= size {
+            self.read_size = (self.read_size * 4).min(READ_SIZE_MAX);
+        }
+        match heard {
+            Heard::Octets if wait == Wait::Idle => self.refresh(),
+            Heard::Octets | Heard::Stopping => {}
+            Heard::TimedOut => self.close("4.4.2", "Timed out waiting for you"),
+            Heard::End => return Err(Lost),
+        }
+        Ok(())
+    }
+
+    /// Goes by the newest settings.
+    fn refresh(&mut self) {
+        let snapshot = self.shared.snapshot();
+        if !Arc::ptr_eq(&snapshot, &self.snapshot) {
+            self.is_relay = snapshot.settings.is_relay_client(self.client);
+            self.server.set_profile(profile(&snapshot, self.is_relay));
+            self.snapshot = snapshot;
+        }
+    }
+
+    fn close(&mut self, status: &'static str, text: &'static str) {
+        let answer = Answer::new(421, status, text);
+        self.server.close(&answer, &mut self.wire.output);
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.server.answer(answer, &mut self.wire.output);
+    }
+
+    fn mail(&mut self, mail: Mail) {
+        let admission = self.shared.admission(&self.snapshot);
+        if let Some(reason) = admission.reason() {
+            tracing::info!(client = %self.client, %reason, "mail refused for now");
+            self.answer(Answer::new(
+                452,
+                reason.status(),
+                "Cannot take mail now, try again later",
+            ));
+            return;
+        }
+        self.transaction = Some(Transaction::new(mail.envelope));
+        self.answer(Answer::new(250, "2.1.0", "Ok"));
+    }
+
+    fn rcpt(&mut self, rcpt: Rcpt) {
+        let (address, mut original) = match rcpt.path {
+            ForwardPath::Mailbox(address) => (address, None),
+            ForwardPath::Postmaster => (self.snapshot.postmaster.clone(), Some("postmaster".to_owned())),
+        };
+        let destinations = &self.snapshot.destinations;
+        let refusal = match destinations.accepts(&address, self.is_relay) {
+            Verdict::Accepted => None,
+            Verdict::NotRelayed => Some(Answer::new(554, "5.7.1", "Relaying refused")),
+            Verdict::UnknownUser => Some(Answer::new(550, "5.1.1", "No such user here")),
+        };
+        if let Some(answer) = refusal {
+            tracing::info!(client = %self.client, to = %format_args!("<{address}>"), reply = %answer, "recipient refused");
+            self.shared.metrics.refused_recipients.inc();
+            self.answer(answer);
+            return;
+        }
+        let address = match destinations.redirect(&address) {
+            Some(to) => {
+                original.get_or_insert_with(|| address.to_string());
+                to
+            }
+            None => address,
+        };
+        let destination = destinations.destination(&address);
+        let recipient = Recipient {
+            address,
+            original,
+            orcpt: rcpt.orcpt,
+            notify: rcpt.notify,
+        };
+        if let Some(transaction) = &mut self.transaction {
+            transaction.add(recipient, destination);
+        }
+        self.answer(Answer::new(250, "2.1.5", "Ok"));
+    }
+
+    fn begin(&mut self) {
+        let (Some(transaction), Some(hello)) = (&self.transaction, self.server.hello()) else {
+            return;
+        };
+        let client = Client {
+            ip: self.client,
+            helo: hello.name.clone(),
+            protocol: match (transaction.envelope.smtputf8, hello.extended) {
+                (true, _) => "UTF8SMTP",
+                (false, true) => "ESMTP",
+                (false, false) => "SMTP",
+            },
+            is_relay: self.is_relay,
+        };
+        let id = self.shared.store.allocate_id();
+        let writer = self.shared.store.writer(id);
+        let stamp = (&*self.snapshot.settings.hostname, self.shared.clock.now().wall);
+        self.message = Some(Message::new(writer, id, client, transaction, stamp));
+    }
+
+    async fn content(&mut self, piece: &[u8]) {
+        let Some(message) = &mut self.message else { return };
+        let refusal = match message.push(piece).await {
+            Ok(()) if message.is_looping() => {
+                tracing::warn!(id = %message.id, client = %self.client, "mail loop");
+                Answer::new(554, "5.4.6", "Too many hops: the message goes round in circles")
+            }
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(id = %message.id, %error, "content not stored");
+                store::refusal(&error)
+            }
+        };
+        self.message = None;
+        self.server.fail_content(refusal);
+    }
+
+    async fn submit(&mut self) {
+        let answer = match (self.transaction.take(), self.message.take()) {
+            (Some(transaction), Some(message)) => self.store(transaction, message).await,
+            // The machine announces a message only behind both.
+            _ => Answer::new(451, "4.3.0", "The message got lost here, send it again"),
+        };
+        self.answer(answer);
+    }
+
+    async fn store(&mut self, transaction: Transaction, message: Message) -> Answer {
+        let id = message.id;
+        let sender = transaction.envelope.sender.clone();
+        let recipients = transaction.recipients();
+        let stored = async {
+            let message = message.finish(transaction, &self.snapshot.settings).await?;
+            let size = message.content.size();
+            Ok((self.shared.store.store(message).await?, size))
+        };
+        match stored.await {
+            Ok((queued, size)) => {
+                self.shared.metrics.messages.inc();
+                self.shared.metrics.bytes.inc_by(size);
+                tracing::info!(%id, client = %self.client, from = %format_args!("<{sender}>"), size, recipients, "received");
+                (self.shared.accepted)(queued);
+                Answer::new(250, "2.0.0", format!("Ok: queued as {id}"))
+            }
+            Err(error) => {
+                let error: remuda_spool::Error = error;
+                tracing::error!(%id, client = %self.client, %error, "message not stored");
+                store::refusal(&error)
+            }
+        }
+    }
+}
+
+/// What a client is told and held to.
+fn profile(snapshot: &Snapshot, is_relay: bool) -> Profile {
+    let settings = &snapshot.settings;
+    Profile {
+        hostname: settings.hostname.clone(),
+        size_max: settings.limits.message_size,
+        recipients_max: settings.limits.recipients_per_message,
+        bare_newline: match settings.relay.bare_newline {
+            settings::BareNewline::Normalize if is_relay => BareNewline::Normalize,
+            _ => BareNewline::Reject,
+        },
+    }
+}

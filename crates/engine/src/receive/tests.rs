@@ -1,0 +1,1 @@
+//! The session loop over in-memory streams.

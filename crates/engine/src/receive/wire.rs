@@ -1,0 +1,192 @@
+//! A client's stream with its buffers and its time limits.
+//!
+//! # Contract
+//! * **No wait without a deadline**, and none that outlasts the end of the server.
+//! * **An idle session is small**: buffers that a message made large are given back.
+//! * **A client sees the last reply**: a closing session reads on for a moment, since octets that lie
+//!   unread would make the system reset the connection.
+
+use std::io;
+
+use bytes::BytesMut;
+use remuda_clock::{Monotonic, SharedClock, Timer};
+use remuda_smtp::deadlines::server::{FAREWELL, REPLY};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::watch,
+};
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Yes.
+    Running,
+    /// Messages in hand are finished, idle clients sent away.
+    Stopping,
+    /// Everything ends at once.
+    Ended,
+}
+
+/// What a wait for octets brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Some.
+    Octets,
+    /// The end of the stream, or its failure.
+    End,
+    /// Nothing in time.
+    TimedOut,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// The stream is of no more use.
+#[derive(Debug)]
+pub(super) struct Lost;
+
+/// A stream, its buffers, its timer.
+pub(super) struct Wire<Io> {
+    io: Io,
+    pub input: BytesMut,
+    pub output: BytesMut,
+    alarm: Alarm,
+    phase: watch::Receiver<Phase>,
+    /// The stop was heard of.
+    is_stopping: bool,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
+    pub(super) fn new(io: Io, clock: SharedClock, phase: watch::Receiver<Phase>) -> Self {
+        Wire {
+            io,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            alarm: Alarm { clock, armed: None },
+            phase,
+            is_stopping: false,
+        }
+    }
+
+    /// Answers whether the server is stopping.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() != Phase::Running
+    }
+
+    /// Waits for octets, with room for `size` of them. A stop is reported once; an end at once as `End`.
+    pub(super) async fn read(&mut self, size: usize, deadline: Monotonic) -> Heard {
+        if self.input.is_empty() && self.input.capacity() > size {
+            self.input = BytesMut::new();
+        }
+        self.input.reserve(size);
+        loop {
+            match *self.phase.borrow_and_update() {
+                Phase::Running => {}
+                Phase::Stopping if self.is_stopping => {}
+                Phase::Stopping => {
+                    self.is_stopping = true;
+                    return Heard::Stopping;
+                }
+                Phase::Ended => return Heard::End,
+            }
+            tokio::select! {
+                biased;
+                read = self.io.read_buf(&mut self.input) => return match read {
+                    Ok(0) | Err(_) => Heard::End,
+                    Ok(_) => Heard::Octets,
+                },
+                () = self.alarm.ring(deadline) => return Heard::TimedOut,
+                () = moved(&mut self.phase) => {}
+            }
+        }
+    }
+
+    /// Writes all replies that wait.
+    pub(super) async fn flush(&mut self) -> Result<(), Lost> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let deadline = self.alarm.clock.now().monotonic + REPLY;
+        let written = tokio::select! {
+            biased;
+            written = write(&mut self.io, &self.output) => written,
+            () = self.alarm.ring(deadline) => return Err(Lost),
+            () = ended(&mut self.phase) => return Err(Lost),
+        };
+        self.output.clear();
+        if self.output.capacity() > OUTPUT_KEPT_MAX {
+            self.output = BytesMut::new();
+        }
+        written.map_err(|_| Lost)
+    }
+
+    /// Writes what waits, and closes once the client has had time to read it.
+    pub(super) async fn farewell(mut self) {
+        let deadline = self.alarm.clock.now().monotonic + FAREWELL;
+        let goodbye = async {
+            write(&mut self.io, &self.output).await?;
+            self.io.shutdown().await?;
+            let mut sink = [0; 1024];
+            for _ in 0..LINGER_READS_MAX {
+                if self.io.read(&mut sink).await? == 0 {
+                    break;
+                }
+            }
+            io::Result::Ok(())
+        };
+        tokio::select! {
+            biased;
+            // The client is gone already: nothing is lost.
+            _ = goodbye => {}
+            () = self.alarm.ring(deadline) => {}
+        }
+    }
+}
+
+async fn write(io: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {
+    io.write_all(octets).await?;
+    io.flush().await
+}
+
+/// Waits for the next phase; for ever when nobody is left to change it.
+async fn moved(phase: &mut watch::Receiver<Phase>) {
+    if phase.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn ended(phase: &mut watch::Receiver<Phase>) {
+    if phase.wait_for(|phase| *phase == Phase::Ended).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// One timer for all waits of a session. Deadlines mostly move away: a timer that is set for an earlier
+/// one stays, and is set anew only when it has rung. So a busy session sets one a minute, not one a read.
+struct Alarm {
+    clock: SharedClock,
+    armed: Option<(Monotonic, Timer)>,
+}
+
+impl Alarm {
+    /// Completes at `deadline`.
+    async fn ring(&mut self, deadline: Monotonic) {
+        loop {
+            match &mut self.armed {
+                Some((at, timer)) if *at <= deadline => {
+                    timer.await;
+                    let is_due = *at == deadline;
+                    self.armed = None;
+                    if is_due {
+                        return;
+                    }
+                }
+                armed => *armed = Some((deadline, self.clock.sleep_until(deadline))),
+            }
+        }
+    }
+}
+
+/// Octets of reply buffer that an idle session keeps.
+const OUTPUT_KEPT_MAX: usize = 4096;
+/// Reads of a closing session, 1 KiB each.
+const LINGER_READS_MAX: usize = 256;
