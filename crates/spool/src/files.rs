@@ -177,11 +177,18 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
 }
 
 fn make_dir(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|e| Error::io("create", path, e))
+        .map_err(|e| Error::io("create", path, e))?;
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => sync_dir(parent),
+        _ => sync_dir(Path::new(".")),
+    }
 }
 
 fn private() -> OpenOptions {

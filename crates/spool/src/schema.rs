@@ -107,11 +107,8 @@ pub(crate) fn connect(path: &Path, role: Role) -> Result<Connection, Error> {
         Role::Checkpointer => 64,
         Role::Reader => 512,
     };
-    // The first two count only while the file is empty.
     db.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_SIZE};
-         PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA mmap_size = 0;
+        "PRAGMA mmap_size = 0;
          PRAGMA synchronous = FULL;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{cache_kib};
@@ -183,6 +180,12 @@ fn soundness(db: &Connection, whole: bool) -> Result<Option<String>, Error> {
 }
 
 fn migrate(db: &mut Connection) -> Result<(), Error> {
+    if version(db)? == 0 {
+        // Fixed when the first page is written; later `auto_vacuum` would be one more write.
+        db.execute_batch(&format!(
+            "PRAGMA page_size = {PAGE_SIZE}; PRAGMA auto_vacuum = INCREMENTAL"
+        ))?;
+    }
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Damaged {

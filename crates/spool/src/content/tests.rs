@@ -46,9 +46,8 @@ fn what_is_dropped_leaves_no_file() {
         let finished = finished.finish().await.unwrap();
         assert_eq!(paths.contents().unwrap().len(), 2);
         drop((unfinished, finished));
+        blocking(|| Ok(())).await.unwrap();
     });
-    // Waits for the blocking threads.
-    drop(runtime);
     assert_eq!(paths.contents().unwrap(), []);
 }
 

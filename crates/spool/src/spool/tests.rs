@@ -5,6 +5,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Attempt, Origin, Pending, State};
 
+mod settling;
+mod verbs;
+
 struct Fixture {
     dir: TempDir,
     spool: Spool,

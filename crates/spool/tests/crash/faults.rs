@@ -1,0 +1,1 @@
+//! Disks that are full, fail their syncs, are read-only or stall.
