@@ -16,7 +16,6 @@
 //! A page of the queue has at most [`PAGE_MAX`] entries.
 
 mod answers;
-mod views;
 
 use std::{future::Future, pin::Pin};
 
@@ -145,23 +144,6 @@ pub enum Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_filter_asks_for_one_more_and_is_bounded() {
-        let filter = QueueFilter {
-            limit: usize::MAX,
-            status: Some(EntryStatus::Deferred),
-            ..QueueFilter::default()
-        };
-        let asked = filter.for_spool();
-        assert_eq!(asked.limit, PAGE_MAX + 1);
-        assert_eq!(
-            (asked.state, asked.deferred),
-            (Some(remuda_spool::State::Waiting), Some(true))
-        );
-        assert_eq!(QueueFilter::default().for_spool().limit, 2);
-        assert_eq!(filter.page(Vec::new()), Page::default());
-    }
 
     #[test]
     fn names_are_public() {
