@@ -67,22 +67,11 @@ fn story(outcome: &Outcome, charset: Charset) -> String {
 }
 
 fn refused(refusal: &Refusal, charset: Charset) -> String {
-    let reason = text::words(&refusal.reason, charset);
-    let Some(reply) = &refusal.reply else {
-        let reason = if reason.is_empty() {
-            "no reason is known"
-        } else {
-            &reason
-        };
-        return format!("{reason} ({})", refusal.status);
-    };
-    let reply = text::words(&reply.to_string(), charset);
-    let host = refusal.relay.as_deref().unwrap_or("the other side");
-    let said = format!("host {} said: {reply}", text::words(host, charset));
-    if reason.is_empty() {
-        said
-    } else {
-        format!("{reason}: {said}")
+    let words = text::words(&refusal.words(), charset);
+    match &refusal.reply {
+        Some(_) => words,
+        None if words.is_empty() => format!("no reason is known ({})", refusal.status),
+        None => format!("{words} ({})", refusal.status),
     }
 }
 
