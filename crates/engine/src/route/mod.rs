@@ -150,11 +150,15 @@ impl Router {
         self.hostname.as_ref() == Some(domain)
     }
 
-    /// RFC 5321 §4.5.1: postmaster, and MAILER-DAEMON, which our reports come from.
     fn is_ours(&self, address: &Address) -> bool {
-        let is_role = address.is_postmaster() || address.local_part().eq_ignore_ascii_case("mailer-daemon");
-        is_role && self.is_hostname(address.domain())
+        is_role(address) && self.is_hostname(address.domain())
     }
+}
+
+/// Answers whether the local part is one that every mail system has: postmaster (RFC 5321 §4.5.1), and
+/// MAILER-DAEMON, which our reports come from and some answer to.
+pub fn is_role(address: &Address) -> bool {
+    address.is_postmaster() || address.local_part().eq_ignore_ascii_case("mailer-daemon")
 }
 
 #[cfg(test)]
