@@ -1,0 +1,179 @@
+//! An example of every answer, complete: optional fields are there.
+
+use remuda_engine::operations::{
+    AdmissionStatus, AttemptShown, CacheCounts, CacheStatistics, Changed, Connection, ConnectionState,
+    EntryShown, EntryStatus, MessageShown, Page, QueueCounts, QueueEntry, Rates, RecipientShown,
+    RetiredParked, ServiceState, SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// All, by the name of their schema.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("Status", value(status())),
+        (
+            "Page",
+            value(Page {
+                entries: vec![entry()],
+                next: Some(42),
+            }),
+        ),
+        ("MessageShown", value(message())),
+        ("Summary", value(summary())),
+        (
+            "Changed",
+            value(Changed {
+                changed: 3,
+                in_flight: vec!["1M7Z3KQ0000".into()],
+            }),
+        ),
+        ("Connections", value(vec![connection()])),
+        ("RetiredParked", value(RetiredParked { retired: 2 })),
+        (
+            "CacheStatistics",
+            value(CacheStatistics {
+                since_start: counts(),
+                interval: counts(),
+            }),
+        ),
+    ]
+}
+
+/// A problem.
+pub fn problem() -> Value {
+    json!({"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such message: 1M7Z3KQ0000"})
+}
+
+fn value(answer: impl Serialize) -> Value {
+    // Plain structs with string keys always have a JSON form.
+    serde_json::to_value(answer).unwrap_or_default()
+}
+
+const NOON: i64 = 1_795_000_000_000;
+
+fn status() -> Status {
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        hostname: "mx.example.org".into(),
+        uptime_seconds: 3600.5,
+        state: ServiceState::Ready,
+        admission: AdmissionStatus {
+            state: "refuse-mail".into(),
+            reason: Some("disk nearly full".into()),
+        },
+        queue: QueueCounts {
+            active: 10,
+            deferred: 200,
+            held: 1,
+            destinations: 12,
+        },
+        sessions: SessionCounts {
+            inbound: 4,
+            inbound_max: 1000,
+            busy: 9,
+            busy_max: 500,
+            parked: 17,
+            parked_max: 1000,
+        },
+        rates: Rates {
+            received_per_second: 12.5,
+            delivered_per_second: 12.25,
+        },
+        spool: SpoolStatus {
+            writable: false,
+            reason: Some("no space left on device".into()),
+            writer_delay_ms: 3,
+            free_disk: Some(1 << 34),
+        },
+    }
+}
+
+fn entry() -> QueueEntry {
+    QueueEntry {
+        id: "1M7Z3KQ0000".into(),
+        entry: 42,
+        status: EntryStatus::Deferred,
+        destination: "example.net".into(),
+        sender: "alice@example.org".into(),
+        recipients: vec!["bob@example.net".into()],
+        size: 4096,
+        arrived: NOON,
+        expires: NOON + 432_000_000,
+        due: NOON + 300_000,
+        attempts: 1,
+        reason: Some("450 4.2.1 busy".into()),
+    }
+}
+
+fn message() -> MessageShown {
+    MessageShown {
+        id: "1M7Z3KQ0000".into(),
+        sender: "alice@example.org".into(),
+        size: 4096,
+        arrived: NOON,
+        expires: NOON + 432_000_000,
+        client: "192.0.2.7".into(),
+        helo: "client.example.org".into(),
+        protocol: "ESMTP".into(),
+        entries: vec![EntryShown {
+            entry: 42,
+            status: EntryStatus::Deferred,
+            destination: "example.net".into(),
+            due: NOON + 300_000,
+            attempts: 1,
+            recipients: vec![RecipientShown {
+                address: "bob@example.net".into(),
+                reason: Some("450 4.2.1 busy".into()),
+            }],
+            last_attempts: vec![AttemptShown {
+                at: NOON,
+                relay: "mx.example.net[192.0.2.25]:25".into(),
+                result: "deferred: 450 4.2.1 busy".into(),
+            }],
+        }],
+    }
+}
+
+fn summary() -> Summary {
+    Summary {
+        age_minutes: vec![5, 10, 20, 40, 80, 160, 320, 640, 1280],
+        destinations: vec![SummaryRow {
+            destination: "example.net".into(),
+            total: 3,
+            counts: vec![1, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+            suspended_until: Some(NOON + 60_000),
+            suspended_reason: Some("connect to mx.example.net[192.0.2.25]:25: refused".into()),
+        }],
+    }
+}
+
+fn connection() -> Connection {
+    Connection {
+        session: 7,
+        state: ConnectionState::Parked,
+        destination: "example.net".into(),
+        endpoint: "192.0.2.25:25".into(),
+        host: "mx.example.net".into(),
+        tls: "none".into(),
+        uses: 12,
+        age_seconds: 20.5,
+        idle_seconds: 0.75,
+        transaction_ms: Some(48.5),
+    }
+}
+
+fn counts() -> CacheCounts {
+    CacheCounts {
+        destination_hits: 90,
+        destination_misses: 10,
+        address_hits: 5,
+        address_misses: 5,
+        max_destinations: 12,
+        max_addresses: 8,
+        max_connections: 17,
+        handovers: 40,
+        closed: [("idle".to_owned(), 9)].into(),
+        unfit: [("size".to_owned(), 1)].into(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Query parameters and path segments, with problem details for what is wrong with them.
+//!
+//! # Contract
+//! * **Unknown parameters are refused** by the parameter structs (`deny_unknown_fields`).
+
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
+};
+use remuda_engine::operations::{
+    ConnectionFilter, EntryStatus, PAGE_DEFAULT, PAGE_MAX, QueueFilter, Selection,
+};
+use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::problem::Problem;
+
+/// The query of a request.
+pub struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Parameters(value)),
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// The queue id in a path.
+pub struct Id(pub MessageId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        let wrong = |_| Problem::bad_request(format!("{text:?} is not a queue id"));
+        Ok(Id(text.parse().map_err(wrong)?))
+    }
+}
+
+/// Of `GET /api/v1/queue`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParameters {
+    destination: Option<String>,
+    sender: Option<String>,
+    status: Option<EntryStatus>,
+    limit: Option<usize>,
+    after: Option<u64>,
+}
+
+impl TryFrom<ListParameters> for QueueFilter {
+    type Error = Problem;
+
+    fn try_from(given: ListParameters) -> Result<Self, Problem> {
+        let limit = given.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(Problem::bad_request(format!(
+                "limit must be from 1 to {PAGE_MAX}"
+            )));
+        }
+        Ok(QueueFilter {
+            destination: given.destination.as_deref().map(destination),
+            sender: given.sender,
+            status: given.status,
+            limit,
+            after: given.after.map(EntryId),
+        })
+    }
+}
+
+/// Of the bulk verbs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BulkParameters {
+    destination: Option<String>,
+    all: Option<bool>,
+}
+
+impl TryFrom<BulkParameters> for Selection {
+    type Error = Problem;
+
+    fn try_from(given: BulkParameters) -> Result<Self, Problem> {
+        match (given.destination, given.all.unwrap_or(false)) {
+            (Some(name), false) => Ok(Selection::Destination(destination(&name))),
+            (None, true) => Ok(Selection::All),
+            _ => Err(Problem::bad_request("say which: destination=NAME or all=true")),
+        }
+    }
+}
+
+/// Of `/api/v1/connections`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionParameters {
+    destination: Option<String>,
+    endpoint: Option<String>,
+}
+
+impl TryFrom<ConnectionParameters> for ConnectionFilter {
+    type Error = Problem;
+
+    fn try_from(given: ConnectionParameters) -> Result<Self, Problem> {
+        let endpoint = given.endpoint.map(|text| match text.parse() {
+            Ok(address) => Ok(Endpoint(address)),
+            Err(_) => Err(Problem::bad_request(format!(
+                "endpoint {text:?} is not ADDRESS:PORT"
+            ))),
+        });
+        Ok(ConnectionFilter {
+            destination: given.destination.as_deref().map(destination),
+            endpoint: endpoint.transpose()?,
+        })
+    }
+}
+
+/// Destinations are written in any case; their keys are lower case.
+fn destination(text: &str) -> Destination {
+    Destination::from_key(&text.to_lowercase())
+}
