@@ -1,0 +1,131 @@
+//! Opening a session: connect, greeting, EHLO.
+
+use std::{io, sync::Arc};
+
+use remuda_clock::{SharedClock, before};
+use remuda_dispatch::event::DialStep;
+use remuda_mail::{Blame, EnhancedStatus, Facts, Failure, Scope};
+use remuda_smtp::client::{Client, Peer, Step};
+
+use super::{Session, content::ContentSource, order::DialOrder, wire::Wire};
+use crate::network::{Network, Transport};
+
+/// A session that did not come about.
+pub(super) struct NotOpened {
+    pub(super) step: DialStep,
+    pub(super) failure: Failure,
+    /// The connection, when there is one to say QUIT on.
+    pub(super) left: Option<(Wire, Client)>,
+}
+
+/// Opens a session.
+pub(super) async fn dial(
+    order: &DialOrder,
+    network: Arc<dyn Network>,
+    source: Arc<dyn ContentSource>,
+    clock: SharedClock,
+) -> Result<Session, NotOpened> {
+    let peer = Peer::new(&order.host, order.endpoint);
+    // The session's age counts from before connect (T20).
+    let opened = clock.now().monotonic;
+    let transport = connect(order, &peer, &*network, &clock).await?;
+    let mut wire = Wire::new(transport, clock.clone());
+    let mut client = Client::new(peer, order.helo_name.clone());
+    wire.advance(&mut client).await;
+    let capabilities = match client.opening() {
+        Some(Ok(capabilities)) => *capabilities,
+        Some(Err(refused)) => {
+            let step = match refused.step {
+                Step::Greeting => DialStep::Greeting,
+                _ => DialStep::Helo,
+            };
+            let failure = refused.failure.clone();
+            let left = Some((wire, client));
+            return Err(NotOpened { step, failure, left });
+        }
+        None => return Err(not_opened(DialStep::Helo, ours(&client))),
+    };
+    let facts = Facts {
+        endpoint: order.endpoint,
+        host: order.host.clone(),
+        helo_name: order.helo_name.clone(),
+        capabilities,
+        opened,
+        uses: 0,
+        last_used: clock.now().monotonic,
+        refused_in_a_row: 0,
+    };
+    Ok(Session {
+        wire,
+        client,
+        facts,
+        source,
+        clock,
+    })
+}
+
+async fn connect(
+    order: &DialOrder,
+    peer: &Peer,
+    network: &dyn Network,
+    clock: &SharedClock,
+) -> Result<Box<dyn Transport>, NotOpened> {
+    let deadline = clock.now().monotonic + order.connect_timeout;
+    let connected = before(&**clock, deadline, network.connect(order.endpoint)).await;
+    let (what, blame) = match connected {
+        Some(Ok(transport)) => return Ok(transport),
+        Some(Err(error)) => (plain(&error), blame(&error)),
+        None => ("Connection timed out".to_owned(), Blame::Network),
+    };
+    let failure = Failure {
+        scope: Scope::Endpoint,
+        blame,
+        refusal: peer.refusal(EnhancedStatus::new(4, 4, 1), format!("connect to {peer}: {what}")),
+    };
+    Err(not_opened(DialStep::Connect, failure))
+}
+
+fn not_opened(step: DialStep, failure: Failure) -> NotOpened {
+    NotOpened {
+        step,
+        failure,
+        left: None,
+    }
+}
+
+/// The machine stopped without an answer, which it does not.
+fn ours(client: &Client) -> Failure {
+    let status = EnhancedStatus::new(4, 3, 0);
+    Failure {
+        scope: Scope::Session,
+        blame: Blame::Us,
+        refusal: client
+            .peer()
+            .refusal(status, "internal error while opening a session".into()),
+    }
+}
+
+/// Whose fault a failed connect is: ours when we have no descriptors, ports or addresses left.
+fn blame(error: &io::Error) -> Blame {
+    use rustix::io::Errno;
+    let ours = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    match Errno::from_io_error(error) {
+        Some(errno) if ours.contains(&errno) => Blame::Us,
+        _ => Blame::Network,
+    }
+}
+
+/// The error's words without the system's number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

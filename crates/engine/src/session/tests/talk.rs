@@ -1,0 +1,168 @@
+//! Sessions with servers that behave.
+
+use super::{
+    peer::{PIPELINING, PLAIN, hear, open, say, success},
+    *,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_session_carries_one_message_after_another() {
+    let quit = vec![hear("QUIT\r\n"), say("221 bye")];
+    let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), success(), success(), quit]));
+    let facts = fixture.opened().await;
+    assert_eq!((facts.uses, facts.capabilities.pipelining), (0, true));
+    for uses in 1..=2 {
+        let answer = fixture.transact(&["c@d.test"]).await;
+        assert_eq!((words(&answer).as_str(), answer.accepted), ("delivered", true));
+        assert_eq!((answer.uses, &*answer.relay), (uses, "mx.test[192.0.2.1]:25"));
+        assert!(answer.mail_sent.is_some() && !answer.may_be_duplicate);
+        assert_eq!(answer.cause, Undecided::NextTransaction);
+        assert_eq!((free(&answer).uses, free(&answer).refused_in_a_row), (uses, 0));
+    }
+    fixture.orders.send(Order::Retire).await.unwrap();
+    assert!(matches!(fixture.report().await, Report::Ended));
+    let flight = "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nSubject: hello\r\n\r\n..dot\r\n.\r\n";
+    assert_eq!(
+        fixture.heard().await,
+        format!("EHLO us.test\r\n{flight}{flight}QUIT\r\n")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_recipient_gets_its_own_outcome() {
+    let transaction = vec![
+        hear("DATA\r\n"),
+        say("250 m\r\n250 r\r\n550 5.1.1 who?\r\n450 4.2.1 busy\r\n452 4.5.3 enough\r\n354 d"),
+        hear("\r\n.\r\n"),
+        say("250 2.0.0 ok"),
+    ];
+    let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), transaction]));
+    fixture.opened().await;
+    let answer = fixture
+        .transact(&["c@d.test", "e@d.test", "f@d.test", "g@d.test"])
+        .await;
+    assert_eq!(words(&answer), "delivered bounced deferred open");
+    assert_eq!(answer.cause, Undecided::NextTransaction);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_replies_is_measured_and_transfer_is_not() {
+    let wait = |seconds| peer::Step::Wait(Duration::from_secs(seconds));
+    let transaction = vec![
+        hear("DATA\r\n"),
+        wait(2),
+        say("250 m\r\n250 r\r\n354 d"),
+        hear("\r\n.\r\n"),
+        wait(3),
+        say("250 ok"),
+    ];
+    let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), transaction]));
+    fixture.opened().await;
+    let before = fixture.now();
+    let answer = fixture.transact(&["c@d.test"]).await;
+    assert_eq!(answer.waited, Duration::from_secs(5));
+    let mail_sent = answer.mail_sent.unwrap().monotonic.since_start();
+    assert_eq!(mail_sent, before);
+    assert_eq!(
+        free(&answer).last_used.since_start(),
+        before + Duration::from_secs(5)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_pipelining_it_works_too() {
+    let transaction = vec![
+        hear("MAIL FROM:<a@b.test>\r\n"),
+        say("250 m"),
+        hear("RCPT TO:<c@d.test>\r\n"),
+        say("250 r"),
+        hear("DATA\r\n"),
+        say("354 d"),
+        hear("\r\n.\r\n"),
+        say("250 ok"),
+    ];
+    let mut fixture = Fixture::new(Script::of(vec![open(PLAIN), transaction]));
+    fixture.opened().await;
+    assert_eq!(words(&fixture.transact(&["c@d.test"]).await), "delivered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_content_goes_out_block_by_block_and_unchanged() {
+    for buffer in [64, 1 << 20] {
+        let line = [&b"."[..], &[b'x'; 70], b"\r\n"].concat();
+        let content = Bytes::from(line.repeat(4000));
+        let size = content.len();
+        let pieces = content.chunks(100_001).map(Bytes::copy_from_slice).collect();
+        let mut script = Script::of(vec![open(PIPELINING), success()]);
+        script.buffer = buffer;
+        let mut fixture = Fixture::with(script, Store::of(pieces));
+        fixture.opened().await;
+        let order = TransactOrder {
+            size: size as u64,
+            ..fixture.order(&["c@d.test"], "")
+        };
+        assert_eq!(words(&fixture.run(order).await), "delivered");
+        let heard = fixture.heard().await;
+        let body = heard.split_once("DATA\r\n").unwrap().1;
+        let body = body.strip_suffix("QUIT\r\n").unwrap_or(body);
+        assert_eq!(body.len(), size + 4000 + 3, "every line begins with a dot");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_transactions_are_counted_until_one_is_accepted() {
+    let refusal = vec![hear("DATA\r\n"), say("450 no\r\n503 no\r\n503 no")];
+    let again = vec![hear("DATA\r\n"), say("250 z\r\n550 no\r\n503 no\r\n503 no")];
+    let success = vec![
+        hear("DATA\r\n"),
+        say("250 z\r\n250 m\r\n250 r\r\n354 d"),
+        hear("\r\n.\r\n"),
+        say("250 ok"),
+    ];
+    let mut fixture = Fixture::new(Script::of(vec![
+        open("250-mx.test\r\n250-DSN\r\n250 PIPELINING"),
+        refusal,
+        again,
+        success,
+    ]));
+    fixture.opened().await;
+    // 503 behind a refused MAIL is what servers say; it wears the session all the same.
+    let answer = fixture.transact(&["c@d.test"]).await;
+    assert_eq!(words(&answer), "deferred");
+    assert!(matches!(answer.session, After::Gone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_cannot_be_read_defers_and_the_session_is_kept_if_nothing_was_sent() {
+    let mut short = Store::default();
+    short.size += 1;
+    let mut fixture = Fixture::with(Script::of(vec![open(PIPELINING), vec![peer::Step::Stall]]), short);
+    fixture.opened().await;
+    let answer = fixture.transact(&["c@d.test", "e@d.test"]).await;
+    assert_eq!(words(&answer), "deferred deferred");
+    assert_eq!((free(&answer).uses, answer.mail_sent), (0, None));
+    drop(fixture.orders);
+    assert!(matches!(fixture.reports.recv().await, Some((_, Report::Ended))));
+
+    let mut broken = Store::default();
+    broken.fails = true;
+    broken.size += 1;
+    let steps = vec![
+        hear("DATA\r\n"),
+        say("250 m\r\n250 r\r\n354 d"),
+        peer::Step::Stall,
+    ];
+    let mut fixture = Fixture::with(Script::of(vec![open(PIPELINING), steps]), broken);
+    fixture.opened().await;
+    let order = TransactOrder {
+        size: HELLO.len() as u64 + 1,
+        ..fixture.order(&["c@d.test"], "")
+    };
+    let answer = fixture.run(order).await;
+    assert_eq!(words(&answer), "deferred");
+    assert!(matches!(answer.session, After::Gone));
+    assert!(
+        !fixture.heard().await.ends_with("\r\n.\r\n"),
+        "the end is never sent"
+    );
+}

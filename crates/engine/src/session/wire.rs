@@ -1,0 +1,156 @@
+//! The octets and the time of a session: moves what the client machine gives and wants.
+//!
+//! # Contract
+//! * **It reads while it writes**: two full buffers never face each other, and a negative reply stops what
+//!   is not yet sent.
+//! * **Every wait has the limit of its step**, inside a flight too: each reply has its own, from when the
+//!   one before it came; a block of content has its own to be taken.
+//! * **A failed write is not the end**: what the server said before is read and decides (T42).
+//! * **A flight costs one write**, its replies as a rule one read.
+
+use std::{
+    future::poll_fn,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use remuda_clock::{Monotonic, SharedClock};
+use remuda_smtp::{
+    client::{Client, Loss, Want},
+    deadlines::client::limit,
+};
+use tokio::io::ReadBuf;
+
+use super::watchdog::Watchdog;
+use crate::network::Transport;
+
+/// Octets read at once.
+const READ_MAX: usize = 4096;
+
+/// A session's stream.
+pub(super) struct Wire {
+    transport: Box<dyn Transport>,
+    clock: SharedClock,
+    watchdog: Watchdog,
+    /// Writing has failed; reading goes on.
+    is_deaf: bool,
+    needs_flush: bool,
+}
+
+impl Wire {
+    pub(super) fn new(transport: Box<dyn Transport>, clock: SharedClock) -> Self {
+        Wire {
+            transport,
+            watchdog: Watchdog::new(clock.clone()),
+            clock,
+            is_deaf: false,
+            needs_flush: false,
+        }
+    }
+
+    /// Works until the machine wants content or nothing; answers the time spent waiting for replies with
+    /// nothing left to write.
+    pub(super) async fn advance(&mut self, client: &mut Client) -> Duration {
+        let mut waited = Duration::ZERO;
+        let mut since = self.clock.now().monotonic;
+        let mut now = since;
+        while let Want::Reply(step) = client.want() {
+            let answers = client.answers();
+            let is_waiting = client.output().is_empty();
+            if let Err(loss) = self.turn(client, since + limit(step)).await {
+                client.lost(&loss);
+            }
+            let then = std::mem::replace(&mut now, self.clock.now().monotonic);
+            if is_waiting {
+                waited += now - then;
+            }
+            if client.answers() != answers || (!is_waiting && client.output().is_empty()) {
+                since = now;
+            }
+        }
+        waited
+    }
+
+    /// Answers whether nothing has come and the stream stands.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        !self.is_deaf && self.transport.is_quiet()
+    }
+
+    /// Gives the machine what has come already, if it can be had without waiting.
+    pub(super) async fn read_pending(&mut self, client: &mut Client) {
+        poll_fn(|context| {
+            let _ = self.poll_read(client, context);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Completes when the stream ends or anything comes.
+    pub(super) async fn disturbed(&mut self) {
+        self.watchdog.rest();
+        let mut octet = [0u8];
+        poll_fn(|context| {
+            Pin::new(&mut *self.transport)
+                .poll_read(context, &mut ReadBuf::new(&mut octet))
+                .map(|_| ())
+        })
+        .await;
+    }
+
+    /// One step of reading or writing.
+    async fn turn(&mut self, client: &mut Client, deadline: Monotonic) -> Result<(), Loss> {
+        poll_fn(|context| {
+            let read = self.poll_read(client, context);
+            if let Poll::Ready(Err(loss)) = read {
+                return Poll::Ready(Err(loss));
+            }
+            let has_written = self.poll_write(client, context);
+            if read.is_ready() || has_written {
+                return Poll::Ready(Ok(()));
+            }
+            self.watchdog
+                .poll(context, deadline)
+                .map(|()| Err(Loss::TimedOut))
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, client: &mut Client, context: &mut Context<'_>) -> Poll<Result<(), Loss>> {
+        let mut octets = [MaybeUninit::<u8>::uninit(); READ_MAX];
+        let mut buffer = ReadBuf::uninit(&mut octets);
+        match Pin::new(&mut *self.transport).poll_read(context, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                client.receive(buffer.filled());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(_) => Poll::Ready(Err(Loss::Closed)),
+        }
+    }
+
+    /// Writes and flushes what there is; answers whether anything was written.
+    fn poll_write(&mut self, client: &mut Client, context: &mut Context<'_>) -> bool {
+        let mut has_written = false;
+        if !self.is_deaf && !client.output().is_empty() {
+            match Pin::new(&mut *self.transport).poll_write(context, client.output()) {
+                Poll::Ready(Ok(length)) if length > 0 => {
+                    client.wrote(length);
+                    self.needs_flush = true;
+                    has_written = true;
+                }
+                Poll::Ready(_) => self.is_deaf = true,
+                Poll::Pending => {}
+            }
+        }
+        if self.needs_flush && !self.is_deaf {
+            match Pin::new(&mut *self.transport).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(_)) => self.is_deaf = true,
+                Poll::Pending => {}
+            }
+        }
+        has_written
+    }
+}
