@@ -334,6 +334,11 @@ impl ConnectionCache {
         sum
     }
 
+    /// The counts of the interval that runs.
+    pub fn interval(&self) -> &Statistics {
+        &self.interval
+    }
+
     /// The counts since this was last called.
     pub fn take_interval(&mut self) -> Statistics {
         let interval = std::mem::take(&mut self.interval);
