@@ -8,7 +8,6 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_connection_cache::Statistics;
 use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
 
 use crate::{
@@ -123,16 +122,17 @@ impl Dispatch {
     }
 
     fn answered_by_host(&mut self, id: DeliveryId, session: SessionId, answer: Answer) {
-        let Some(endpoint) = self.sessions.get(&session).map(|session| session.endpoint) else {
+        let Some(carrier) = self.sessions.get(&session) else {
             return;
         };
+        if !matches!(carrier.state, State::Busy(owner) if owner == id) {
+            return;
+        }
+        let endpoint = carrier.endpoint;
+        let is_first_use = carrier.uses <= 1;
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
-        let is_first_use = self
-            .sessions
-            .get(&session)
-            .is_some_and(|session| session.uses <= 1);
         let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
         if is_unsent && !is_first_use {
             self.cache.count_dead();
@@ -264,21 +264,6 @@ impl Dispatch {
         } else {
             self.seek(id);
         }
-    }
-
-    /// The counts of the connection cache since start.
-    pub fn statistics(&self) -> Statistics {
-        self.cache.statistics()
-    }
-
-    /// The counts of the connection cache since they were last taken.
-    pub fn interval(&self) -> &Statistics {
-        self.cache.interval()
-    }
-
-    /// The counts of the connection cache since this was last called.
-    pub fn take_interval(&mut self) -> Statistics {
-        self.cache.take_interval()
     }
 }
 

@@ -1,6 +1,7 @@
 //! How `dispatch` fills its [views](crate::view).
 
 use remuda_clock::Now;
+use remuda_connection_cache::Statistics;
 use remuda_mail::{Destination, SessionId};
 use remuda_schedule::QueueView;
 
@@ -39,6 +40,21 @@ impl Dispatch {
             busy_sessions: u64::from(self.busy),
             parked_sessions: self.cache.len() as u64,
         }
+    }
+
+    /// The counts of the connection cache since start.
+    pub fn statistics(&self) -> Statistics {
+        self.cache.statistics()
+    }
+
+    /// The counts of the connection cache since they were last taken.
+    pub fn interval(&self) -> &Statistics {
+        self.cache.interval()
+    }
+
+    /// The counts of the connection cache since this was last called.
+    pub fn take_interval(&mut self) -> Statistics {
+        self.cache.take_interval()
     }
 
     fn connection(&self, id: SessionId, session: &Session, now: Now) -> ConnectionView {

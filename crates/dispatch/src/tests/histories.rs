@@ -148,17 +148,17 @@ impl World {
     /// Some legal answer; about half of them are good.
     fn some_answer(&mut self, command: &Command, how: u8) -> Event {
         match command {
-            Command::Load { destination, .. } if how % 8 == 0 => Event::LoadFailed {
+            Command::Load { destination, .. } if how.is_multiple_of(8) => Event::LoadFailed {
                 destination: destination.clone(),
             },
-            Command::Resolve { destination } if how % 5 == 0 => Event::Resolved {
+            Command::Resolve { destination } if how.is_multiple_of(5) => Event::Resolved {
                 destination: destination.clone(),
                 answer: Err(Unresolved {
                     refusal: refusal(4, "SERVFAIL"),
                     valid_until: self.now.monotonic + Duration::from_secs(5),
                 }),
             },
-            Command::Dial { session, .. } if how % 3 == 0 => {
+            Command::Dial { session, .. } if how.is_multiple_of(3) => {
                 self.sessions.remove(session);
                 Event::DialFailed {
                     session: *session,
@@ -168,11 +168,11 @@ impl World {
             }
             Command::Transact {
                 session, delivery, ..
-            } if how % 2 == 0 => {
+            } if how.is_multiple_of(2) => {
                 let total = self.dispatch.deliveries[delivery].unfinished;
                 let some = u32::from(how / 16) % (total + 1);
                 let rest = total - some;
-                let after = if how % 4 == 0 {
+                let after = if how.is_multiple_of(4) {
                     self.free(*session)
                 } else {
                     self.lose(*session)

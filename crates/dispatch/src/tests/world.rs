@@ -538,3 +538,29 @@ pub(super) fn is_load(command: &Command) -> bool {
 pub(super) fn is_unload(command: &Command) -> bool {
     matches!(command, Command::Unload { .. })
 }
+
+impl World {
+    /// Answers commands well until one of this kind waits for an answer.
+    pub(super) fn settle_down_until(&mut self, wanted: impl Fn(&Command) -> bool) {
+        while !self.todo.iter().any(&wanted) {
+            let command = self.todo.pop_front().expect("such a command is given in the end");
+            let event = self.good_answer(&command);
+            self.tell(event);
+        }
+    }
+}
+
+impl World {
+    /// Makes all that waits due now, as "retry now" does in the spool.
+    pub(super) fn make_due(&mut self) {
+        let now = self.now.wall;
+        for (id, (entry, is_held)) in &mut self.spool {
+            if !*is_held {
+                let waiting = self.waiting.entry(entry.destination.clone()).or_default();
+                waiting.remove(&(entry.due, *id));
+                waiting.insert((now, *id));
+                entry.due = now;
+            }
+        }
+    }
+}
