@@ -1,0 +1,188 @@
+//! The entries in memory: what `dispatch` was told of, with recipients, and how their destinations are
+//! reached.
+//!
+//! # Contract
+//! * **A destination's next-hop is known while one of its entries is in memory.**
+//! * **A load cannot bring back what has left**: entries that are settled or withdrawn while a load of
+//!   their destination runs are left out of its answer.
+//! * **An acceptance that a load has overtaken does not deliver twice**: an entry can be read as soon as
+//!   it is committed, which is before its acceptance is reported.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use remuda_clock::Now;
+use remuda_dispatch::event::Entry;
+use remuda_mail::{Destination, EntryId, NextHop};
+use remuda_spool::Queued;
+
+use crate::route::Router;
+
+/// An entry and since when it is here.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The entry.
+    pub queued: Arc<Queued>,
+    /// When it came.
+    pub loaded: Now,
+    /// A load brought it, and no acceptance was reported before.
+    by_load: bool,
+}
+
+/// How an entry comes into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// Its commit was reported.
+    Accepted,
+    /// It was read from the spool.
+    Loaded,
+}
+
+#[derive(Debug)]
+struct Reach {
+    hop: NextHop,
+    entries: usize,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Entries {
+    held: HashMap<EntryId, Held>,
+    reach: HashMap<Destination, Reach>,
+    /// Loads under way, with what has left since each began.
+    loading: HashMap<Destination, HashSet<EntryId>>,
+    /// Entries that a load brought before they were reported as accepted, and that have left since.
+    overtaken: VecDeque<EntryId>,
+}
+
+/// Entries remembered as overtaken. The report of an acceptance is a task's next step after the commit;
+/// only a handful can ever be late by a whole delivery.
+const OVERTAKEN_MAX: usize = 1000;
+
+impl Entries {
+    /// Takes an entry in and says what `dispatch` needs of it. One that is here already stays as it is.
+    pub fn insert(&mut self, queued: Queued, origin: Came, router: &Router, now: Now) -> Entry {
+        let entry = describe(&queued);
+        if origin == Came::Accepted
+            && let Some(held) = self.held.get_mut(&queued.id)
+        {
+            held.by_load = false;
+        }
+        if !self.held.contains_key(&queued.id) {
+            let reach = self
+                .reach
+                .entry(queued.destination.clone())
+                .or_insert_with(|| Reach {
+                    hop: router.route(&queued.recipients[0].recipient.address),
+                    entries: 0,
+                });
+            reach.entries += 1;
+            self.held.insert(
+                queued.id,
+                Held {
+                    queued: Arc::new(queued),
+                    loaded: now,
+                    by_load: origin == Came::Loaded,
+                },
+            );
+        }
+        entry
+    }
+
+    /// The entry.
+    pub fn held(&self, id: EntryId) -> Option<&Held> {
+        self.held.get(&id)
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.held.values()
+    }
+
+    /// How a destination is reached, while it has an entry here.
+    pub fn next_hop(&self, destination: &Destination) -> Option<NextHop> {
+        self.reach.get(destination).map(|reach| reach.hop.clone())
+    }
+
+    /// Looks every next-hop up again, after a reload. Cost: O(entries).
+    pub fn refresh(&mut self, router: &Router) {
+        for held in self.held.values() {
+            let hop = router.route(&held.queued.recipients[0].recipient.address);
+            if hop.destination() == held.queued.destination
+                && let Some(reach) = self.reach.get_mut(&held.queued.destination)
+            {
+                reach.hop = hop;
+            }
+        }
+    }
+
+    /// The entry leaves memory, but not the spool.
+    pub fn unload(&mut self, id: EntryId) {
+        if let Some(held) = self.held.remove(&id)
+            && let Some(reach) = self.reach.get_mut(&held.queued.destination)
+        {
+            reach.entries -= 1;
+            if reach.entries == 0 {
+                self.reach.remove(&held.queued.destination);
+            }
+        }
+    }
+
+    /// Answers whether an acceptance comes too late: the entry was loaded, delivered and settled before.
+    pub fn was_overtaken(&mut self, id: EntryId) -> bool {
+        let place = self.overtaken.iter().position(|overtaken| *overtaken == id);
+        place.is_some_and(|place| self.overtaken.remove(place).is_some())
+    }
+
+    /// The entry has left the spool, or changed there.
+    pub fn leave(&mut self, id: EntryId, destination: &Destination) {
+        if self.held.get(&id).is_some_and(|held| held.by_load) {
+            self.overtaken.push_back(id);
+            if self.overtaken.len() > OVERTAKEN_MAX {
+                self.overtaken.pop_front();
+            }
+        }
+        self.unload(id);
+        if let Some(left) = self.loading.get_mut(destination) {
+            left.insert(id);
+        }
+    }
+
+    /// A load begins.
+    pub fn load_begins(&mut self, destination: &Destination) {
+        self.loading.entry(destination.clone()).or_default();
+    }
+
+    /// A load has ended: what it may not bring back.
+    pub fn load_ended(&mut self, destination: &Destination) -> HashSet<EntryId> {
+        self.loading.remove(destination).unwrap_or_default()
+    }
+}
+
+/// What `dispatch` needs of an entry.
+pub fn describe(queued: &Queued) -> Entry {
+    Entry {
+        id: queued.id,
+        message: queued.message,
+        destination: queued.destination.clone(),
+        recipients: queued.recipients.len() as u32,
+        size: queued.size,
+        smtputf8: needs_smtputf8(queued),
+        arrived: queued.arrived,
+        expires: queued.expires,
+        due: queued.due,
+    }
+}
+
+/// The client gave SMTPUTF8 and envelope or header is not ASCII; without the parameter raw 8-bit headers
+/// go as they are and are never bounced for it.
+pub fn needs_smtputf8(queued: &Queued) -> bool {
+    let envelope_is_ascii = queued.envelope.sender.as_str().is_ascii()
+        && queued
+            .recipients
+            .iter()
+            .all(|pending| pending.recipient.address.is_ascii());
+    queued.envelope.smtputf8 && (queued.header_8bit || !envelope_is_ascii)
+}

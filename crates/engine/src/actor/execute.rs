@@ -1,0 +1,247 @@
+//! The commands of `dispatch`, carried out.
+
+use std::sync::Arc;
+
+use remuda_clock::Now;
+use remuda_dispatch::{
+    command::{Command, Found, RetireCause},
+    event::{Event, Unresolved},
+};
+use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId};
+use remuda_spool::Heads;
+
+use super::{
+    Actor, Input, Session,
+    delivery::Delivery,
+    entries::{Came, describe, needs_smtputf8},
+    in_background,
+};
+use crate::{
+    local, session,
+    session::order::{DialOrder, Order, TransactOrder},
+};
+
+/// A command to run a transaction.
+struct Transact {
+    session: SessionId,
+    delivery: DeliveryId,
+    entry: EntryId,
+    recipients_max: u32,
+    next_host: bool,
+    found: Found,
+}
+
+impl Actor {
+    pub(super) fn execute(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Load { destination, limit } => self.load(destination, limit, now),
+            Command::Resolve { destination } => self.resolve(destination, now),
+            Command::Dial {
+                session,
+                endpoint,
+                host,
+                destination: _,
+            } => {
+                let settings = &self.plan.settings.delivery;
+                let (helo_name, connect_timeout) = (settings.helo_name.clone(), settings.connect_timeout);
+                self.dial(
+                    DialOrder {
+                        session,
+                        endpoint,
+                        host,
+                        helo_name,
+                        connect_timeout,
+                    },
+                    now,
+                );
+            }
+            Command::Transact {
+                session,
+                delivery,
+                entry,
+                recipients_max,
+                next_host,
+                found,
+            } => {
+                self.transact(
+                    Transact {
+                        session,
+                        delivery,
+                        entry,
+                        recipients_max,
+                        next_host,
+                        found,
+                    },
+                    now,
+                );
+            }
+            Command::DeliverLocally { delivery, entry } => self.deliver_locally(delivery, entry, now),
+            Command::Watch { session } => self.order(session, Order::Watch),
+            Command::Retire { session, cause } => self.retire(session, cause),
+            Command::Settle {
+                delivery,
+                entry,
+                rest,
+            } => self.settle(delivery, entry, rest, now),
+            Command::Unload { entry } => self.entries.unload(entry),
+        }
+    }
+
+    /// Orders fit the channel: a session has at most one of each kind under way.
+    fn order(&self, session: SessionId, order: Order) {
+        if let Some(known) = self.sessions.get(&session)
+            && known.orders.try_send(order).is_err()
+        {
+            // The task has ended; its last report is on the way and says so.
+            tracing::debug!(%session, "order to a session that has ended");
+        }
+    }
+
+    fn retire(&mut self, session: SessionId, cause: RetireCause) {
+        tracing::debug!(%session, ?cause, "session retired");
+        self.order(session, Order::Retire);
+    }
+
+    fn load(&mut self, destination: Destination, limit: usize, now: Now) {
+        self.entries.load_begins(&destination);
+        let spool = self.around.spool.clone();
+        let fallen = destination.clone();
+        let work = async move {
+            let heads = spool.heads(&destination, now.wall, limit).await;
+            if let Err(error) = &heads {
+                tracing::warn!(%destination, %error, "the spool could not be read");
+            }
+            Input::Loaded(destination, heads.ok())
+        };
+        in_background(&self.inputs, work, move || Input::Loaded(fallen, None));
+    }
+
+    pub(super) fn loaded(&mut self, destination: Destination, heads: Option<Heads>, now: Now) {
+        let left = self.entries.load_ended(&destination);
+        let Some(heads) = heads else {
+            return self.handle(Event::LoadFailed { destination }, now);
+        };
+        let mut entries = Vec::with_capacity(heads.entries.len());
+        for queued in heads.entries {
+            if left.contains(&queued.id) {
+                continue;
+            }
+            if self.entries.held(queued.id).is_none() && self.is_rerouted(&queued) {
+                self.reroute(queued, now);
+                continue;
+            }
+            entries.push(match self.entries.held(queued.id) {
+                Some(held) => describe(&held.queued),
+                None => self.entries.insert(queued, Came::Loaded, &self.plan.router, now),
+            });
+        }
+        self.handle(
+            Event::Loaded {
+                destination,
+                entries,
+                next_due: heads.next_due,
+            },
+            now,
+        );
+    }
+
+    fn resolve(&mut self, destination: Destination, now: Now) {
+        let Some(hop) = self.entries.next_hop(&destination) else {
+            let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "destination without mail");
+            let answer = Err(Unresolved {
+                refusal,
+                valid_until: now.monotonic,
+            });
+            let _ = self.inputs.send(Input::Resolved(destination, answer));
+            return;
+        };
+        let resolver = self.plan.resolver.clone();
+        let fallen = destination.clone();
+        let work = async move {
+            let answer = resolver.resolve(&hop).await;
+            Input::Resolved(destination, answer)
+        };
+        in_background(&self.inputs, work, move || {
+            let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "internal error while resolving");
+            let valid_until = now.monotonic + std::time::Duration::from_secs(60);
+            Input::Resolved(fallen, Err(Unresolved { refusal, valid_until }))
+        });
+    }
+
+    fn dial(&mut self, order: DialOrder, now: Now) {
+        let id = order.session;
+        let source = Arc::new(self.around.spool.clone());
+        let orders = session::spawn(
+            order,
+            self.around.network.clone(),
+            source,
+            self.around.clock.clone(),
+            self.reports.clone(),
+        );
+        self.sessions.insert(
+            id,
+            Session {
+                orders,
+                dialled: now,
+                uses: 0,
+            },
+        );
+    }
+
+    fn transact(&mut self, command: Transact, now: Now) {
+        let Some(delivery) = self.delivery(command.delivery, command.entry) else {
+            return;
+        };
+        let recipients = delivery.batch(command.recipients_max, command.next_host, command.found, now);
+        let entry = delivery.entry.clone();
+        let order = TransactOrder {
+            delivery: command.delivery,
+            message: entry.message,
+            envelope: entry.envelope.clone(),
+            size: entry.size,
+            smtputf8: needs_smtputf8(&entry),
+            recipients,
+        };
+        self.order(command.session, Order::Transact(Box::new(order)));
+    }
+
+    fn deliver_locally(&mut self, id: DeliveryId, entry: EntryId, _now: Now) {
+        let Some(delivery) = self.delivery(id, entry) else {
+            return;
+        };
+        let recipients = delivery.open_recipients();
+        let count = recipients.len();
+        let entry = delivery.entry.clone();
+        let maildir = local::Maildir::new(&self.plan.settings, self.around.clock.clone());
+        let spool = self.around.spool.clone();
+        let work = async move {
+            let mut outcomes = Vec::with_capacity(recipients.len());
+            for recipient in &recipients {
+                outcomes.push(maildir.deliver(&spool, &entry, recipient).await);
+            }
+            Input::DeliveredLocally(id, outcomes)
+        };
+        in_background(&self.inputs, work, move || {
+            let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "internal error in local delivery");
+            Input::DeliveredLocally(id, vec![Outcome::Deferred(refusal); count])
+        });
+    }
+
+    /// The delivery, begun if it is new. None only for an entry that is not in memory, which `dispatch`
+    /// does not name.
+    pub(super) fn delivery(&mut self, id: DeliveryId, entry: EntryId) -> Option<&mut Delivery> {
+        if !self.deliveries.contains_key(&id) {
+            let Some(held) = self.entries.held(entry) else {
+                debug_assert!(false, "{entry:?} is delivered but not in memory");
+                tracing::error!(
+                    ?entry,
+                    "an entry is delivered that is not in memory; this is a defect"
+                );
+                return None;
+            };
+            self.deliveries
+                .insert(id, Delivery::new(held.queued.clone(), held.loaded));
+        }
+        self.deliveries.get_mut(&id)
+    }
+}

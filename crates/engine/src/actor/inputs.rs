@@ -1,0 +1,195 @@
+//! What reaches the actor besides the sessions' reports, and what it makes of each.
+
+use std::sync::Arc;
+
+use remuda_clock::{Now, Wall};
+use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
+use remuda_mail::{DeliveryId, Destination, EntryId, Outcome, SessionId};
+use remuda_spool::{Heads, Queued};
+use tokio::sync::oneshot;
+
+use super::{Actor, Plan, entries::Came};
+use crate::session::order::{Report, Transacted};
+
+/// A question or an order that runs inside the actor.
+pub type Call = Box<dyn FnOnce(&mut Actor, Now) + Send>;
+
+/// Everything that the actor is told.
+pub enum Input {
+    /// Committed by `receive`.
+    Accepted(Vec<Queued>),
+    /// The spool answered a load; None when it failed.
+    Loaded(Destination, Option<Heads>),
+    /// DNS answered.
+    Resolved(Destination, Result<Resolution, Unresolved>),
+    /// The Maildir took a delivery's open recipients, or not.
+    DeliveredLocally(DeliveryId, Vec<Outcome>),
+    /// A settlement is committed: what is left of the entry, and the reports stored with it.
+    Settled(DeliveryId, EntryId, Destination, Option<Queued>, Vec<Queued>),
+    /// The spool's notices are due: entries to warn about or to give up.
+    Noticed(Vec<Queued>),
+    /// A notice is committed (`gone`: the entry with it).
+    NoticeSettled(EntryId, Destination, bool, Vec<Queued>),
+    /// A reload.
+    Replanned(Arc<Plan>),
+    /// Admin.
+    Call(Call),
+    /// Finish what is in hand, tell when done.
+    Stop(oneshot::Sender<()>),
+}
+
+impl Actor {
+    pub(super) fn take_in(&mut self, input: Input) {
+        let now = self.around.clock.now();
+        match input {
+            Input::Accepted(entries) => self.accepted(entries, now),
+            Input::Loaded(destination, heads) => self.loaded(destination, heads, now),
+            Input::Resolved(destination, answer) => self.handle(Event::Resolved { destination, answer }, now),
+            Input::DeliveredLocally(delivery, outcomes) => self.delivered_locally(delivery, outcomes, now),
+            Input::Settled(delivery, entry, destination, left, reports) => {
+                self.settled(delivery, entry, &destination, left, now);
+                self.accepted(reports, now);
+            }
+            Input::Noticed(due) => self.noticed(due, now),
+            Input::NoticeSettled(entry, destination, gone, reports) => {
+                self.notice_settled(entry, &destination, gone);
+                self.accepted(reports, now);
+            }
+            Input::Replanned(plan) => self.replanned(plan, now),
+            Input::Call(call) => call(self, now),
+            Input::Stop(told) => {
+                self.stopping = Some(told);
+                self.handle(Event::Stopping, now);
+            }
+        }
+    }
+
+    /// New entries, after their commit.
+    fn accepted(&mut self, entries: Vec<Queued>, now: Now) {
+        for queued in entries {
+            if self.entries.was_overtaken(queued.id) {
+                // Its settlement has ended a count that never began.
+                let destination = queued.destination;
+                let counted = Event::Wakened {
+                    destination,
+                    due: Wall::NEVER,
+                    added: 1,
+                    from_held: 0,
+                    thaw: false,
+                };
+                self.handle(counted, now);
+                continue;
+            }
+            let entry = self
+                .entries
+                .insert(queued, Came::Accepted, &self.plan.router, now);
+            self.handle(Event::Accepted(entry), now);
+        }
+    }
+
+    fn delivered_locally(&mut self, id: DeliveryId, outcomes: Vec<Outcome>, now: Now) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let finished = outcomes.iter().filter(|outcome| outcome.is_final()).count() as u32;
+        let deferred = outcomes.len() as u32 - finished;
+        delivery.decided_locally(outcomes, now);
+        let answer = Answer {
+            finished,
+            deferred,
+            undecided: 0,
+            cause: Undecided::NextTransaction,
+            accepted: finished > 0,
+            waited: std::time::Duration::ZERO,
+            session: After::Gone,
+        };
+        self.handle(
+            Event::Answered {
+                session: None,
+                delivery: id,
+                answer,
+            },
+            now,
+        );
+    }
+
+    pub(super) fn session_reports(&mut self, session: SessionId, report: Report) {
+        let now = self.around.clock.now();
+        match report {
+            Report::Opened(facts) => {
+                self.around.metrics.connection_opened();
+                self.handle(
+                    Event::Opened {
+                        session,
+                        facts: *facts,
+                    },
+                    now,
+                );
+            }
+            Report::DialFailed { step, failure } => {
+                self.sessions.remove(&session);
+                self.handle(
+                    Event::DialFailed {
+                        session,
+                        step,
+                        failure: *failure,
+                    },
+                    now,
+                );
+            }
+            Report::Transacted(answer) => self.transacted(session, *answer, now),
+            Report::Died => {
+                self.forget_session(session);
+                self.handle(Event::Died { session }, now);
+            }
+            Report::Ended => {
+                self.forget_session(session);
+                self.handle(Event::Ended { session }, now);
+            }
+        }
+    }
+
+    fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
+        let known = self.sessions.get_mut(&session);
+        let dialled = known.as_ref().map(|known| known.dialled);
+        if let Some(known) = known {
+            known.uses = answer.uses;
+        }
+        if answer.session == After::Gone {
+            self.forget_session(session);
+        }
+        self.around.metrics.transaction(&answer);
+        if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
+            delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
+        }
+        let finished = answer
+            .outcomes
+            .iter()
+            .flatten()
+            .filter(|outcome| outcome.is_final())
+            .count();
+        let deferred = answer.outcomes.iter().flatten().count() - finished;
+        let undecided = answer.outcomes.len() - finished - deferred;
+        let summary = Answer {
+            finished: finished as u32,
+            deferred: deferred as u32,
+            undecided: undecided as u32,
+            cause: answer.cause,
+            accepted: answer.accepted,
+            waited: answer.waited,
+            session: answer.session,
+        };
+        let event = Event::Answered {
+            session: Some(session),
+            delivery: answer.delivery,
+            answer: summary,
+        };
+        self.handle(event, now);
+    }
+
+    fn forget_session(&mut self, session: SessionId) {
+        if let Some(known) = self.sessions.remove(&session) {
+            self.around.metrics.connection_closed(known.uses);
+        }
+    }
+}

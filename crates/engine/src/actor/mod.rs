@@ -1,0 +1,239 @@
+//! The actor: the one task that owns `dispatch`, feeds it events and carries its commands out.
+//!
+//! ```text
+//!   receive ─accepted─▶ ┌────────┐ ─orders──▶ session tasks ─reports─┐
+//!   spool ──loaded────▶ │ actor  │ ─load────▶ spool                  │
+//!   resolve ─answers──▶ │dispatch│ ─settle──▶ spool (with reports)   │
+//!   admin ──queries───▶ └────────┘ ◀─────────────────────────────────┘
+//! ```
+//!
+//! It holds what `dispatch` only counts: the entries in memory with their recipients, the deliveries in
+//! hand, the sessions' order channels. Everything that waits (disk, DNS, network) runs in a task of its
+//! own and comes back as an [`Input`].
+//!
+//! # Contract
+//! * **It decides nothing.** Every choice is a command of `dispatch`; here are only its consequences.
+//! * **Nothing is scheduled before its commit has returned**: `Accepted` inputs come after `store`.
+//! * **An entry that was settled or withdrawn is not brought back** by a load that was under way.
+//!
+//! # Limits
+//! The input channel has no bound of its own: what fills it is bounded by sessions, window, the spool's
+//! write queue and admission.
+
+pub mod delivery;
+mod entries;
+mod execute;
+#[cfg(test)]
+pub mod fixture;
+mod inputs;
+mod notices;
+mod operator;
+mod settle;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use remuda_clock::{Monotonic, Now, SharedClock};
+use remuda_dispatch::{
+    Dispatch,
+    command::Command,
+    event::{Backlog, Event},
+};
+use remuda_mail::{DeliveryId, EntryId, SessionId};
+use remuda_spool::Spool;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use self::{delivery::Delivery, entries::Entries};
+use crate::{
+    metrics::Metrics,
+    network::Network,
+    reporting::Reporter,
+    resolve::Resolver,
+    route::Router,
+    session::order::{Order, Report},
+    settings::Settings,
+};
+pub use inputs::Input;
+pub use notices::watch as watch_notices;
+
+/// What the actor works with and does not own.
+pub struct Surroundings {
+    /// Time.
+    pub clock: SharedClock,
+    /// The durable store.
+    pub spool: Spool,
+    /// Connects sessions.
+    pub network: Arc<dyn Network>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the configuration decides in the shell; replaced as a whole by a reload.
+pub struct Plan {
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Where recipients go.
+    pub router: Arc<Router>,
+    /// How destinations are found.
+    pub resolver: Arc<Resolver>,
+}
+
+/// The task's state.
+pub struct Actor {
+    around: Surroundings,
+    plan: Arc<Plan>,
+    dispatch: Dispatch,
+    entries: Entries,
+    deliveries: HashMap<DeliveryId, Delivery>,
+    sessions: HashMap<SessionId, Session>,
+    inputs: mpsc::UnboundedSender<Input>,
+    reports: mpsc::UnboundedSender<(SessionId, Report)>,
+    /// Entries whose settlement or notice has not been committed.
+    settling: HashSet<EntryId>,
+    /// Entries deleted or held while in flight: their settlement leaves nothing to schedule.
+    gone: HashSet<EntryId>,
+    /// Told once everything in hand has ended.
+    stopping: Option<oneshot::Sender<()>>,
+    next_statistics: Monotonic,
+    statistics_since: remuda_clock::Wall,
+    commands: Vec<Command>,
+}
+
+/// A session's task as the actor knows it.
+struct Session {
+    orders: mpsc::Sender<Order>,
+    dialled: Now,
+    uses: u32,
+}
+
+impl Actor {
+    /// Starts the task on what the spool holds. Inputs go to the sender returned.
+    pub fn spawn(
+        around: Surroundings,
+        plan: Arc<Plan>,
+        backlog: Vec<Backlog>,
+    ) -> (mpsc::UnboundedSender<Input>, JoinHandle<()>) {
+        let now = around.clock.now();
+        let (inputs, inbox) = mpsc::unbounded_channel();
+        let (reports, reported) = mpsc::unbounded_channel();
+        let seed = now.wall.0.unsigned_abs();
+        let mut actor = Actor {
+            dispatch: Dispatch::new(plan.settings.dispatch(seed), now),
+            entries: Entries::default(),
+            deliveries: HashMap::new(),
+            sessions: HashMap::new(),
+            inputs: inputs.clone(),
+            reports,
+            settling: HashSet::new(),
+            gone: HashSet::new(),
+            stopping: None,
+            next_statistics: now.monotonic + plan.settings.status_update_time,
+            statistics_since: now.wall,
+            commands: Vec::new(),
+            around,
+            plan,
+        };
+        let task = tokio::spawn(async move {
+            actor.handle(Event::Started(backlog), now);
+            actor.run(inbox, reported).await;
+        });
+        (inputs, task)
+    }
+
+    /// The decisions, to be looked at.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// The configuration in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Runs until every [`Input`] sender but its own is gone or it has stopped.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Input>,
+        mut reports: mpsc::UnboundedReceiver<(SessionId, Report)>,
+    ) {
+        loop {
+            let deadline = self.next_deadline();
+            let clock = self.around.clock.clone();
+            tokio::select! {
+                biased;
+                Some((session, report)) = reports.recv() => self.session_reports(session, report),
+                Some(input) = inbox.recv() => self.take_in(input),
+                () = clock.sleep_until(deadline) => self.time_passes(),
+            }
+            if self.stopping.as_ref().is_some_and(|_| self.is_idle()) {
+                if let Some(told) = self.stopping.take() {
+                    let _ = told.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Monotonic {
+        self.dispatch
+            .next_deadline()
+            .unwrap_or(Monotonic::NEVER)
+            .min(self.next_statistics)
+    }
+
+    fn time_passes(&mut self) {
+        let now = self.around.clock.now();
+        if now.monotonic >= self.next_statistics {
+            self.log_statistics(now);
+        }
+        self.handle(Event::Tick, now);
+    }
+
+    /// Feeds one event to `dispatch` and carries out what it orders.
+    fn handle(&mut self, event: Event, now: Now) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.dispatch.handle(event, now, &mut commands);
+        for command in commands.drain(..) {
+            self.execute(command, now);
+        }
+        self.commands = commands;
+    }
+
+    fn reporter(&self) -> Reporter {
+        let plan = &self.plan;
+        Reporter::new(
+            &self.around.spool,
+            &self.around.clock,
+            &plan.router,
+            &plan.settings,
+        )
+    }
+
+    /// Nothing is in flight, nothing waits for its commit, no session is open.
+    fn is_idle(&self) -> bool {
+        self.deliveries.is_empty() && self.settling.is_empty() && self.sessions.is_empty()
+    }
+}
+
+/// Runs `work` in a task and sends what it makes of it to the actor; a panic inside becomes `fallen()`.
+fn in_background<F, G>(inputs: &mpsc::UnboundedSender<Input>, work: F, fallen: G)
+where
+    F: Future<Output = Input> + Send + 'static,
+    G: FnOnce() -> Input + Send + 'static,
+{
+    let inputs = inputs.clone();
+    let task = tokio::spawn(work);
+    tokio::spawn(async move {
+        let input = task.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "a task of the engine panicked; this is a defect");
+            fallen()
+        });
+        // The actor is gone only when the process ends.
+        let _ = inputs.send(input);
+    });
+}

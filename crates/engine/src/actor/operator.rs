@@ -1,0 +1,205 @@
+//! What the operator and a reload change in the actor's memory, after the spool has changed.
+//!
+//! # Contract
+//! * **The spool is changed first.** The actor hears of entries that are held, released, due or deleted
+//!   already, and brings `dispatch` and its own memory in line.
+//! * **An entry in flight goes on**: its transaction ends, and then the operator's word holds. The answer
+//!   says which these are.
+//! * **A route that a reload changed holds for mail that waits**: its entries move to their new destination.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use remuda_clock::{Now, Wall};
+use remuda_dispatch::event::Event;
+use remuda_mail::{Destination, Endpoint, MessageId};
+use remuda_spool::{Changed, NewEntry, Queued};
+
+use super::{Actor, Input, Plan};
+use crate::operations::Verb;
+
+impl Actor {
+    /// Takes in a change of the spool; returns the messages that are in flight and go on for now.
+    pub fn changed(&mut self, verb: Verb, changed: &[Changed], now: Now) -> Vec<MessageId> {
+        match verb {
+            Verb::Hold | Verb::Delete => self.withdraw(verb, changed, now),
+            Verb::Release | Verb::Retry => {
+                self.waken(verb, changed, now);
+                Vec::new()
+            }
+        }
+    }
+
+    fn withdraw(&mut self, verb: Verb, changed: &[Changed], now: Now) -> Vec<MessageId> {
+        let mut in_flight = Vec::new();
+        for change in changed {
+            let (destination, entry) = (change.destination.clone(), change.entry);
+            if self.is_in_flight(entry) {
+                in_flight.push(change.message);
+                self.gone.insert(entry);
+            } else {
+                self.entries.leave(entry, &destination);
+            }
+            let held = verb == Verb::Hold;
+            if change.was == remuda_spool::State::Held {
+                // It was counted as held; the count ends with it.
+                let back = Event::Wakened {
+                    destination: destination.clone(),
+                    due: Wall::NEVER,
+                    added: 1,
+                    from_held: 1,
+                    thaw: false,
+                };
+                self.handle(back, now);
+            }
+            self.handle(
+                Event::Withdrawn {
+                    destination,
+                    entry,
+                    held,
+                },
+                now,
+            );
+        }
+        in_flight.dedup();
+        in_flight
+    }
+
+    fn waken(&mut self, verb: Verb, changed: &[Changed], now: Now) {
+        let mut by_destination: BTreeMap<&Destination, (Wall, u64)> = BTreeMap::new();
+        for change in changed {
+            let (due, added) = by_destination
+                .entry(&change.destination)
+                .or_insert((change.due, 0));
+            *due = (*due).min(change.due);
+            *added += u64::from(verb == Verb::Release);
+        }
+        for (destination, (due, added)) in by_destination {
+            let destination = destination.clone();
+            self.handle(
+                Event::Wakened {
+                    destination,
+                    due,
+                    added,
+                    from_held: added,
+                    thaw: true,
+                },
+                now,
+            );
+        }
+    }
+
+    /// Suspensions end where the operator says so, also where nothing had to be changed in the spool.
+    pub fn thaw(&mut self, destination: Destination, now: Now) {
+        let due = now.wall;
+        self.handle(
+            Event::Wakened {
+                destination,
+                due,
+                added: 0,
+                from_held: 0,
+                thaw: true,
+            },
+            now,
+        );
+    }
+
+    /// Parked sessions that match are retired.
+    pub fn retire_parked(&mut self, destination: Option<Destination>, endpoint: Option<Endpoint>, now: Now) {
+        self.handle(
+            Event::RetireParked {
+                destination,
+                endpoint,
+            },
+            now,
+        );
+    }
+
+    pub(super) fn replanned(&mut self, plan: Arc<Plan>, now: Now) {
+        let seed = now.wall.0.unsigned_abs();
+        let settings = Box::new(plan.settings.dispatch(seed));
+        self.plan = plan;
+        self.entries.refresh(&self.plan.router);
+        let moved: Vec<Queued> = self
+            .entries
+            .iter()
+            .filter(|held| self.is_rerouted(&held.queued) && !self.is_in_flight(held.queued.id))
+            .map(|held| Queued::clone(&held.queued))
+            .collect();
+        for queued in moved {
+            self.reroute(queued, now);
+        }
+        self.log_statistics(now);
+        self.handle(Event::Reconfigured(settings), now);
+    }
+
+    /// The routes send some recipient elsewhere than where the entry waits.
+    pub(super) fn is_rerouted(&self, queued: &Queued) -> bool {
+        let router = &self.plan.router;
+        queued
+            .recipients
+            .iter()
+            .any(|pending| router.route(&pending.recipient.address).destination() != queued.destination)
+    }
+
+    /// Moves an entry to where the routes send its recipients now.
+    pub(super) fn reroute(&mut self, queued: Queued, now: Now) {
+        let mut to: Vec<NewEntry> = Vec::new();
+        for pending in &queued.recipients {
+            let destination = self.plan.router.route(&pending.recipient.address).destination();
+            match to.iter_mut().find(|entry| entry.destination == destination) {
+                Some(entry) => entry.recipients.push(pending.recipient.clone()),
+                None => to.push(NewEntry {
+                    destination,
+                    recipients: vec![pending.recipient.clone()],
+                }),
+            }
+        }
+        let (entry, destination) = (queued.id, queued.destination.clone());
+        self.entries.leave(entry, &destination);
+        self.handle(
+            Event::Withdrawn {
+                destination,
+                entry,
+                held: false,
+            },
+            now,
+        );
+        let (spool, inputs) = (self.around.spool.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            match spool.reroute(entry, to).await {
+                Ok(moved) => drop(inputs.send(Input::Accepted(moved))),
+                Err(error) => {
+                    tracing::error!(?entry, %error, "entry not rerouted; it waits until the next start")
+                }
+            }
+        });
+    }
+
+    /// Writes the connection cache's statistics to the log, if anything happened, and begins a new interval.
+    pub(super) fn log_statistics(&mut self, now: Now) {
+        self.next_statistics = now.monotonic + self.plan.settings.status_update_time;
+        let began = std::mem::replace(&mut self.statistics_since, now.wall);
+        let counts = self.dispatch.take_interval();
+        let percent = |hits: u64, misses: u64| (hits * 100).checked_div(hits + misses).unwrap_or(0);
+        let lookups =
+            counts.destination_hits + counts.destination_misses + counts.address_hits + counts.address_misses;
+        if lookups + counts.handovers == 0 && counts.max_connections == 0 {
+            return;
+        }
+        tracing::info!(
+            target: "statistics",
+            start = %crate::log::timestamp(began),
+            destination_hits = counts.destination_hits,
+            destination_misses = counts.destination_misses,
+            destination_success_percent = percent(counts.destination_hits, counts.destination_misses),
+            address_hits = counts.address_hits,
+            address_misses = counts.address_misses,
+            address_success_percent = percent(counts.address_hits, counts.address_misses),
+            max_destinations = counts.max_destinations,
+            max_addresses = counts.max_addresses,
+            max_connections = counts.max_connections,
+            handovers = counts.handovers,
+            "connection-cache-statistics"
+        );
+    }
+}

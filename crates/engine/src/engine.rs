@@ -1,0 +1,352 @@
+//! The engine: everything between the configuration and the mail, started, reloaded and stopped as one.
+//!
+//! # Contract
+//! * **Start is all or nothing**: a taken port, an unreadable directory or a damaged spool is an error,
+//!   and nothing was changed on disk.
+//! * **A reload drops no connection that still fits**; what needs a restart is said.
+//! * **Stop accepts nothing more, finishes what is in hand, says QUIT**, within the deadline.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use remuda_clock::{Monotonic, SharedClock, before};
+use remuda_dispatch::event;
+use remuda_spool::{Options, Queued, Spool};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    actor::{self, Actor, Input, Plan, Surroundings},
+    admission::{Gauge, raise_descriptor_limit, session_budget},
+    handle::Handle,
+    metrics::Metrics,
+    network::{Network, TcpNetwork},
+    operations::Operations,
+    receive::{self, Receiver},
+    resolve::{Resolver, ResolverError},
+    route::Router,
+    settings::Settings,
+};
+
+/// Why the engine does not start, or keeps its old configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made or read.
+    #[error("data_dir {path}: {error}; make it, or give its owner's rights to this user")]
+    DataDir {
+        /// Which.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The spool cannot be used.
+    #[error("spool in {path}: {error}")]
+    Spool {
+        /// Where.
+        path: String,
+        /// Why.
+        error: remuda_spool::Error,
+    },
+    /// The DNS servers cannot be used.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// A listener's address cannot be bound, or the hostname is none.
+    #[error(transparent)]
+    Receive(#[from] receive::Error),
+    /// The descriptor limit is too low for the sessions asked for.
+    #[error("{0}")]
+    Descriptors(String),
+}
+
+/// A running engine.
+pub struct Engine {
+    inputs: mpsc::UnboundedSender<Input>,
+    clock: SharedClock,
+    spool: Spool,
+    receiver: Arc<receive::Running<Spool>>,
+    handle: Arc<Handle>,
+    plan: Mutex<Arc<Plan>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Opens the spool, begins to deliver what waits in it, and then accepts. `listeners`: sockets that
+    /// the service manager has bound, used instead of the configured addresses.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(
+        settings: Settings,
+        listeners: Option<Vec<TcpListener>>,
+        clock: SharedClock,
+    ) -> Result<Engine, StartError> {
+        Engine::start_over(settings, listeners, clock, Arc::new(TcpNetwork)).await
+    }
+
+    /// As [`start`](Self::start), over another network.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_over(
+        mut settings: Settings,
+        listeners: Option<Vec<TcpListener>>,
+        clock: SharedClock,
+        network: Arc<dyn Network>,
+    ) -> Result<Engine, StartError> {
+        fit_descriptors(&mut settings)?;
+        // Bound before anything is touched: a taken port leaves the disk as it is.
+        let listeners = receive::bind(&settings, listeners.unwrap_or_default())?;
+        let plan = plan(settings, &clock)?;
+        let settings = plan.settings.clone();
+        let spool = open_spool(&settings, &clock).await?;
+        let backlog = spool
+            .backlog()
+            .await
+            .map_err(|error| spool_error(&settings, error))?;
+        let metrics = Arc::new(Metrics::new(&spool));
+        let around = Surroundings {
+            clock: clock.clone(),
+            spool: spool.clone(),
+            network,
+            metrics: metrics.clone(),
+        };
+        let (inputs, actor) =
+            Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
+        let notices = actor::watch_notices(
+            spool.clone(),
+            clock.clone(),
+            shortest_notice(&settings),
+            inputs.clone(),
+        );
+        let notices = tokio::spawn(notices);
+        let receiver = receiver(&plan, listeners, &spool, &clock, &inputs)?;
+        metrics.register(|registry| receiver.metrics().register(registry));
+        let receiver = Arc::new(receiver);
+        let handle = Arc::new(Handle::new(
+            inputs.clone(),
+            spool.clone(),
+            clock.clone(),
+            metrics,
+            receiver.clone(),
+        ));
+        let plan = Mutex::new(plan);
+        Ok(Engine {
+            inputs,
+            clock,
+            spool,
+            receiver,
+            handle,
+            plan,
+            tasks: vec![actor, notices],
+        })
+    }
+
+    /// The addresses that accept mail.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.receiver.addresses().to_vec()
+    }
+
+    /// What the operator may do.
+    pub fn operations(&self) -> Arc<dyn Operations> {
+        self.handle.clone()
+    }
+
+    /// Puts another configuration in force; answers with what of it needs a restart.
+    ///
+    /// # Errors
+    /// The new configuration cannot be used; the old one stays.
+    pub async fn reload(&self, mut settings: Settings) -> Result<Vec<String>, StartError> {
+        fit_descriptors(&mut settings)?;
+        let old = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let notes = keep_what_needs_a_restart(&old.settings, &mut settings);
+        let plan = plan(settings, &self.clock)?;
+        self.receiver.reload(plan.settings.clone(), plan.router.clone())?;
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone();
+        // The actor is gone only when the engine stops; then there is nothing to reload.
+        let _ = self.inputs.send(Input::Replanned(plan));
+        Ok(notes)
+    }
+
+    /// Stops: accepts nothing more, finishes what is in hand for at most `deadline`, closes the spool.
+    pub async fn stop(&self, deadline: Duration) {
+        let until = self.clock.now().monotonic + deadline;
+        self.handle.begin_stop();
+        if before(&*self.clock, until, self.receiver.stop()).await.is_none() {
+            self.receiver.end();
+        }
+        self.stop_actor(until).await;
+        self.spool.close().await;
+        self.abort();
+    }
+
+    async fn stop_actor(&self, until: Monotonic) {
+        let (told, ended) = oneshot::channel();
+        if self.inputs.send(Input::Stop(told)).is_ok() && before(&*self.clock, until, ended).await.is_none() {
+            tracing::warn!(
+                "transactions in hand did not end in time; they are tried again after the next start"
+            );
+        }
+    }
+
+    /// Ends at once. What was answered is on disk; what was in flight is repeated after the next start.
+    pub fn abort(&self) {
+        self.receiver.end();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Everything in the shell that the configuration decides.
+fn plan(settings: Settings, clock: &SharedClock) -> Result<Arc<Plan>, StartError> {
+    let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
+    let router = Arc::new(Router::new(&settings));
+    Ok(Arc::new(Plan {
+        settings: Arc::new(settings),
+        router,
+        resolver,
+    }))
+}
+
+async fn open_spool(settings: &Settings, clock: &SharedClock) -> Result<Spool, StartError> {
+    let data_dir = settings.data_dir.clone();
+    let in_data_dir = |error| StartError::DataDir {
+        path: data_dir.display().to_string(),
+        error,
+    };
+    std::fs::create_dir_all(&data_dir).map_err(in_data_dir)?;
+    let options = Options {
+        queue_memory: settings.limits.queue_memory,
+        ..Options::new(&data_dir)
+    };
+    let clock = clock.clone();
+    let opened = tokio::task::spawn_blocking(move || Spool::open(options, clock)).await;
+    match opened {
+        Ok(opened) => opened.map_err(|error| spool_error(settings, error)),
+        Err(panic) => Err(in_data_dir(io::Error::other(panic))),
+    }
+}
+
+fn spool_error(settings: &Settings, error: remuda_spool::Error) -> StartError {
+    StartError::Spool {
+        path: settings.data_dir.display().to_string(),
+        error,
+    }
+}
+
+fn receiver(
+    plan: &Plan,
+    listeners: Vec<TcpListener>,
+    spool: &Spool,
+    clock: &SharedClock,
+    inputs: &mpsc::UnboundedSender<Input>,
+) -> Result<receive::Running<Spool>, receive::Error> {
+    let (health, inputs) = (spool.clone(), inputs.clone());
+    Receiver {
+        settings: plan.settings.clone(),
+        destinations: plan.router.clone(),
+        store: spool.clone(),
+        clock: clock.clone(),
+        gauge: Arc::new(Gauge::new(clock.clone(), move || health.health())),
+        accepted: Arc::new(move |entries: Vec<Queued>| {
+            // The actor is gone only when the engine has stopped; the spool has the message.
+            let _ = inputs.send(Input::Accepted(entries));
+        }),
+        metrics: receive::Metrics::default(),
+        listeners,
+    }
+    .start()
+}
+
+/// Raises the descriptor limit and derives from it how many inbound sessions there is room for.
+fn fit_descriptors(settings: &mut Settings) -> Result<(), StartError> {
+    let descriptors = raise_descriptor_limit();
+    let outbound = settings.delivery.sessions as usize + settings.connection_cache.connections;
+    let asked = settings.limits.sessions;
+    let room = session_budget(descriptors, asked, outbound).map_err(StartError::Descriptors)?;
+    if room < asked {
+        tracing::warn!(
+            descriptors,
+            asked,
+            room,
+            "limits.sessions lowered to fit the descriptor limit"
+        );
+        settings.limits.sessions = room;
+    }
+    Ok(())
+}
+
+/// Keys that only a start can change stay as they are, and are named.
+fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |key: &str| notes.push(format!("{key} changes with the next start"));
+    if new.data_dir != old.data_dir {
+        note("data_dir");
+        new.data_dir = old.data_dir.clone();
+    }
+    if new.listeners != old.listeners {
+        note("[[listener]]");
+        new.listeners = old.listeners.clone();
+    }
+    if new.limits.queue_memory != old.limits.queue_memory {
+        note("limits.queue_memory");
+        new.limits.queue_memory = old.limits.queue_memory;
+    }
+    notes
+}
+
+fn described(backlog: remuda_spool::Backlog) -> event::Backlog {
+    let remuda_spool::Backlog {
+        destination,
+        waiting,
+        held,
+        due,
+    } = backlog;
+    event::Backlog {
+        destination,
+        waiting,
+        held,
+        due,
+    }
+}
+
+/// The least time between a message's arrival and its first notice.
+fn shortest_notice(settings: &Settings) -> Duration {
+    let delivery = &settings.delivery;
+    let warning = delivery.delay_warning.unwrap_or(Duration::MAX);
+    delivery.queue_lifetime.min(delivery.bounce_lifetime).min(warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_said_and_kept() {
+        let old = Settings::default();
+        let mut new = Settings {
+            data_dir: "elsewhere".into(),
+            ..Settings::default()
+        };
+        assert_eq!(
+            keep_what_needs_a_restart(&old, &mut new),
+            ["data_dir changes with the next start"]
+        );
+        assert_eq!(new, old);
+    }
+
+    #[test]
+    fn no_notice_comes_before_the_shortest() {
+        let mut settings = Settings::default();
+        assert_eq!(shortest_notice(&settings), Duration::from_secs(4 * 3600));
+        settings.delivery.delay_warning = None;
+        settings.delivery.bounce_lifetime = Duration::from_secs(60);
+        assert_eq!(shortest_notice(&settings), Duration::from_secs(60));
+    }
+}

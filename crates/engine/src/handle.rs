@@ -1,0 +1,336 @@
+//! The operator's side of the engine: [`Operations`] answered from the actor and the spool.
+//!
+//! # Contract
+//! * **The spool changes first, the actor hears of it next**, and the answer comes after both.
+//! * **A stopping engine says so** instead of keeping anybody waiting.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use remuda_clock::{Monotonic, Now, SharedClock};
+use remuda_dispatch::view;
+use remuda_mail::{Destination, MessageId};
+use remuda_spool::{AGE_BUCKETS, Filter, Spool, State};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    actor::{Actor, Input},
+    metrics::{Metrics, Rate, Snapshot},
+    operations::*,
+    receive,
+};
+
+mod shown;
+
+/// Answers the operator.
+pub struct Handle {
+    inputs: mpsc::UnboundedSender<Input>,
+    spool: Spool,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    receiver: Arc<receive::Running<Spool>>,
+    started: Monotonic,
+    is_stopping: AtomicBool,
+    rates: Mutex<Gauged>,
+}
+
+/// Counts as they were when last looked at, and the rates that follow.
+#[derive(Default)]
+struct Gauged {
+    received: (u64, Rate),
+    delivered: (u64, Rate),
+}
+
+impl Handle {
+    /// A handle on a running engine.
+    pub fn new(
+        inputs: mpsc::UnboundedSender<Input>,
+        spool: Spool,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+        receiver: Arc<receive::Running<Spool>>,
+    ) -> Self {
+        let started = clock.now().monotonic;
+        let (is_stopping, rates) = (AtomicBool::new(false), Mutex::default());
+        Handle {
+            inputs,
+            spool,
+            clock,
+            metrics,
+            receiver,
+            started,
+            is_stopping,
+            rates,
+        }
+    }
+
+    /// From now on the engine is stopping.
+    pub fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `question` in the actor.
+    async fn ask<T, F>(&self, question: F) -> Result<T, OperationError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Actor, Now) -> T + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let call = Box::new(move |actor: &mut Actor, now: Now| {
+            // Who asked may have gone away.
+            let _ = answer.send(question(actor, now));
+        });
+        self.inputs
+            .send(Input::Call(call))
+            .map_err(|_| OperationError::Stopping)?;
+        answered.await.map_err(|_| OperationError::Stopping)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, OperationError> {
+        self.ask(|actor, _| Snapshot {
+            totals: actor.dispatch().totals(),
+            statistics: actor.dispatch().statistics(),
+        })
+        .await
+    }
+
+    /// The rates of the last minute. They are as fine as the page is looked at.
+    fn rates(&self, now: Monotonic) -> Rates {
+        let mut gauged = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let per_second = |gauge: &mut (u64, Rate), count: u64| {
+            gauge.1.add(now, count.saturating_sub(gauge.0));
+            gauge.0 = count;
+            gauge.1.per_second(now)
+        };
+        let received = self.receiver.metrics().messages.get();
+        let delivered = self.metrics.delivered();
+        Rates {
+            received_per_second: per_second(&mut gauged.received, received),
+            delivered_per_second: per_second(&mut gauged.delivered, delivered),
+        }
+    }
+
+    async fn read_status(&self) -> Result<Status, OperationError> {
+        let now = self.clock.now();
+        let (totals, plan) = self
+            .ask(|actor, _| (actor.dispatch().totals(), actor.plan().clone()))
+            .await?;
+        let settings = &plan.settings;
+        let (admission, _) = self.receiver.admission();
+        let health = self.spool.health();
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: settings.hostname.to_string(),
+            uptime_seconds: (now.monotonic - self.started).as_secs_f64(),
+            state: match self.is_stopping.load(Ordering::Relaxed) {
+                true => ServiceState::Stopping,
+                false => ServiceState::Ready,
+            },
+            admission: AdmissionStatus {
+                state: admission.as_str().to_owned(),
+                reason: admission.reason().map(ToString::to_string),
+            },
+            queue: QueueCounts {
+                active: totals.active,
+                deferred: totals.waiting.saturating_sub(totals.active),
+                held: totals.held,
+                destinations: totals.destinations,
+            },
+            sessions: SessionCounts {
+                inbound: self.receiver.sessions() as u64,
+                inbound_max: settings.limits.sessions as u64,
+                busy: totals.busy_sessions,
+                busy_max: u64::from(settings.delivery.sessions),
+                parked: totals.parked_sessions,
+                parked_max: settings.connection_cache.connections as u64,
+            },
+            rates: self.rates(now.monotonic),
+            spool: SpoolStatus {
+                writable: health.writable,
+                reason: health.reason,
+                writer_delay_ms: health.writer_delay.as_millis() as u64,
+                free_disk: health.free_disk,
+            },
+        })
+    }
+
+    async fn read_connections(&self, filter: ConnectionFilter) -> Result<Vec<Connection>, OperationError> {
+        self.ask(move |actor, now| {
+            let fits = |view: &view::ConnectionView| {
+                filter
+                    .destination
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == view.destination)
+                    && filter.endpoint.is_none_or(|wanted| wanted == view.endpoint)
+            };
+            actor
+                .dispatch()
+                .connections(now)
+                .filter(fits)
+                .map(shown::connection)
+                .collect()
+        })
+        .await
+    }
+
+    async fn read_page(&self, filter: QueueFilter) -> Result<Page, OperationError> {
+        let limit = if filter.limit == 0 {
+            PAGE_DEFAULT
+        } else {
+            filter.limit.min(PAGE_MAX)
+        };
+        let (state, deferred) = match filter.status {
+            None => (None, None),
+            Some(EntryStatus::Held) => (Some(State::Held), None),
+            Some(EntryStatus::Queued) => (Some(State::Waiting), Some(false)),
+            Some(EntryStatus::Deferred) => (Some(State::Waiting), Some(true)),
+        };
+        let filter = Filter {
+            destination: filter.destination,
+            sender: filter.sender,
+            state,
+            deferred,
+            limit,
+            after: filter.after,
+        };
+        let listed = self.spool.list(filter).await.map_err(spool_error)?;
+        let next = listed
+            .last()
+            .filter(|_| listed.len() == limit)
+            .map(|last| last.queued.id.0);
+        Ok(Page {
+            entries: listed.into_iter().map(shown::entry).collect(),
+            next,
+        })
+    }
+
+    async fn read_message(&self, id: MessageId) -> Result<MessageShown, OperationError> {
+        let shown = self.spool.show(id).await.map_err(spool_error)?;
+        shown
+            .map(|message| shown::message(id, message))
+            .ok_or(OperationError::NoSuchMessage(id))
+    }
+
+    async fn read_summary(&self) -> Result<Summary, OperationError> {
+        let rows = self
+            .spool
+            .summary(self.clock.now().wall)
+            .await
+            .map_err(spool_error)?;
+        let names: Vec<Destination> = rows.iter().map(|row| row.destination.clone()).collect();
+        let mut suspended: HashMap<Destination, _> = self
+            .ask(move |actor, now| {
+                let views = names
+                    .into_iter()
+                    .filter_map(|name| actor.dispatch().destination(&name, now));
+                views
+                    .filter_map(|view| Some((view.destination, view.suspended?)))
+                    .collect()
+            })
+            .await?;
+        let destinations = rows.into_iter().map(|row| {
+            let suspension = suspended.remove(&row.destination);
+            shown::summary_row(row, suspension)
+        });
+        Ok(Summary {
+            age_minutes: AGE_BUCKETS.to_vec(),
+            destinations: destinations.collect(),
+        })
+    }
+
+    async fn change(&self, verb: Verb, selection: Selection) -> Result<Changed, OperationError> {
+        if let Selection::Message(id) = &selection
+            && self.spool.show(*id).await.map_err(spool_error)?.is_none()
+        {
+            return Err(OperationError::NoSuchMessage(*id));
+        }
+        let (which, now) = (shown::selection(&selection), self.clock.now().wall);
+        let changed = match verb {
+            Verb::Retry => self.spool.retry(which, now).await,
+            Verb::Hold => self.spool.hold(which, now).await,
+            Verb::Release => self.spool.release(which, now).await,
+            Verb::Delete => self.spool.delete(which, now).await,
+        }
+        .map_err(spool_error)?;
+        let count = changed.len() as u64;
+        let in_flight = self
+            .ask(move |actor, now| {
+                let in_flight = actor.changed(verb, &changed, now);
+                if let (Verb::Retry, Selection::Destination(destination)) = (verb, selection) {
+                    actor.thaw(destination, now);
+                }
+                in_flight
+            })
+            .await?;
+        Ok(Changed {
+            changed: count,
+            in_flight: in_flight.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    async fn retire(&self, filter: ConnectionFilter) -> Result<RetiredParked, OperationError> {
+        self.ask(move |actor, now| {
+            let before = actor.dispatch().totals().parked_sessions;
+            actor.retire_parked(filter.destination, filter.endpoint, now);
+            RetiredParked {
+                retired: before.saturating_sub(actor.dispatch().totals().parked_sessions),
+            }
+        })
+        .await
+    }
+
+    async fn read_statistics(&self) -> Result<CacheStatistics, OperationError> {
+        self.ask(|actor, _| CacheStatistics {
+            since_start: shown::counts(actor.dispatch().statistics()),
+            interval: shown::counts(actor.dispatch().interval().clone()),
+        })
+        .await
+    }
+}
+
+impl Operations for Handle {
+    fn status(&self) -> Pending<'_, Result<Status, OperationError>> {
+        Box::pin(self.read_status())
+    }
+
+    fn connections(&self, filter: ConnectionFilter) -> Pending<'_, Result<Vec<Connection>, OperationError>> {
+        Box::pin(self.read_connections(filter))
+    }
+
+    fn retire_parked(&self, filter: ConnectionFilter) -> Pending<'_, Result<RetiredParked, OperationError>> {
+        Box::pin(self.retire(filter))
+    }
+
+    fn cache_statistics(&self) -> Pending<'_, Result<CacheStatistics, OperationError>> {
+        Box::pin(self.read_statistics())
+    }
+
+    fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {
+        Box::pin(self.read_page(filter))
+    }
+
+    fn queue_show(&self, id: MessageId) -> Pending<'_, Result<MessageShown, OperationError>> {
+        Box::pin(self.read_message(id))
+    }
+
+    fn queue_summary(&self) -> Pending<'_, Result<Summary, OperationError>> {
+        Box::pin(self.read_summary())
+    }
+
+    fn queue_change(&self, verb: Verb, selection: Selection) -> Pending<'_, Result<Changed, OperationError>> {
+        Box::pin(self.change(verb, selection))
+    }
+
+    fn metrics_text(&self) -> Pending<'_, Result<String, OperationError>> {
+        Box::pin(async { Ok(self.metrics.text(&self.snapshot().await?)) })
+    }
+}
+
+fn spool_error(error: remuda_spool::Error) -> OperationError {
+    OperationError::Spool(error.to_string())
+}

@@ -1,0 +1,172 @@
+//! The spool's and the machine's values as the operator sees them.
+
+use std::collections::BTreeMap;
+
+use remuda_clock::Wall;
+use remuda_dispatch::view::{self, ConnectionView, SessionState};
+use remuda_mail::MessageId;
+use remuda_spool::{AgeRow, Attempt, Listed, Pending, Queued, Shown, ShownEntry, State};
+
+use crate::operations::*;
+
+pub(super) fn connection(view: ConnectionView) -> Connection {
+    Connection {
+        session: view.session.0,
+        state: match view.state {
+            SessionState::Dialling => ConnectionState::Dialling,
+            SessionState::Busy => ConnectionState::Busy,
+            SessionState::Parked => ConnectionState::Parked,
+            SessionState::Retiring => ConnectionState::Retiring,
+        },
+        destination: view.destination.to_string(),
+        endpoint: view.endpoint.to_string(),
+        host: view.host.to_string(),
+        tls: "none".to_owned(),
+        uses: view.uses,
+        age_seconds: view.age.as_secs_f64(),
+        idle_seconds: view.idle.as_secs_f64(),
+        transaction_ms: None,
+    }
+}
+
+fn status(queued: &Queued) -> EntryStatus {
+    match (queued.state, queued.attempts) {
+        (State::Held, _) => EntryStatus::Held,
+        (State::Waiting, 0) => EntryStatus::Queued,
+        (State::Waiting, _) => EntryStatus::Deferred,
+    }
+}
+
+pub(super) fn entry(listed: Listed) -> QueueEntry {
+    let Listed { queued, last } = listed;
+    QueueEntry {
+        id: queued.message.to_string(),
+        entry: queued.id.0,
+        status: status(&queued),
+        destination: queued.destination.to_string(),
+        sender: queued.envelope.sender.to_string(),
+        recipients: queued
+            .recipients
+            .iter()
+            .map(|pending| pending.recipient.address.to_string())
+            .collect(),
+        size: queued.size,
+        arrived: queued.arrived.0,
+        expires: queued.expires.0,
+        due: queued.due.0,
+        attempts: queued.attempts,
+        reason: last.map(|attempt| attempt.result),
+    }
+}
+
+pub(super) fn message(id: MessageId, message: Shown) -> MessageShown {
+    MessageShown {
+        id: id.to_string(),
+        sender: message.envelope.sender.to_string(),
+        size: message.size,
+        arrived: message.arrived.0,
+        expires: message.expires.0,
+        client: message.origin.client,
+        helo: message.origin.helo,
+        protocol: message.origin.protocol,
+        entries: message.entries.into_iter().map(shown_entry).collect(),
+    }
+}
+
+fn shown_entry(entry: ShownEntry) -> EntryShown {
+    let ShownEntry { queued, attempts } = entry;
+    EntryShown {
+        entry: queued.id.0,
+        status: status(&queued),
+        destination: queued.destination.to_string(),
+        due: queued.due.0,
+        attempts: queued.attempts,
+        recipients: queued.recipients.iter().map(recipient).collect(),
+        last_attempts: attempts.into_iter().map(attempt).collect(),
+    }
+}
+
+fn recipient(pending: &Pending) -> RecipientShown {
+    let reason = pending
+        .last
+        .as_ref()
+        .map(|last| format!("{}: {}", last.status, last.words()));
+    RecipientShown {
+        address: pending.recipient.address.to_string(),
+        reason,
+    }
+}
+
+fn attempt(attempt: Attempt) -> AttemptShown {
+    AttemptShown {
+        at: attempt.at,
+        relay: attempt.relay,
+        result: attempt.result,
+    }
+}
+
+pub(super) fn summary_row(row: AgeRow, suspended: Option<(Wall, String)>) -> SummaryRow {
+    let (until, reason) = suspended.map_or((None, None), |(until, reason)| (Some(until.0), Some(reason)));
+    SummaryRow {
+        destination: row.destination.to_string(),
+        total: row.total,
+        counts: row.counts.to_vec(),
+        suspended_until: until,
+        suspended_reason: reason,
+    }
+}
+
+pub(super) fn selection(selection: &Selection) -> remuda_spool::Selection {
+    match selection {
+        Selection::Message(id) => remuda_spool::Selection::Message(*id),
+        Selection::Destination(destination) => remuda_spool::Selection::Destination(destination.clone()),
+        Selection::All => remuda_spool::Selection::All,
+    }
+}
+
+/// Every field has its place: a new one does not compile until somebody has decided.
+pub(super) fn counts(statistics: view::CacheStatistics) -> CacheCounts {
+    let view::CacheStatistics {
+        destination_hits,
+        destination_misses,
+        address_hits,
+        address_misses,
+        max_destinations,
+        max_addresses,
+        max_connections,
+        handovers,
+        closed_idle,
+        closed_age,
+        closed_count,
+        closed_evicted,
+        closed_dead,
+        closed_drained,
+        unfit,
+    } = statistics;
+    let closed = [
+        ("idle", closed_idle),
+        ("age", closed_age),
+        ("count", closed_count),
+        ("evicted", closed_evicted),
+        ("dead", closed_dead),
+        ("drained", closed_drained),
+    ];
+    CacheCounts {
+        destination_hits,
+        destination_misses,
+        address_hits,
+        address_misses,
+        max_destinations,
+        max_addresses,
+        max_connections,
+        handovers,
+        closed: closed
+            .into_iter()
+            .map(|(cause, count)| (cause.to_owned(), count))
+            .collect(),
+        unfit: unfit
+            .into_iter()
+            .map(|(reason, count)| (reason.to_owned(), count))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
