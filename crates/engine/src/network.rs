@@ -1,0 +1,109 @@
+//! The network as sessions use it: connecting, and the streams that come of it.
+//!
+//! # Contract
+//! * **The shell's only way out.** Sessions connect through [`Network`], so that a test gives them streams
+//!   in memory and moves time itself.
+//! * **A stream can be asked without waiting whether it is quiet**, past any cached readiness.
+//!
+//! # Not here
+//! Time limits: the session's. Name resolution: `resolve`. TLS: to come, as another [`Transport`].
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use remuda_mail::Endpoint;
+use rustix::net::RecvFlags;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    net::TcpStream,
+};
+
+/// A connection that is being made.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>> + Send>>;
+
+/// Makes connections.
+pub trait Network: Send + Sync + 'static {
+    /// Connects to `endpoint`. The caller limits the time; dropping the future gives up.
+    fn connect(&self, endpoint: Endpoint) -> Connecting;
+}
+
+/// A connected stream.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Answers whether nothing has come, the stream's end or failure included. It asks the system and
+    /// not the runtime, which may not have heard of it yet; what has come may be lost by asking.
+    fn is_quiet(&mut self) -> bool;
+}
+
+/// The real network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpNetwork;
+
+impl Network for TcpNetwork {
+    fn connect(&self, endpoint: Endpoint) -> Connecting {
+        Box::pin(async move {
+            let stream = TcpStream::connect(endpoint.socket_address()).await?;
+            // A flight is one write already; waiting for more would only delay it.
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Transport>)
+        })
+    }
+}
+
+impl Transport for TcpStream {
+    fn is_quiet(&mut self) -> bool {
+        let mut octet = [0u8];
+        let seen = rustix::net::recv(&*self, &mut octet[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        seen.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+    }
+}
+
+impl Transport for DuplexStream {
+    fn is_quiet(&mut self) -> bool {
+        let mut octet = [0u8];
+        let mut context = Context::from_waker(Waker::noop());
+        let read = Pin::new(self).poll_read(&mut context, &mut ReadBuf::new(&mut octet));
+        matches!(read, Poll::Pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncWriteExt, duplex},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_duplex_stream_is_quiet_until_something_comes() {
+        let (mut here, mut there) = duplex(64);
+        assert!(here.is_quiet());
+        there.write_all(b"x").await.unwrap();
+        assert!(!here.is_quiet());
+        let (mut here, there) = duplex(64);
+        drop(there);
+        assert!(!here.is_quiet());
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_not_quiet_once_the_peer_has_gone_or_spoken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint(listener.local_addr().unwrap());
+        for speaks in [false, true] {
+            let mut here = TcpNetwork.connect(endpoint).await.unwrap();
+            let (mut there, _) = listener.accept().await.unwrap();
+            assert!(here.is_quiet());
+            if speaks {
+                there.write_all(b"421 bye\r\n").await.unwrap();
+            }
+            drop(there);
+            // The loopback delivers in the writer's system call, before the runtime hears of it.
+            assert!(!here.is_quiet(), "speaks: {speaks}");
+        }
+    }
+}
