@@ -26,20 +26,21 @@
 //! Whether to retry, on which host and when: `dispatch`. TLS and BDAT flights: to come; the queue of
 //! awaited replies has room for them.
 
+mod answer;
 mod begin;
 mod commands;
 mod ehlo;
 mod flight;
+mod opening;
 mod step;
 mod transaction;
 mod words;
 
 use std::sync::Arc;
 
-use remuda_mail::{
-    Capabilities, Class, Domain, Envelope, Failure, Outcome, Recipient, Refusal, Reply, Scope,
-};
+use remuda_mail::{Capabilities, Domain, Refusal, Reply, Scope};
 
+pub use answer::{Finished, Health, Order, Refused, Rest, Want};
 pub use commands::COMMAND_LENGTH_MAX;
 pub use ehlo::capabilities;
 pub use step::Step;
@@ -66,80 +67,6 @@ pub struct Client {
     answers: u64,
     /// What came without being asked for.
     surprise: Option<Reply>,
-}
-
-/// What is to be sent in one transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
-    /// Sender and parameters.
-    pub envelope: &'a Envelope,
-    /// Who is to get it; not empty.
-    pub recipients: &'a [Recipient],
-    /// Octets of content.
-    pub size: u64,
-    /// SMTPUTF8 must be used.
-    pub smtputf8: bool,
-}
-
-/// What the shell is to do, besides writing [`Client::output`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// Nothing: the machine waits for an order.
-    Nothing,
-    /// Read; the step says how long.
-    Reply(Step),
-    /// Give the next block of content, or its end.
-    Content,
-}
-
-/// A session that did not come about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refused {
-    /// Where it stopped: the greeting, EHLO or HELO.
-    pub step: Step,
-    /// Why.
-    pub failure: Failure,
-}
-
-/// How a transaction went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
-    /// One for each recipient of the order, in its order; None = undecided.
-    pub outcomes: Vec<Option<Outcome>>,
-    /// What is to become of the undecided.
-    pub rest: Rest,
-    /// MAIL was said, or would have been had the connection not failed first.
-    pub is_begun: bool,
-    /// The content got 2xx.
-    pub accepted: bool,
-    /// The content was sent and its reply lost.
-    pub may_be_duplicate: bool,
-    /// The session.
-    pub health: Health,
-}
-
-/// What is to become of recipients without an outcome.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Rest {
-    /// The next transaction takes them, if there are any.
-    Next,
-    /// Nothing was sent: the session was dead.
-    Unsent,
-    /// The session ended without any reply, or was in disorder, before the content: once more elsewhere.
-    LostEarly,
-    /// The host could not be used.
-    Failed(Box<Failure>),
-}
-
-/// What a session is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// Another transaction.
-    Sound,
-    /// QUIT.
-    Worn,
-    /// To be closed.
-    Broken,
 }
 
 /// What a transaction acts on.
@@ -243,6 +170,7 @@ impl Client {
                 let step = self.line.flight.awaiting().unwrap_or(Step::Greeting);
                 let failure = self.line.peer.lost(step, loss, Scope::Endpoint);
                 self.refuse(step, failure);
+                self.line.end();
             }
             State::Busy(transaction) => transaction.on_loss(loss, &mut self.line),
             _ => self.line.end(),
@@ -319,40 +247,6 @@ impl Client {
             _ => {}
         }
         self.settle();
-    }
-
-    fn on_opening_reply(&mut self, step: Step, reply: &Reply) {
-        match (step, reply.class()) {
-            (Step::Greeting, Class::Positive) => self.introduce(Step::Ehlo, "EHLO"),
-            (Step::Ehlo, Class::Positive) => {
-                self.capabilities = ehlo::capabilities(reply);
-                self.state = State::Ready;
-            }
-            // RFC 5321 §4.1.1.1: a server that refuses EHLO may take HELO.
-            (Step::Ehlo, Class::Permanent) => self.introduce(Step::Helo, "HELO"),
-            (Step::Helo, Class::Positive) => self.state = State::Ready,
-            _ => {
-                let failure = self.line.peer.turned_away(step, reply, Scope::Endpoint);
-                self.refuse(step, failure);
-            }
-        }
-    }
-
-    fn introduce(&mut self, step: Step, verb: &str) {
-        let name = if commands::is_safe_word(&self.helo_name) {
-            &*self.helo_name
-        } else {
-            "localhost"
-        };
-        self.line
-            .flight
-            .command(step, |out| commands::introduce(verb, name, out));
-        self.line.flight.release_all();
-    }
-
-    fn refuse(&mut self, step: Step, failure: Failure) {
-        self.state = State::Refused(Box::new(Refused { step, failure }));
-        self.line.flight.clear();
     }
 
     /// Takes a reply that nothing asked for.

@@ -15,7 +15,7 @@ use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Rep
 
 use super::{
     Finished, Line, Rest, Step,
-    words::{Loss, clipped, outcome},
+    words::{Loss, clipped, is_negative, is_too_many, is_unversed, outcome},
 };
 use crate::dot::DotEncoder;
 
@@ -153,10 +153,6 @@ impl Transaction {
             _ => self.on_final(reply, line),
         }
         self.has_answer = true;
-        // T37: a server that does not understand us, or we it, is left.
-        if matches!(reply.code, 500..=509 | 555) {
-            line.wear();
-        }
         if !self.facts.is_pipelined {
             line.flight.release_next();
         }
@@ -205,7 +201,7 @@ impl Transaction {
             Class::Permanent if reply.code == 503 && self.facts.is_reused => self.retry_elsewhere(line),
             Class::Transient | Class::Permanent if reply.code != 503 => {
                 self.mail = Mail::Refused;
-                let outcome = outcome(line.peer.said(Step::Mail, reply));
+                let outcome = verdict(Step::Mail, reply, line);
                 for slot in self.outcomes.iter_mut().filter(|slot| slot.is_none()) {
                     *slot = Some(outcome.clone());
                 }
@@ -226,7 +222,7 @@ impl Transaction {
                 self.stop_asking(line);
             }
             Class::Transient | Class::Permanent if reply.code != 503 => {
-                self.outcomes[recipient] = Some(outcome(line.peer.said(Step::Rcpt, reply)));
+                self.outcomes[recipient] = Some(verdict(Step::Rcpt, reply, line));
             }
             _ => return self.unfit(Step::Rcpt, reply, line),
         }
@@ -266,7 +262,7 @@ impl Transaction {
             }
             Class::Transient | Class::Permanent if !is_wanted => {}
             Class::Transient | Class::Permanent if reply.code != 503 => {
-                self.judge_accepted(&outcome(line.peer.said(Step::Data, reply)));
+                self.judge_accepted(&verdict(Step::Data, reply, line));
             }
             _ => self.unfit(Step::Data, reply, line),
         }
@@ -276,7 +272,7 @@ impl Transaction {
         let is_whole = self.content == Content::Ended && line.flight.is_written();
         match reply.class() {
             _ if self.content == Content::Nothing => {
-                if !matches!(reply.class(), Class::Transient | Class::Permanent) {
+                if !is_negative(reply) || is_unversed(reply) {
                     // It took an empty message for nobody, or worse.
                     line.wear();
                 }
@@ -295,18 +291,13 @@ impl Transaction {
                 } else {
                     Step::Content
                 };
-                self.judge_accepted(&outcome(line.peer.said(step, reply)));
+                self.judge_accepted(&verdict(step, reply, line));
                 if !is_whole {
                     // The server still takes what follows for content.
                     line.end();
                 }
             }
-            Class::Permanent | Class::Transient => {
-                self.fail(
-                    line.peer.turned_away(Step::EndOfContent, reply, Scope::Session),
-                    line,
-                );
-            }
+            Class::Transient | Class::Permanent => self.unfit(Step::EndOfContent, reply, line),
             _ if is_whole => {
                 let mut refusal = line.peer.said(Step::EndOfContent, reply);
                 refusal.status = EnhancedStatus::new(4, 5, 0);
@@ -346,13 +337,10 @@ impl Transaction {
     }
 }
 
-/// Answers whether an RCPT was refused because the transaction has enough recipients, not because of this
-/// one (RFC 5321 §4.5.3.1.10, which has clients take 552 for 452).
-fn is_too_many(reply: &Reply) -> bool {
-    let detail = reply.enhanced.map(|status| (status.subject, status.detail));
-    match (reply.code, detail) {
-        (452 | 552, None | Some((5, 3))) => true,
-        (452, Some((3, _))) => true,
-        _ => false,
+/// What a negative reply decides. A server that does not understand us, or we it, is left (T37).
+fn verdict(step: Step, reply: &Reply, line: &mut Line) -> Outcome {
+    if is_unversed(reply) {
+        line.wear();
     }
+    outcome(line.peer.said(step, reply))
 }

@@ -7,7 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
-use remuda_mail::{Blame, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
+use remuda_mail::{Blame, Class, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
 
 use super::Step;
 
@@ -111,6 +111,26 @@ pub(super) fn outcome(refusal: Refusal) -> Outcome {
     } else {
         Outcome::Deferred(refusal)
     }
+}
+
+/// Answers whether a reply is 4xx or 5xx.
+pub(super) fn is_negative(reply: &Reply) -> bool {
+    matches!(reply.class(), Class::Transient | Class::Permanent)
+}
+
+/// Answers whether a reply complains about our SMTP, as Postfix sees it: 500 to 509 and 555.
+pub(super) fn is_unversed(reply: &Reply) -> bool {
+    matches!(reply.code, 500..=509 | 555)
+}
+
+/// Answers whether an RCPT was refused because the transaction has enough recipients, not because of this
+/// one (RFC 5321 §4.5.3.1.10, which has clients take 552 for 452).
+pub(super) fn is_too_many(reply: &Reply) -> bool {
+    let detail = reply.enhanced.map(|status| (status.subject, status.detail));
+    matches!(
+        (reply.code, detail),
+        (452 | 552, None | Some((5, 3))) | (452, Some((3, _)))
+    )
 }
 
 /// The reply with at most [`TEXT_KEPT_MAX`] octets of text.

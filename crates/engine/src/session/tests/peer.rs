@@ -211,7 +211,9 @@ impl Server {
             .position(|window| window == text);
         self.searched = match found {
             Some(at) => self.searched + at + text.len(),
-            None => self.searched.max((self.heard.len() + 1).saturating_sub(text.len())),
+            None => self
+                .searched
+                .max((self.heard.len() + 1).saturating_sub(text.len())),
         };
         found.is_some()
     }

@@ -1,0 +1,79 @@
+//! What the client machine is told and what it answers.
+
+use remuda_mail::{Envelope, Failure, Outcome, Recipient};
+
+use super::Step;
+
+/// What is to be sent in one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Sender and parameters.
+    pub envelope: &'a Envelope,
+    /// Who is to get it; not empty.
+    pub recipients: &'a [Recipient],
+    /// Octets of content.
+    pub size: u64,
+    /// SMTPUTF8 must be used.
+    pub smtputf8: bool,
+}
+
+/// What the shell is to do, besides writing [`Client::output`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: the machine waits for an order.
+    Nothing,
+    /// Read; the step says how long.
+    Reply(Step),
+    /// Give the next block of content, or its end.
+    Content,
+}
+
+/// A session that did not come about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Where it stopped: the greeting, EHLO or HELO.
+    pub step: Step,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// How a transaction went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// One for each recipient of the order, in its order; None = undecided.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// What is to become of the undecided.
+    pub rest: Rest,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub is_begun: bool,
+    /// The content got 2xx.
+    pub accepted: bool,
+    /// The content was sent and its reply lost.
+    pub may_be_duplicate: bool,
+    /// The session.
+    pub health: Health,
+}
+
+/// What is to become of recipients without an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// The next transaction takes them, if there are any.
+    Next,
+    /// Nothing was sent: the session was dead.
+    Unsent,
+    /// The session ended without any reply, or was in disorder, before the content: once more elsewhere.
+    LostEarly,
+    /// The host could not be used.
+    Failed(Box<Failure>),
+}
+
+/// What a session is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Another transaction.
+    Sound,
+    /// QUIT.
+    Worn,
+    /// To be closed.
+    Broken,
+}
