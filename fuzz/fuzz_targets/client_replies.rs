@@ -1,0 +1,67 @@
+//! Any octets from a server, cut anywhere: the client machine always ends its opening and its
+//! transactions, with one slot for each recipient, and never says more than it should.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use remuda_mail::{Endpoint, Envelope, Recipient};
+use remuda_smtp::client::{Client, Loss, Order, Peer, Want};
+
+fn drain(client: &mut Client, sent: &mut Vec<u8>) {
+    let length = client.output().len();
+    sent.extend_from_slice(client.output());
+    client.wrote(length);
+}
+
+fn transact(client: &mut Client, replies: &mut std::slice::Chunks<'_, u8>, recipients: &[Recipient]) -> bool {
+    let envelope = Envelope::default();
+    let content: &[u8] = b"Subject: x\r\n\r\n.\r\n..\r\nend\r\n";
+    client.begin(Order { envelope: &envelope, recipients, size: content.len() as u64, smtputf8: false });
+    let (mut sent, mut is_content_given) = (Vec::new(), false);
+    loop {
+        drain(client, &mut sent);
+        if let Some(finished) = client.finished() {
+            assert_eq!(finished.outcomes.len(), recipients.len(), "one slot for each recipient");
+            let text = String::from_utf8_lossy(&sent);
+            assert!(text.matches("MAIL FROM:").count() <= 1, "{text}");
+            assert!(!text.contains("\r\n.\r\nMAIL"), "{text}");
+            return finished.health == remuda_smtp::client::Health::Sound;
+        }
+        match client.want() {
+            Want::Content if !is_content_given => {
+                client.content(content);
+                is_content_given = true;
+            }
+            Want::Content => client.end_content(),
+            Want::Reply(_) | Want::Nothing => match replies.next() {
+                Some(piece) => client.receive(piece),
+                None => client.lost(&Loss::Closed),
+            },
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((head, input)) = data.split_first() else { return };
+    let mut replies = input.chunks(usize::from(head >> 2) + 1);
+    let endpoint = Endpoint("127.0.0.1:25".parse().expect("an address"));
+    let mut client = Client::new(Peer::new("mx.test", endpoint), "relay.test".into());
+    let mut sent = Vec::new();
+    while client.opening().is_none() {
+        drain(&mut client, &mut sent);
+        match replies.next() {
+            Some(piece) => client.receive(piece),
+            None => client.lost(&Loss::TimedOut),
+        }
+    }
+    let count = usize::from(head & 3) + 1;
+    let recipients: Vec<Recipient> =
+        (0..count).map(|i| Recipient::plain(format!("r{i}@d.test").parse().expect("an address"))).collect();
+    if client.opening().is_some_and(|opening| opening.is_ok()) {
+        for _ in 0..4 {
+            if !transact(&mut client, &mut replies, &recipients) {
+                break;
+            }
+        }
+    }
+    client.quit();
+});
