@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
 
@@ -20,6 +20,17 @@ pub struct Arguments {
 pub enum Command {
     /// Check the configuration: prints problems as FILE:LINE: KEY: message.
     Check(ConfigArguments),
+    /// The queue of the running server.
+    Queue(QueueArguments),
+    /// The outbound sessions of the running server, cached ones and those in use.
+    Connections(ConnectionsArguments),
+    /// Submit a message from standard input, as other programs expect of sendmail.
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// As sendmail takes them: -f FROM, -t, -i, -oi, RCPT…; and --config FILE.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Which configuration.
@@ -34,5 +45,152 @@ impl ConfigArguments {
     /// Where the configuration comes from.
     pub fn source(&self) -> Source {
         Source::find(self.config.as_deref())
+    }
+}
+
+/// Which server, and how to print.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServerArguments {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+    /// The server's admin address [default: admin.address of the configuration].
+    #[arg(long, value_name = "URL", global = true)]
+    pub admin: Option<String>,
+    /// File with the token [default: admin.token_file of the configuration].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+    /// Print JSON as the server sends it.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// `remuda queue`.
+#[derive(Debug, Args)]
+pub struct QueueArguments {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: QueueAction,
+}
+
+/// What to do with the queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueAction {
+    /// List waiting messages, oldest first.
+    List(ListArguments),
+    /// Show one message with its last attempts.
+    Show {
+        /// The queue id.
+        id: String,
+    },
+    /// A table: destination by age.
+    Summary,
+    /// Try now, also where a destination is suspended.
+    Retry(Which),
+    /// Keep until released.
+    Hold(Which),
+    /// End a hold.
+    Release(Which),
+    /// Remove, without a report to the sender.
+    Delete(Which),
+}
+
+/// What to list.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Only for this destination.
+    #[arg(long)]
+    pub destination: Option<String>,
+    /// Only from this sender; "" for reports.
+    #[arg(long)]
+    pub sender: Option<String>,
+    /// Only in this state.
+    #[arg(long)]
+    pub status: Option<StatusArgument>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// Go on behind this entry (what the page before ended with).
+    #[arg(long)]
+    pub after: Option<u64>,
+}
+
+/// A state of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusArgument {
+    /// Not tried yet.
+    Queued,
+    /// Tried, and waiting for the next attempt.
+    Deferred,
+    /// On hold.
+    Held,
+}
+
+/// Which messages.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Queue ids.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// All for this destination.
+    #[arg(long)]
+    pub destination: Option<String>,
+    /// The whole queue.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `remuda connections`.
+#[derive(Debug, Args)]
+pub struct ConnectionsArguments {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArguments,
+    /// The statistics of the connection cache instead.
+    #[arg(long)]
+    pub stats: bool,
+    /// Only for this destination.
+    #[arg(long, conflicts_with = "stats")]
+    pub destination: Option<String>,
+    /// Only to this ADDRESS:PORT.
+    #[arg(long, conflicts_with = "stats")]
+    pub endpoint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_verb_needs_to_know_which_messages() {
+        for (line, is_sound) in [
+            ("remuda queue retry A B", true),
+            ("remuda queue retry --destination a.test", true),
+            ("remuda queue delete --all", true),
+            ("remuda queue delete", false),
+            ("remuda queue delete A --all", false),
+            ("remuda queue list --json --admin http://127.0.0.1:1", true),
+            ("remuda queue --json list", true),
+            ("remuda queue list --status lost", false),
+            ("remuda sendmail -t -oi -f a@b.test", true),
+            ("remuda sendmail -- a@b.test", true),
+        ] {
+            assert_eq!(
+                Arguments::try_parse_from(line.split(' ')).is_ok(),
+                is_sound,
+                "{line}"
+            );
+        }
     }
 }

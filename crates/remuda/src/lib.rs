@@ -5,27 +5,46 @@
 //! # Contract
 //! * **Every command ends with an exit code of [`exit::Exit`]** and at most one line on standard error,
 //!   problems of a configuration file excepted.
+//! * **Called as `sendmail`, it is one**: through a link of that name.
 //!
 //! # Not here
 //! What the server does (`remuda_engine`), what its HTTP API answers (`remuda_admin`).
 
 mod check;
 pub mod cli;
+mod client;
 pub mod config;
+mod connections;
 pub mod exit;
+mod queue;
+pub mod sendmail;
+mod table;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::Parser;
+use remuda_clock::{Clock, SystemClock};
 
 use cli::{Arguments, Command};
 use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, its own name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let ended = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => command(arguments.command),
-        Err(error) => return usage(&error),
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let ended = match arguments.split_first() {
+        Some((name, rest)) if Path::new(name).file_name().is_some_and(|name| name == "sendmail") => {
+            sendmail::run(rest)
+        }
+        _ => match Arguments::try_parse_from(arguments) {
+            Ok(arguments) => command(arguments.command),
+            Err(error) => return usage(&error),
+        },
     };
     match ended {
         Ok(()) => Exit::Done.into(),
@@ -39,6 +58,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn command(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Queue(arguments) => queue::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
+        Command::Sendmail { arguments } => sendmail::run(&arguments),
     }
 }
 
@@ -51,4 +73,29 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         Exit::Done.into()
     }
+}
+
+/// Prints to standard output; a reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a client on this machine reaches a server that listens on `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    SystemClock::new().now().wall.0
 }

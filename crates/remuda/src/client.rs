@@ -1,0 +1,148 @@
+//! The client of the admin API, for the commands that speak to the running server.
+//!
+//! # Contract
+//! * **A server that does not answer is exit 69**, a refusal is exit 1 with the server's own words.
+
+use std::{path::PathBuf, time::Duration};
+
+use remuda_admin::Token;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    cli::ServerArguments,
+    exit::{Exit, Failure},
+};
+
+/// The slowest answer is a summary over a million messages.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// A page of the queue at its largest.
+const ANSWER_LENGTH_MAX: u64 = 256 << 20;
+
+/// Speaks to one server.
+pub struct Client {
+    agent: ureq::Agent,
+    base: String,
+    token: Token,
+}
+
+/// What is asked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Change.
+    Post,
+    /// Remove.
+    Delete,
+}
+
+impl Client {
+    /// The server that the arguments name, else the configuration's.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or there is no token.
+    pub fn new(arguments: &ServerArguments) -> Result<Client, Failure> {
+        let (base, token_file) = place(arguments)?;
+        let token = Token::read(&token_file).map_err(|error| {
+            let hint = "name it with --token-file, or give --config FILE as the server has";
+            Failure::new(Exit::Failed, format!("{error}; {hint}"))
+        })?;
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .proxy(None)
+            .build();
+        Ok(Client {
+            agent: config.into(),
+            base,
+            token,
+        })
+    }
+
+    /// Asks for JSON at `path` with these parameters.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`] or [`Exit::Failed`].
+    pub fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        let url = format!("{}{path}", self.base);
+        let authorization = format!("Bearer {}", self.token.reveal());
+        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let answered = match method {
+            Method::Get => self
+                .agent
+                .get(url)
+                .header("Authorization", authorization)
+                .query_pairs(query)
+                .call(),
+            Method::Delete => self
+                .agent
+                .delete(url)
+                .header("Authorization", authorization)
+                .query_pairs(query)
+                .call(),
+            Method::Post => self
+                .agent
+                .post(url)
+                .header("Authorization", authorization)
+                .query_pairs(query)
+                .send_empty(),
+        };
+        let unreachable = |error| {
+            let hint = "is the server running? name it with --admin URL";
+            Failure::new(
+                Exit::Unreachable,
+                format!("no answer from {}: {error}; {hint}", self.base),
+            )
+        };
+        let mut response = answered.map_err(unreachable)?;
+        let status = response.status();
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LENGTH_MAX)
+            .read_to_string()
+            .map_err(unreachable)?;
+        let answer = serde_json::from_str(&text);
+        match answer {
+            Ok(answer) if status.is_success() => Ok(answer),
+            Ok(Value::Object(problem)) => {
+                let detail = problem
+                    .get("detail")
+                    .and_then(Value::as_str)
+                    .unwrap_or("the server refused");
+                Err(Failure::new(Exit::Failed, detail))
+            }
+            _ => Err(Failure::new(
+                Exit::Failed,
+                format!("{} answered {status}: not Remuda's admin API", self.base),
+            )),
+        }
+    }
+}
+
+/// Reads an answer into its struct.
+///
+/// # Errors
+/// The server speaks another version of the API.
+pub fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the server's answer is of another version: {error}"),
+        )
+    })
+}
+
+/// Where the server is and where its token; the configuration is read only if something is missing.
+fn place(arguments: &ServerArguments) -> Result<(String, PathBuf), Failure> {
+    if let (Some(url), Some(token_file)) = (&arguments.admin, &arguments.token_file) {
+        return Ok((url.trim_end_matches('/').to_owned(), token_file.clone()));
+    }
+    let admin = arguments.config.source().load()?.admin;
+    let url = match &arguments.admin {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", crate::reachable(admin.address)),
+    };
+    Ok((url, arguments.token_file.clone().unwrap_or(admin.token_file)))
+}
