@@ -102,7 +102,7 @@ const DESCRIPTORS_ASIDE: u64 = 128;
 /// What to lower, when not even a tenth of the inbound sessions has room.
 pub fn session_budget(descriptors: u64, inbound: usize, outbound: usize) -> Result<usize, String> {
     // A session with a large message in hand has its file open too. Below DESCRIPTORS_MAIL_PERCENT.
-    let usable = descriptors / 100 * super::DESCRIPTORS_MAIL_PERCENT;
+    let usable = descriptors.min(1 << 40) * super::DESCRIPTORS_MAIL_PERCENT / 100;
     let left = usable.saturating_sub(DESCRIPTORS_ASIDE + 2 * outbound as u64);
     let room = usize::try_from(left / 2).unwrap_or(usize::MAX).min(inbound);
     if room * 10 < inbound {
@@ -163,7 +163,7 @@ fn group_limit() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use remuda_clock::{Clock, SystemClock};
+    use remuda_clock::SystemClock;
     use std::sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn sessions_fit_into_the_descriptors_or_it_is_said_what_to_lower() {
         assert_eq!(session_budget(1 << 20, 1000, 1500), Ok(1000));
-        assert_eq!(session_budget(4096, 1000, 1500), Ok(266));
+        assert_eq!(session_budget(4096, 1000, 1500), Ok(279));
         let error = session_budget(1024, 1000, 1500).unwrap_err();
         assert!(error.contains("limits.sessions (1000)"), "{error}");
     }

@@ -228,9 +228,7 @@ fn refuse(stream: TcpStream, full: Full) {
         Full::All => b"421 4.3.2 Too many sessions, try again later\r\n",
         Full::Client => b"421 4.7.0 Too many sessions from your address\r\n",
     };
-    let said = stream
-        .into_std()
-        .and_then(|mut stream| stream.write_all(reply));
+    let said = stream.into_std().and_then(|mut stream| stream.write_all(reply));
     if let Err(error) = said {
         tracing::debug!(%error, "could not say 421");
     }

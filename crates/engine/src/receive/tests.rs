@@ -1,1 +1,0 @@
-//! The session loop over in-memory streams.
