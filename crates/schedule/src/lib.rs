@@ -137,7 +137,7 @@ impl Schedule {
     /// At start: what the spool holds for a destination.
     pub fn started(&mut self, backlog: Backlog) {
         let queue = self.queue(&backlog.destination);
-        queue.waiting += backlog.waiting;
+        queue.counted += signed(backlog.waiting);
         queue.held += backlog.held;
         if let Some(due) = backlog.due {
             queue.note_due(due);
@@ -150,7 +150,7 @@ impl Schedule {
         let (now, is_full) = (self.now.wall, self.room() == 0);
         let destination = entry.destination.clone();
         let queue = self.queue(&destination);
-        queue.waiting += 1;
+        queue.counted += 1;
         // What lies due in the spool is older: a stream of new mail must not pass it for ever.
         let has_older = queue.in_spool_only() > 1 && queue.spool_due.is_some_and(|due| due <= now);
         let is_in = if queue.in_memory.contains(&entry.id) {
@@ -176,7 +176,7 @@ impl Schedule {
     /// Entries in the spool were added, released, or are due earlier than they were.
     pub fn wakened(&mut self, destination: &Destination, wakening: &Wakening) {
         let queue = self.queue(destination);
-        queue.waiting += wakening.added;
+        queue.counted += signed(wakening.added);
         queue.held = queue.held.saturating_sub(wakening.from_held);
         if wakening.due != Wall::NEVER {
             queue.note_due(wakening.due);
@@ -307,6 +307,10 @@ impl Schedule {
             queue.noted.timer = timer;
         }
     }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Loads under way at once: enough to keep the spool's readers busy.

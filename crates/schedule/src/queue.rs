@@ -22,8 +22,9 @@ use crate::{Entry, Window};
 /// One destination's queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// Entries that are not on hold, wherever they are.
-    pub(crate) waiting: u64,
+    /// Entries that are not on hold, wherever they are. Below zero while an entry has been loaded and
+    /// settled before its acceptance was reported.
+    pub(crate) counted: i64,
     pub(crate) held: u64,
     pub(crate) ready: VecDeque<Entry>,
     pub(crate) in_memory: HashSet<EntryId>,
@@ -72,7 +73,7 @@ pub(crate) struct Noted {
 impl Queue {
     pub(crate) fn new(window: Window) -> Self {
         Queue {
-            waiting: 0,
+            counted: 0,
             held: 0,
             ready: VecDeque::new(),
             in_memory: HashSet::new(),
@@ -102,10 +103,15 @@ impl Queue {
             .saturating_sub(self.ready.len() + self.busy as usize)
     }
 
+    /// Entries that are not on hold, wherever they are.
+    pub(crate) fn waiting(&self) -> u64 {
+        u64::try_from(self.counted).unwrap_or(0)
+    }
+
     /// Entries that lie in the spool only.
     pub(crate) fn in_spool_only(&self) -> u64 {
         let here = (self.in_memory.len() - self.withdrawn.len()) as u64;
-        self.waiting.saturating_sub(here)
+        self.waiting().saturating_sub(here)
     }
 
     /// When a load would find something and is wanted; `None`: not now.
@@ -125,7 +131,7 @@ impl Queue {
 
     /// Answers whether nothing would be lost with it but the memory of its window.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting == 0
+        self.counted == 0
             && self.held == 0
             && self.busy == 0
             && self.in_memory.is_empty()
@@ -198,7 +204,7 @@ impl Queue {
         }
         self.note_gone(entry);
         match (self.withdrawn.remove(&entry), left) {
-            (None, None) => self.waiting = self.waiting.saturating_sub(1),
+            (None, None) => self.counted -= 1,
             (None, Some(due)) => self.note_due(due),
             (Some(true), None) => self.held = self.held.saturating_sub(1),
             (Some(_), _) => {}
@@ -208,7 +214,7 @@ impl Queue {
     /// An entry is not to be delivered any more. Returns it if it was ready.
     pub(crate) fn withdraw(&mut self, id: EntryId, is_held: bool) -> Option<Entry> {
         self.note_gone(id);
-        self.waiting = self.waiting.saturating_sub(1);
+        self.counted -= 1;
         self.held += u64::from(is_held);
         let place = self.ready.iter().position(|entry| entry.id == id);
         let entry = place.and_then(|place| self.ready.remove(place));

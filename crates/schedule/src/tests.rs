@@ -274,3 +274,55 @@ fn what_is_given_back_is_loaded_again() {
     assert!(schedule.next_load().is_some());
     schedule.assert_consistent();
 }
+
+#[test]
+fn an_acceptance_that_a_load_has_overtaken_is_counted_once() {
+    let mut schedule = schedule();
+    schedule.started(backlog("a.test", 2, 0));
+    schedule.next_load();
+    // 7 was committed after the count, and its acceptance has not been reported.
+    schedule.loaded(
+        &to("a.test"),
+        vec![entry(1, "a.test"), entry(7, "a.test")],
+        Some(Wall(0)),
+    );
+    assert!(schedule.accepted(entry(7, "a.test")));
+    let view = schedule
+        .view(&to("a.test"))
+        .map(|view| (view.waiting, view.active));
+    assert_eq!(view, Some((3, 2)));
+    let order: Vec<_> = std::iter::from_fn(|| start(&mut schedule)).collect();
+    assert_eq!(order, [1, 7]);
+}
+
+#[test]
+fn a_count_that_ended_before_it_began_comes_right() {
+    let mut schedule = schedule();
+    schedule.started(backlog("a.test", 2, 0));
+    schedule.next_load();
+    schedule.loaded(
+        &to("a.test"),
+        vec![entry(1, "a.test"), entry(7, "a.test")],
+        Some(Wall(0)),
+    );
+    schedule.withdrawn(&to("a.test"), EntryId(2), false);
+    for id in [1, 7] {
+        assert_eq!(start(&mut schedule), Some(id));
+        schedule.release(&to("a.test"));
+        schedule.settled(&to("a.test"), EntryId(id), None);
+    }
+    schedule.forget(&to("a.test"));
+    let late = Wakening {
+        due: Wall::NEVER,
+        added: 1,
+        from_held: 0,
+        thaw: false,
+    };
+    schedule.wakened(&to("a.test"), &late);
+    assert_eq!(
+        (schedule.totals().waiting, schedule.totals().destinations),
+        (0, 0)
+    );
+    assert!(schedule.is_empty(&to("a.test")));
+    schedule.assert_consistent();
+}

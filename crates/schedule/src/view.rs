@@ -43,12 +43,12 @@ impl Totals {
     /// Brings the sums up to date with a queue that has changed.
     pub(crate) fn note(&mut self, queue: &mut Queue) {
         let had_mail = queue.noted.waiting + queue.noted.held > 0;
-        let has_mail = queue.waiting + queue.held > 0;
+        let has_mail = queue.waiting() + queue.held > 0;
         self.destinations = self.destinations + u64::from(has_mail) - u64::from(had_mail);
         self.active = self.active + queue.in_memory.len() as u64 - queue.noted.in_memory as u64;
-        self.waiting = self.waiting + queue.waiting - queue.noted.waiting;
+        self.waiting = self.waiting + queue.waiting() - queue.noted.waiting;
         self.held = self.held + queue.held - queue.noted.held;
-        queue.noted.waiting = queue.waiting;
+        queue.noted.waiting = queue.waiting();
         queue.noted.held = queue.held;
         queue.noted.in_memory = queue.in_memory.len();
     }
@@ -78,10 +78,10 @@ impl Schedule {
         let mut sums = Totals::default();
         let (mut loads, mut reserved) = (0, 0);
         for (destination, queue) in &self.queues {
-            sums.waiting += queue.waiting;
+            sums.waiting += queue.waiting();
             sums.held += queue.held;
             sums.active += queue.in_memory.len() as u64;
-            sums.destinations += u64::from(queue.waiting + queue.held > 0);
+            sums.destinations += u64::from(queue.waiting() + queue.held > 0);
             loads += usize::from(queue.load.is_some());
             reserved += queue.load.as_ref().map_or(0, |load| load.room);
             assert!(queue.ready.len() <= queue.in_memory.len());
@@ -116,7 +116,7 @@ impl<'a> QueueView<'a> {
         let suspended = queue.suspension.as_ref();
         QueueView {
             destination,
-            waiting: queue.waiting,
+            waiting: queue.waiting(),
             held: queue.held,
             active: queue.in_memory.len() as u64,
             busy: queue.busy,
