@@ -143,14 +143,7 @@ impl ConnectionCache {
                 Leaving::Idle
             },
         };
-        self.place_next += 1;
-        self.by_endpoint
-            .entry(endpoint)
-            .or_default()
-            .insert(kept.place, session);
-        self.by_place.insert(kept.place, session);
-        self.deadlines.insert((kept.deadline, session));
-        self.sessions.insert(session, kept);
+        self.insert(session, kept);
         let gone = self.surplus(endpoint).map(|id| {
             self.remove(id);
             (id, Leaving::Evicted)
@@ -325,6 +318,17 @@ impl ConnectionCache {
             }
         }
         self.bindings.assert_consistent();
+    }
+
+    fn insert(&mut self, session: SessionId, kept: Kept) {
+        self.place_next += 1;
+        self.by_endpoint
+            .entry(kept.parked.facts.endpoint)
+            .or_default()
+            .insert(kept.place, session);
+        self.by_place.insert(kept.place, session);
+        self.deadlines.insert((kept.deadline, session));
+        self.sessions.insert(session, kept);
     }
 
     /// The newest session to `endpoint` that is not expired and fits, with its place.
