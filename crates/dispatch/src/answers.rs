@@ -150,52 +150,24 @@ impl Dispatch {
     /// Carries out what was decided, and lets go of the session where it is not needed again.
     fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), facts: Option<Facts>, next: Next) {
         let (session, endpoint) = on;
+        let now = self.now.monotonic;
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        let destination = delivery.entry.destination.clone();
-        let next = match next {
-            // It is over with this transaction: nobody else gets to see it.
-            Next::SameHost | Next::Again | Next::AgainHere if delivery.is_withdrawn => Next::Elsewhere,
-            next => next,
-        };
-        match next {
-            Next::Done => {
-                self.conclude(id, Some(session));
-                return match facts {
-                    Some(facts) => self.free(session, facts),
-                    None => self.schedule.release(&destination),
-                };
-            }
-            Next::SameHost => {
-                delivery.is_next_host = false;
-                delivery.at = Some(endpoint);
-                if let Some(facts) = &facts
-                    && self.may_go_on(session, facts).is_ok()
-                {
-                    return self.transact_again(id, session);
-                }
-            }
-            Next::AgainHere => delivery.at = Some(endpoint),
-            Next::Again => {}
-            Next::Elsewhere => {
-                delivery.leave_host(endpoint);
-                if delivery.is_withdrawn {
-                    delivery.itinerary.strike_all();
-                }
-            }
+        let next = delivery.turn_to(next, endpoint);
+        let has_host = delivery.at.is_some() || !delivery.itinerary.next(&self.hosts, now).is_empty();
+        if next == Next::Done || !has_host {
+            return self.end_on(id, session, facts);
         }
-        let Some(delivery) = self.deliveries.get_mut(&id) else {
-            return;
-        };
-        delivery.stage = Stage::Seeking;
-        let is_last = delivery.at.is_none()
-            && delivery
-                .itinerary
-                .next(&self.hosts, self.now.monotonic)
-                .is_empty();
-        if is_last {
-            return self.go_on_to_the_end(id, session, facts);
+        if next == Next::SameHost
+            && facts
+                .as_ref()
+                .is_some_and(|facts| self.may_go_on(session, facts).is_ok())
+        {
+            return self.transact_again(id, session);
+        }
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.stage = Stage::Seeking;
         }
         // The delivery keeps its slot; the session is free for others.
         if let Some(facts) = facts {
@@ -204,8 +176,8 @@ impl Dispatch {
         self.seek_or_stop(id);
     }
 
-    /// No host is left: the delivery ends, and its session is free.
-    fn go_on_to_the_end(&mut self, id: DeliveryId, session: SessionId, facts: Option<Facts>) {
+    /// Nobody or no host is left: the delivery ends, and its session is free.
+    fn end_on(&mut self, id: DeliveryId, session: SessionId, facts: Option<Facts>) {
         let destination = self
             .deliveries
             .get(&id)
@@ -307,6 +279,25 @@ impl Delivery {
                 Next::Elsewhere
             }
         }
+    }
+
+    /// Takes the direction decided on; one that is withdrawn goes no further than this transaction.
+    fn turn_to(&mut self, next: Next, endpoint: Endpoint) -> Next {
+        if self.is_withdrawn && next != Next::Done {
+            self.leave_host(endpoint);
+            self.itinerary.strike_all();
+            return Next::Elsewhere;
+        }
+        match next {
+            Next::Done | Next::Again => {}
+            Next::SameHost => {
+                self.is_next_host = false;
+                self.at = Some(endpoint);
+            }
+            Next::AgainHere => self.at = Some(endpoint),
+            Next::Elsewhere => self.leave_host(endpoint),
+        }
+        next
     }
 
     /// The first session that did not fail as a host may be filed under the destination, and no later one.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use remuda_clock::Now;
 use remuda_mail::{DeliveryId, Destination, Endpoint, SessionId};
+use remuda_schedule::Wakening;
 
 use crate::{
     Dispatch,
@@ -74,11 +75,14 @@ impl Dispatch {
         }
     }
 
-    /// The operator wants a destination tried: what is believed of its servers is asked for again.
-    pub(crate) fn look_afresh(&mut self, destination: &Destination) {
-        if let Some(site) = self.sites.get_mut(destination) {
+    /// Entries were added, released or are due earlier. If the operator wants the destination tried, what
+    /// is believed of its servers is asked for again.
+    pub(crate) fn wakened(&mut self, destination: &Destination, wakening: &Wakening) {
+        self.schedule.wakened(destination, wakening);
+        if let Some(site) = self.sites.get_mut(destination).filter(|_| wakening.thaw) {
             site.servers = Resolved::Unknown;
         }
+        self.tidy(destination);
     }
 
     /// Retires parked sessions, all or those named.

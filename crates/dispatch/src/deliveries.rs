@@ -123,6 +123,14 @@ impl Dispatch {
         id
     }
 
+    /// A new entry is committed: it is in memory now, or goes back until its turn comes.
+    pub(crate) fn accepted(&mut self, entry: Entry) {
+        let id = entry.id;
+        if !self.schedule.accepted(entry) {
+            self.unload(vec![id]);
+        }
+    }
+
     /// Ends a delivery's work: nobody is left, or no host is.
     pub(crate) fn conclude(&mut self, id: DeliveryId, session: Option<SessionId>) {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
@@ -210,6 +218,7 @@ impl Dispatch {
         if self.schedule.withdrawn(destination, entry, is_held).is_some() {
             self.unload(vec![entry]);
         }
+        self.tidy(destination);
         let Some(id) = self.in_hand.get(&entry).copied() else {
             return;
         };

@@ -162,17 +162,10 @@ impl Dispatch {
 
     fn take_note(&mut self, event: Event) {
         match event {
-            Event::Started(backlogs) => {
-                for backlog in backlogs {
-                    self.schedule.started(backlog);
-                }
-            }
-            Event::Accepted(entry) => {
-                let id = entry.id;
-                if !self.schedule.accepted(entry) {
-                    self.unload(vec![id]);
-                }
-            }
+            Event::Started(backlogs) => backlogs
+                .into_iter()
+                .for_each(|backlog| self.schedule.started(backlog)),
+            Event::Accepted(entry) => self.accepted(entry),
             Event::Loaded {
                 destination,
                 entries,
@@ -198,10 +191,7 @@ impl Dispatch {
                 destination,
                 entry,
                 held,
-            } => {
-                self.withdrawn(&destination, entry, held);
-                self.tidy(&destination);
-            }
+            } => self.withdrawn(&destination, entry, held),
             Event::Wakened {
                 destination,
                 due,
@@ -215,11 +205,7 @@ impl Dispatch {
                     from_held,
                     thaw,
                 };
-                self.schedule.wakened(&destination, &wakening);
-                if thaw {
-                    self.look_afresh(&destination);
-                }
-                self.tidy(&destination);
+                self.wakened(&destination, &wakening);
             }
             Event::RetireParked {
                 destination,
