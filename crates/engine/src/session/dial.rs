@@ -2,9 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use remuda_clock::{SharedClock, before};
+use remuda_clock::{Monotonic, SharedClock, before};
 use remuda_dispatch::event::DialStep;
-use remuda_mail::{Blame, EnhancedStatus, Facts, Failure, Scope};
+use remuda_mail::{Blame, Capabilities, EnhancedStatus, Facts, Failure, Scope};
 use remuda_smtp::client::{Client, Peer, Step};
 
 use super::{Session, content::ContentSource, order::DialOrder, wire::Wire};
@@ -46,14 +46,8 @@ pub(super) async fn dial(
         None => return Err(not_opened(DialStep::Helo, ours(&client))),
     };
     let facts = Facts {
-        endpoint: order.endpoint,
-        host: order.host.clone(),
-        helo_name: order.helo_name.clone(),
-        capabilities,
-        opened,
-        uses: 0,
         last_used: clock.now().monotonic,
-        refused_in_a_row: 0,
+        ..facts(order, capabilities, opened)
     };
     Ok(Session {
         wire,
@@ -62,6 +56,19 @@ pub(super) async fn dial(
         source,
         clock,
     })
+}
+
+fn facts(order: &DialOrder, capabilities: Capabilities, opened: Monotonic) -> Facts {
+    Facts {
+        endpoint: order.endpoint,
+        host: order.host.clone(),
+        helo_name: order.helo_name.clone(),
+        capabilities,
+        opened,
+        uses: 0,
+        last_used: opened,
+        refused_in_a_row: 0,
+    }
 }
 
 async fn connect(

@@ -64,10 +64,8 @@ async fn a_parked_session_is_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_lost_at_any_octet_of_its_replies_answers() {
+async fn a_session_lost_at_any_octet_of_its_opening_is_not_opened() {
     let opening = "220 hi\r\n250-mx.test\r\n250 PIPELINING\r\n";
-    let replies = "250 m\r\n250 r\r\n550 5.1.1 r\r\n354 d\r\n";
-    let last = "250 ok\r\n";
     for cut in 0..opening.len() {
         let (greeting, ehlo) = opening.split_at(cut.min(8));
         let mut steps = vec![Step::Say(greeting.into())];
@@ -86,12 +84,18 @@ async fn a_session_lost_at_any_octet_of_its_replies_answers() {
             (expected, Scope::Endpoint, Blame::Network)
         );
     }
-    for cut in 0..replies.len() {
-        let steps = vec![hear("DATA\r\n"), Step::Say(replies[..cut].into())];
+}
+
+const REPLIES: &str = "250 m\r\n250 r\r\n550 5.1.1 r\r\n354 d\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lost_at_any_octet_before_the_content_decides_nobody_left() {
+    for cut in 0..REPLIES.len() {
+        let steps = vec![hear("DATA\r\n"), Step::Say(REPLIES[..cut].into())];
         let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), steps]));
         fixture.opened().await;
         let answer = fixture.transact(&["c@d.test", "e@d.test"]).await;
-        let second = if cut < replies.len() - 7 {
+        let second = if cut < REPLIES.len() - 7 {
             "open"
         } else {
             "bounced"
@@ -107,10 +111,15 @@ async fn a_session_lost_at_any_octet_of_its_replies_answers() {
         assert_eq!(answer.session, After::Gone);
         assert!(!answer.may_be_duplicate);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lost_at_any_octet_of_the_final_reply_defers() {
+    let last = "250 ok\r\n";
     for cut in 0..=last.len() {
         let steps = vec![
             hear("DATA\r\n"),
-            Step::Say(replies.into()),
+            Step::Say(REPLIES.into()),
             hear("\r\n.\r\n"),
             Step::Say(last[..cut].into()),
         ];
