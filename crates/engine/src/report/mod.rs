@@ -18,7 +18,7 @@
 //! When a warning is due and when time is up (`dispatch`, `spool`). Where the report goes (`route`).
 //!
 //! # Limits
-//! [`excerpt::HEADERS_MAX`] of the original's header, [`FULL_MAX`] of its content, [`text::WORDS_MAX`] of
+//! `excerpt::HEADERS_MAX` of the original's header, [`FULL_MAX`] of its content, `text::WORDS_MAX` of
 //! a server's words for each recipient.
 
 mod due;
@@ -183,45 +183,47 @@ fn header(
     boundary: &str,
 ) -> String {
     let host = text::token(&context.hostname);
-    let subject = match kind {
-        Kind::Failure => "Undelivered mail: your message could not be delivered",
-        Kind::Delay => "Delayed mail: your message is still being tried",
-        Kind::Success => "Delivery report: your message was delivered",
-    };
-    // RFC 6522 §3: the subtype of the second part.
+    // RFC 6522 §3: the report type is the subtype of the second part.
     let report_type = match excerpt.charset {
         Charset::Ascii => "delivery-status",
         Charset::Utf8 => "global-delivery-status",
     };
-    let mut out = String::new();
-    let mut field = |name: &str, value: &str| {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{name}: {value}\r\n");
-    };
-    field("From", &format!("Mail Delivery System <MAILER-DAEMON@{host}>"));
-    field("To", &format!("<{sender}>"));
-    field("Subject", subject);
-    field("Date", &text::date(context.now));
-    let id = format!("<{}.{}@{host}>", context.id, context.now);
-    field("Message-ID", &id);
-    if let Some(message_id) = &excerpt.message_id {
-        field("In-Reply-To", message_id);
-        field("References", message_id);
-    }
-    // RFC 3834 §5: so that no responder answers.
-    field("Auto-Submitted", "auto-replied");
-    field("MIME-Version", "1.0");
-    field(
-        "Content-Type",
-        &format!("multipart/report; report-type={report_type};\r\n\tboundary=\"{boundary}\""),
+    let mut out = format!(
+        "From: Mail Delivery System <MAILER-DAEMON@{host}>\r\n\
+         To: <{sender}>\r\n\
+         Subject: {}\r\n\
+         Date: {}\r\n\
+         Message-ID: <{}.{}@{host}>\r\n",
+        subject(kind),
+        text::date(context.now),
+        context.id,
+        context.now
     );
-    field("Content-Transfer-Encoding", "8bit");
-    out.push_str("\r\n");
+    if let Some(id) = &excerpt.message_id {
+        out += &format!("In-Reply-To: {id}\r\nReferences: {id}\r\n");
+    }
+    // RFC 3834 §5: Auto-Submitted, so that no responder answers.
+    out += &format!(
+        "Auto-Submitted: auto-replied\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type={report_type};\r\n\
+         \tboundary=\"{boundary}\"\r\n\
+         Content-Transfer-Encoding: 8bit\r\n\r\n"
+    );
     out
+}
+
+fn subject(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Failure => "Undelivered mail: your message could not be delivered",
+        Kind::Delay => "Delayed mail: your message is still being tried",
+        Kind::Success => "Delivery report: your message was delivered",
+    }
 }
 
 fn part_header(out: &mut String, boundary: &str, content_type: &str, content: &[u8]) {
     let encoding = if content.is_ascii() { "7bit" } else { "8bit" };
+    // Writing into a String cannot fail.
     let _ = write!(
         out,
         "\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"

@@ -1,6 +1,6 @@
 //! Resolving: which servers a next-hop has now (RFC 5321 §5.1).
 //!
-//! Three steps: [`lookup`] asks DNS, [`plan`] decides what of the answers may be used, [`cache`] keeps
+//! Three steps: `lookup` asks DNS, `plan` decides what of the answers may be used, `cache` keeps
 //! the decision for as long as the records live. Only the first touches the network.
 //!
 //! # Contract
@@ -18,8 +18,8 @@
 //! Which of equally preferred addresses comes first and how many are tried (`dispatch`).
 //!
 //! # Limits
-//! [`plan::EXCHANGES_MAX`] exchanges and [`plan::CANDIDATES_MAX`] addresses a destination, best first;
-//! [`cache::PLANS_MAX`] destinations kept; [`lookup::QUERIES_MAX`] questions at a time.
+//! `plan::EXCHANGES_MAX` exchanges and `plan::CANDIDATES_MAX` addresses a destination, best first;
+//! `cache::PLANS_MAX` destinations kept; `lookup::QUERIES_MAX` questions at a time.
 
 mod cache;
 mod lookup;
