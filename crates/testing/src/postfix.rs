@@ -80,7 +80,7 @@ impl Postfix {
     /// Waits until at least `count` messages have arrived.
     ///
     /// # Panics
-    /// When they do not for a long time; with Postfix's log.
+    /// When they do not for a long time.
     pub fn wait_for_messages(&self, count: usize) -> Vec<Vec<u8>> {
         let what = format!("{count} messages are in Postfix's Maildir");
         wait::wait_for(&what, || {
@@ -142,28 +142,9 @@ impl Postfix {
             "compatibility_level = 3.6\n\
              queue_directory = {directory}/queue\n\
              data_directory = {directory}/data\n\
-             command_directory = /usr/sbin\n\
-             daemon_directory = {DAEMONS}\n\
              maillog_file = {directory}/log/mail.log\n\
              maillog_file_prefixes = {directory}\n\
-             mail_owner = postfix\n\
-             setgid_group = postdrop\n\
-             myhostname = postfix.test\n\
-             mydestination =\n\
-             alias_maps =\n\
-             alias_database =\n\
-             local_recipient_maps =\n\
-             inet_interfaces = 127.0.0.1\n\
-             inet_protocols = ipv4\n\
-             mynetworks = 127.0.0.0/8\n\
-             message_size_limit = 0\n\
-             mailbox_size_limit = 0\n\
-             smtpd_client_connection_count_limit = 0\n\
-             smtp_tls_security_level = none\n\
-             smtpd_tls_security_level = none\n\
-             disable_dns_lookups = yes\n\
-             minimal_backoff_time = 5s\n\
-             queue_run_delay = 5s\n"
+             {SETTINGS}"
         );
         text += &match mode {
             Mode::Keep => format!(
@@ -232,9 +213,32 @@ fn id_of(file: &str, name: &str) -> io::Result<u32> {
 }
 
 const POSTFIX: &str = "/usr/sbin/postfix";
-const DAEMONS: &str = "/usr/lib/postfix/sbin";
 /// The user and group that own kept mail.
 const NOBODY: u32 = 65534;
+
+/// main.cf, as far as it is the same for every instance.
+const SETTINGS: &str = "\
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = postfix.test
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+message_size_limit = 0
+mailbox_size_limit = 0
+smtpd_client_connection_count_limit = 0
+smtp_tls_security_level = none
+smtpd_tls_security_level = none
+disable_dns_lookups = yes
+minimal_backoff_time = 5s
+queue_run_delay = 5s
+";
 
 /// master.cf behind the listener: Debian's, without chroot.
 const SERVICES: &str = "\
