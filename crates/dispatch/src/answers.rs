@@ -244,6 +244,9 @@ impl Delivery {
         let has_progressed = answer.finished + answer.deferred > 0;
         if answer.undecided == 0 {
             self.is_served = true;
+            if answer.cause == Undecided::PerhapsAccepted {
+                self.itinerary.strike_all();
+            }
             return if self.unfinished == 0 {
                 Next::Done
             } else {
@@ -274,7 +277,7 @@ impl Delivery {
                 self.refusal = Some(lost());
                 Next::Elsewhere
             }
-            Undecided::NextTransaction => {
+            Undecided::NextTransaction | Undecided::PerhapsAccepted => {
                 self.refusal = Some(stuck());
                 Next::Elsewhere
             }
@@ -304,7 +307,7 @@ impl Delivery {
     fn use_binding_right(&mut self, answer: &Answer) -> bool {
         let is_failing = answer.undecided > 0
             && match &answer.cause {
-                Undecided::NextTransaction => false,
+                Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
                 Undecided::Unsent | Undecided::LostEarly => true,
                 Undecided::Failed(failure) => is_of_the_host(failure),
             };
@@ -314,8 +317,16 @@ impl Delivery {
         std::mem::take(&mut self.may_bind)
     }
 
+    /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
+    /// when no host failed for now: another try may find that host in order.
     pub(crate) fn note_failure(&mut self, failure: Failure) {
-        self.refusal = Some(failure.refusal);
+        let has_hope = self
+            .refusal
+            .as_ref()
+            .is_some_and(|refusal| !refusal.is_permanent());
+        if !(has_hope && failure.refusal.is_permanent()) {
+            self.refusal = Some(failure.refusal);
+        }
     }
 }
 

@@ -75,8 +75,12 @@ pub enum Undecided {
     /// The session ended without any reply before the end of the content was sent: sent once more at
     /// once, silently.
     LostEarly,
-    /// The host could not be used for them: the next host, and at the last one they are deferred.
+    /// The host could not be used for them: the next host, and at the last one they are deferred (or
+    /// bounced, where every host failed for good).
     Failed(Failure),
+    /// None were, but those deferred may have been accepted, because the final reply was lost: nobody is
+    /// sent it again at once, neither here nor at another host (T35).
+    PerhapsAccepted,
 }
 
 /// How a transaction went.

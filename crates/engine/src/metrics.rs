@@ -217,9 +217,10 @@ impl TransactionResult {
         match (accepted, cause) {
             (true, _) => TransactionResult::Accepted,
             (false, Undecided::NextTransaction) => TransactionResult::Refused,
-            (false, Undecided::Unsent | Undecided::LostEarly | Undecided::Failed(_)) => {
-                TransactionResult::Interrupted
-            }
+            (
+                false,
+                Undecided::Unsent | Undecided::LostEarly | Undecided::Failed(_) | Undecided::PerhapsAccepted,
+            ) => TransactionResult::Interrupted,
         }
     }
 

@@ -208,6 +208,11 @@ fn final_outcome(own: Option<Outcome>, rest: &Rest, last: Option<&Refusal>) -> O
     };
     match rest {
         Rest::Nobody => Outcome::Deferred(own_refusal.unwrap_or_else(nobody_said)),
+        // Every host refused for good what nobody was asked (SMTPUTF8 not offered).
+        Rest::Defer {
+            refusal: Some(refusal),
+            ..
+        } if refusal.is_permanent() && own_refusal.is_none() => Outcome::Bounced(refusal.clone()),
         Rest::Defer { refusal, .. } => Outcome::Deferred(words(refusal)),
         Rest::Bounce {
             refusal,

@@ -8,7 +8,7 @@ use remuda_mail::{DeliveryId, Destination, EntryId, Outcome, SessionId};
 use remuda_spool::{Heads, Queued};
 use tokio::sync::oneshot;
 
-use super::{Actor, Plan, entries::Came};
+use super::{Actor, Plan, entries::Came, settle::Ended};
 use crate::session::order::{Report, Transacted};
 
 /// A question or an order that runs inside the actor.
@@ -24,8 +24,8 @@ pub enum Input {
     Resolved(Destination, Result<Resolution, Unresolved>),
     /// The Maildir took a delivery's open recipients, or not.
     DeliveredLocally(DeliveryId, Vec<Outcome>),
-    /// A settlement is committed: what is left of the entry, and the reports stored with it.
-    Settled(DeliveryId, EntryId, Destination, Option<Queued>, Vec<Queued>),
+    /// A settlement is committed.
+    Settled(Ended),
     /// The spool's notices are due: entries to warn about or to give up.
     Noticed(Vec<Queued>),
     /// A notice is committed (`gone`: the entry with it).
@@ -46,10 +46,7 @@ impl Actor {
             Input::Loaded(destination, heads) => self.loaded(destination, heads, now),
             Input::Resolved(destination, answer) => self.handle(Event::Resolved { destination, answer }, now),
             Input::DeliveredLocally(delivery, outcomes) => self.delivered_locally(delivery, outcomes, now),
-            Input::Settled(delivery, entry, destination, left, reports) => {
-                self.settled(delivery, entry, &destination, left, now);
-                self.accepted(reports, now);
-            }
+            Input::Settled(ended) => self.settled(ended, now),
             Input::Noticed(due) => self.noticed(due, now),
             Input::NoticeSettled(entry, destination, gone, reports) => {
                 self.notice_settled(entry, &destination, gone);
@@ -65,7 +62,7 @@ impl Actor {
     }
 
     /// New entries, after their commit.
-    fn accepted(&mut self, entries: Vec<Queued>, now: Now) {
+    pub(super) fn accepted(&mut self, entries: Vec<Queued>, now: Now) {
         for queued in entries {
             if self.entries.was_overtaken(queued.id) {
                 // Its settlement has ended a count that never began.
@@ -174,7 +171,11 @@ impl Actor {
             finished: finished as u32,
             deferred: deferred as u32,
             undecided: undecided as u32,
-            cause: answer.cause,
+            cause: if answer.may_be_duplicate {
+                Undecided::PerhapsAccepted
+            } else {
+                answer.cause
+            },
             accepted: answer.accepted,
             waited: answer.waited,
             session: answer.session,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use remuda_clock::Now;
 use remuda_dispatch::{command::Rest, event::Event};
-use remuda_mail::{DeliveryId, Destination, EntryId, Outcome};
+use remuda_mail::{DeliveryId, EntryId, Outcome};
 use remuda_spool::{Attempt, Pending, Queued, Settled, Settlement};
 
 use super::{
@@ -35,9 +35,9 @@ impl Actor {
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
         };
         let attempt = attempt(&decided, now);
-        let (settlement, settled) = settlement(&queued, decided, due, attempt);
-        let left = left(&queued, &settlement);
-        self.commit(id, queued, settlement, settled, left);
+        let work = settlement(&queued, decided, due, attempt);
+        let left = left(&queued, &work.settlement);
+        self.commit(id, queued, work, left);
     }
 
     /// Ends an entry that no delivery carries: every recipient bounces because its time is up.
@@ -48,13 +48,13 @@ impl Actor {
             expired: true,
         });
         self.log_outcomes(queued, now, &decided, now);
-        let (settlement, settled) = settlement(queued, decided, now.wall, None);
+        let work = settlement(queued, decided, now.wall, None);
         let (entry, destination) = (queued.id, queued.destination.clone());
         self.settling.insert(entry);
         let reporter = self.reporter();
         let (spool, queued, inputs) = (self.around.spool.clone(), queued.clone(), self.inputs.clone());
         tokio::spawn(async move {
-            let reports = commit(reporter, spool, &queued, settlement, settled).await;
+            let reports = commit(reporter, spool, &queued, work).await;
             let _ = inputs.send(Input::NoticeSettled(entry, destination, true, reports));
         });
     }
@@ -76,39 +76,53 @@ impl Actor {
         }
     }
 
-    fn commit(
-        &mut self,
-        id: DeliveryId,
-        queued: Arc<Queued>,
-        settlement: Settlement,
-        settled: Vec<Settled>,
-        left: Option<Queued>,
-    ) {
+    fn commit(&mut self, id: DeliveryId, queued: Arc<Queued>, work: Work, left: Option<Queued>) {
         self.settling.insert(queued.id);
-        let reporter = self.reporter();
-        let (spool, inputs) = (self.around.spool.clone(), self.inputs.clone());
+        let (reporter, spool, inputs) = (self.reporter(), self.around.spool.clone(), self.inputs.clone());
         tokio::spawn(async move {
-            let reports = commit(reporter, spool, &queued, settlement, settled).await;
-            let destination = queued.destination.clone();
-            let _ = inputs.send(Input::Settled(id, queued.id, destination, left, reports));
+            let reports = commit(reporter, spool, &queued, work).await;
+            let _ = inputs.send(Input::Settled(Ended {
+                delivery: id,
+                entry: queued,
+                left,
+                reports,
+            }));
         });
     }
 
-    pub(super) fn settled(
-        &mut self,
-        delivery: DeliveryId,
-        entry: EntryId,
-        destination: &Destination,
-        left: Option<Queued>,
-        now: Now,
-    ) {
-        self.settling.remove(&entry);
-        self.entries.leave(entry, destination);
-        let left = left
-            .filter(|_| !self.gone.remove(&entry))
-            .map(|queued| describe(&queued));
+    /// A settlement is committed.
+    pub(super) fn settled(&mut self, ended: Ended, now: Now) {
+        let Ended {
+            delivery,
+            entry,
+            left,
+            reports,
+        } = ended;
+        self.settling.remove(&entry.id);
+        self.entries.leave(entry.id, &entry.destination);
+        let is_gone = self.gone.remove(&entry.id);
+        let left = left.filter(|_| !is_gone).map(|queued| describe(&queued));
         self.handle(Event::Settled { delivery, left }, now);
+        self.accepted(reports, now);
     }
+}
+
+/// A settlement on its way: what is to be committed, and what is to be reported with it.
+struct Work {
+    settlement: Settlement,
+    settled: Vec<Settled>,
+}
+
+/// A settlement that is committed.
+pub struct Ended {
+    /// Whose.
+    pub delivery: DeliveryId,
+    /// The entry as it was.
+    pub entry: Arc<Queued>,
+    /// What is left of it; None = it is done.
+    pub left: Option<Queued>,
+    /// The reports stored with it.
+    pub reports: Vec<Queued>,
 }
 
 /// Composes what is to be reported and commits all of it. The spool keeps a settlement and tries until
@@ -117,9 +131,12 @@ async fn commit(
     reporter: reporting::Reporter,
     spool: remuda_spool::Spool,
     queued: &Queued,
-    mut settlement: Settlement,
-    settled: Vec<Settled>,
+    work: Work,
 ) -> Vec<Queued> {
+    let Work {
+        mut settlement,
+        settled,
+    } = work;
     settlement.reports = reporter
         .compose(queued, &settled, reporting::Occasion::Settled)
         .await;
@@ -137,7 +154,7 @@ fn settlement(
     decided: Vec<Decided>,
     due: remuda_clock::Wall,
     attempt: Option<Attempt>,
-) -> (Settlement, Vec<Settled>) {
+) -> Work {
     let mut left = Vec::new();
     let mut settled = Vec::new();
     for Decided {
@@ -160,7 +177,7 @@ fn settlement(
         attempt,
         reports: Vec::new(),
     };
-    (settlement, settled)
+    Work { settlement, settled }
 }
 
 /// The entry as it waits after this settlement.
