@@ -1,3 +1,5 @@
+//! The postmaster's Maildir: what is on disk after each kind of ending.
+
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use bytes::Bytes;

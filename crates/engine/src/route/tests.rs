@@ -1,3 +1,5 @@
+//! Routing: each rule of the contract, and what a reload does to stored destinations.
+
 use std::sync::Arc;
 
 use remuda_mail::HostPort;
