@@ -18,12 +18,20 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the server in the foreground.
+    Serve(ConfigArguments),
     /// Check the configuration: prints problems as FILE:LINE: KEY: message.
     Check(ConfigArguments),
     /// The queue of the running server.
     Queue(QueueArguments),
     /// The outbound sessions of the running server, cached ones and those in use.
     Connections(ConnectionsArguments),
+    /// Show on loopback, within seconds, what the connection cache does.
+    Demo {
+        /// Stay when all is shown, with mail going on, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Submit a message from standard input, as other programs expect of sendmail.
     #[command(disable_help_flag = true)]
     Sendmail {

@@ -15,9 +15,11 @@ pub mod cli;
 mod client;
 pub mod config;
 mod connections;
+pub mod demo;
 pub mod exit;
 mod queue;
 pub mod sendmail;
+pub mod serve;
 mod table;
 
 use std::{
@@ -57,9 +59,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn command(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
+        Command::Demo { keep } => demo::command(keep),
         Command::Sendmail { arguments } => sendmail::run(&arguments),
     }
 }

@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use remuda_engine::{admission::DESCRIPTORS_MAIL_PERCENT, settings::Settings};
+
 use super::{
     Config, Problem,
     reader::{Section, Setting},
@@ -20,6 +22,8 @@ use super::{
 
 /// Descriptors for everything that is no session: spool, logs, DNS, admin clients, the runtime.
 const DESCRIPTORS_RESERVED: u64 = 128;
+/// Descriptors of one session: its socket, and the file of a large message.
+const PER_SESSION: u64 = 2;
 
 /// How a value of a relation is shown.
 pub trait Shown {
@@ -93,12 +97,11 @@ pub struct SessionLines {
     pub parked: Option<usize>,
 }
 
-/// Descriptors that the session limits may need at once.
+/// Descriptors that the session limits may need at once. A session with large content has its file open too.
 pub fn descriptors_needed(config: &Config) -> u64 {
     let settings = &config.settings;
-    let listeners = settings.listeners.len() + 1;
     let sessions = settings.limits.sessions + settings.delivery.sessions as usize;
-    DESCRIPTORS_RESERVED + (listeners + sessions + settings.connection_cache.connections) as u64
+    DESCRIPTORS_RESERVED + PER_SESSION * (sessions + settings.connection_cache.connections) as u64
 }
 
 /// Fits the session limits into `available` descriptors. Answers what was lowered, in words.
@@ -106,31 +109,42 @@ pub fn descriptors_needed(config: &Config) -> u64 {
 /// # Errors
 /// The limits that the file sets do not fit: which to lower, and to what they must add up.
 pub fn fit_descriptors(config: &mut Config, available: u64) -> Result<Vec<String>, Problem> {
-    if descriptors_needed(config) <= available {
+    // Above this, admission refuses mail.
+    let usable = available.min(1 << 40) * DESCRIPTORS_MAIL_PERCENT / 100;
+    if descriptors_needed(config) <= usable {
         return Ok(Vec::new());
     }
     let lines = config.session_lines;
     let settings = &mut config.settings;
-    let listeners = settings.listeners.len() as u64 + 1;
-    let room = available.saturating_sub(DESCRIPTORS_RESERVED + listeners);
+    let room = usable.saturating_sub(DESCRIPTORS_RESERVED) / PER_SESSION;
+    let share = |key, line, value: usize| Share {
+        key,
+        line,
+        value: value as u64,
+    };
     let mut shares = [
-        Share {
-            key: "limits.sessions",
-            line: lines.inbound,
-            value: settings.limits.sessions as u64,
-        },
-        Share {
-            key: "delivery.sessions",
-            line: lines.outbound,
-            value: settings.delivery.sessions.into(),
-        },
-        Share {
-            key: "connection_cache.connections",
-            line: lines.parked,
-            value: settings.connection_cache.connections as u64,
-        },
+        share("limits.sessions", lines.inbound, settings.limits.sessions),
+        share(
+            "delivery.sessions",
+            lines.outbound,
+            settings.delivery.sessions as usize,
+        ),
+        share(
+            "connection_cache.connections",
+            lines.parked,
+            settings.connection_cache.connections,
+        ),
     ];
     let notes = divide(&mut shares, room).ok_or_else(|| too_few(&shares, room, available))?;
+    apply(settings, &shares);
+    assert!(
+        descriptors_needed(config) <= usable,
+        "the shares add up to the room"
+    );
+    Ok(notes)
+}
+
+fn apply(settings: &mut Settings, shares: &[Share; 3]) {
     let [inbound, outbound, parked] = shares.map(|share| usize::try_from(share.value).unwrap_or(usize::MAX));
     let (limits, delivery, cache) = (
         &mut settings.limits,
@@ -140,13 +154,9 @@ pub fn fit_descriptors(config: &mut Config, available: u64) -> Result<Vec<String
     limits.sessions = inbound;
     limits.sessions_per_client = limits.sessions_per_client.min(inbound);
     delivery.sessions = u32::try_from(outbound).unwrap_or(u32::MAX);
+    delivery.sessions_per_endpoint = delivery.sessions_per_endpoint.min(delivery.sessions);
     cache.connections = parked;
     cache.connections_per_endpoint = cache.connections_per_endpoint.min(parked);
-    assert!(
-        descriptors_needed(config) <= available,
-        "the shares add up to the room"
-    );
-    Ok(notes)
 }
 
 #[derive(Clone, Copy)]

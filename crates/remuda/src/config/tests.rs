@@ -546,17 +546,17 @@ fn default_session_limits_are_derived_from_the_descriptors() {
     let mut config = sound("");
     assert_eq!(fit_descriptors(&mut config, 1 << 16), Ok(vec![]));
     let notes = fit_descriptors(&mut config, 1024).unwrap();
-    assert_eq!(notes[0], "limits.sessions lowered from 1000 to 357");
-    assert!(descriptors_needed(&config) <= 1024);
-    assert_eq!(config.settings.delivery.sessions, 178);
+    assert_eq!(notes[0], "limits.sessions lowered from 1000 to 158");
+    assert!(descriptors_needed(&config) <= 1024 * 9 / 10);
+    assert_eq!(config.settings.delivery.sessions, 79);
 }
 
 #[test]
 fn session_limits_of_the_file_are_kept_and_the_others_derived() {
-    let mut config = sound("[limits]\nsessions = 600");
+    let mut config = sound("[limits]\nsessions = 300");
     fit_descriptors(&mut config, 1024).unwrap();
-    assert_eq!(config.settings.limits.sessions, 600);
-    assert!(descriptors_needed(&config) <= 1024);
+    assert_eq!(config.settings.limits.sessions, 300);
+    assert!(descriptors_needed(&config) <= 1024 * 9 / 10);
 }
 
 #[test]
@@ -565,11 +565,11 @@ fn session_limits_that_cannot_fit_say_which_to_lower() {
     let problem = fit_descriptors(&mut config, 1024).unwrap_err();
     assert_eq!((problem.line, problem.key.as_str()), (Some(3), "limits.sessions"));
     assert!(
-        problem.message.contains("must be at most 894 together"),
+        problem.message.contains("must be at most 396 together"),
         "{}",
         problem.message
     );
-    assert!(fit_descriptors(&mut sound(""), 100).is_err());
+    assert!(fit_descriptors(&mut sound(""), 150).is_err());
 }
 
 #[test]

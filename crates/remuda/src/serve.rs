@@ -1,0 +1,180 @@
+//! `remuda serve`: the server's outer frame — sockets, log, signals, start, reload, stop.
+//!
+//! # Contract
+//! * **Start is all or nothing**: what cannot be had is one clear line, and nothing on disk has changed.
+//! * **One line says that it is ready**: `remuda ready smtp=… admin=…`; a service manager is told too.
+//! * **SIGTERM or SIGINT stops** within [`STOP_MAX`]; a second one ends at once. **SIGHUP reloads**; a
+//!   configuration that is wrong changes nothing.
+//!
+//! # Not here
+//! Everything about mail: `remuda_engine`.
+//!
+//! # Known faults
+//! The log is written line by line where the event happens: a reader that stalls stalls the server.
+
+mod log;
+mod manager;
+mod signals;
+mod sockets;
+
+use std::{net::SocketAddr, time::Duration};
+
+use remuda_admin::{Bound, Server, Token};
+use remuda_clock::{SharedClock, SystemClock};
+use remuda_engine::{Engine, StartError, admission::raise_descriptor_limit};
+
+use crate::{
+    cli::ConfigArguments,
+    config::{Config, Problems, Source, fit_descriptors},
+    exit::{Exit, Failure},
+};
+use signals::{Signal, Signals};
+use sockets::Sockets;
+
+/// How long transactions in hand may take after the signal to stop.
+pub const STOP_MAX: Duration = Duration::from_secs(30);
+/// For requests to the admin API, after the engine has stopped.
+const ADMIN_STOP_MAX: Duration = Duration::from_secs(1);
+
+/// Serves until a signal says stop.
+///
+/// # Errors
+/// It could not start, or was ended before it had stopped.
+pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let source = arguments.source();
+    let (config, notes) = load(&source)?;
+    log::start(config.log.format);
+    for note in notes {
+        tracing::warn!("{note}, to fit the descriptor limit");
+    }
+    let sockets =
+        Sockets::inherited(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let ended = runtime.block_on(serve(&source, config, sockets));
+    // Whatever still runs was told to end; nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Reads the configuration and fits it into the descriptors that there are.
+fn load(source: &Source) -> Result<(Config, Vec<String>), Problems> {
+    let mut config = source.load()?;
+    match fit_descriptors(&mut config, raise_descriptor_limit()) {
+        Ok(notes) => Ok((config, notes)),
+        Err(problem) => Err(Problems {
+            file: source.name(),
+            list: vec![problem],
+        }),
+    }
+}
+
+async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let clock = SystemClock::shared();
+    let bound = match sockets.admin {
+        Some(listener) => Bound::over(listener).map_err(|error| Failure::new(Exit::Failed, error))?,
+        None => Bound::new(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?,
+    };
+    let engine = Engine::start(config.settings.clone(), sockets.smtp, clock.clone())
+        .await
+        .map_err(start_failure)?;
+    let admin = match serve_admin(bound, &engine, &config, clock) {
+        Ok(admin) => admin,
+        Err(failure) => {
+            engine.stop(Duration::ZERO).await;
+            return Err(failure);
+        }
+    };
+    say_ready(&engine.addresses(), admin.address());
+    let mut config = config;
+    while signals.next().await == Signal::Reload {
+        manager::reloading();
+        config = reload(source, config, &engine).await;
+        manager::ready();
+    }
+    manager::stopping();
+    tracing::info!("stopping");
+    tokio::select! {
+        () = stop(&engine, admin) => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        () = signals.stop() => {
+            engine.abort();
+            Err(Failure::new(Exit::Failed, "ended by a second signal; what was in flight is tried again after the next start"))
+        }
+    }
+}
+
+fn serve_admin(
+    bound: Bound,
+    engine: &Engine,
+    config: &Config,
+    clock: SharedClock,
+) -> Result<Server, Failure> {
+    let token = Token::read_or_make(&config.admin.token_file)
+        .map_err(|error| Failure::new(Exit::Configuration, error))?;
+    bound
+        .serve(engine.operations(), token, clock)
+        .map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+fn say_ready(smtp: &[SocketAddr], admin: SocketAddr) {
+    let smtp: Vec<String> = smtp.iter().map(SocketAddr::to_string).collect();
+    tracing::info!(smtp = smtp.join(","), %admin, "remuda ready");
+    manager::ready();
+}
+
+/// Stops the engine first: its admin API shows how it goes.
+async fn stop(engine: &Engine, admin: Server) {
+    engine.stop(STOP_MAX).await;
+    admin.stop(ADMIN_STOP_MAX).await;
+}
+
+/// Puts what the file says now in force; answers with the configuration that is.
+async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
+    let (new, mut notes) = match load(source) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for line in problems.to_string().lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("configuration kept");
+            return old;
+        }
+    };
+    match engine.reload(new.settings.clone()).await {
+        Ok(needed) => notes.extend(needed),
+        Err(error) => {
+            tracing::error!(%error, "configuration kept");
+            return old;
+        }
+    }
+    if (&new.admin, new.log) != (&old.admin, old.log) {
+        notes.push("[admin] and [log] change with the next start".to_owned());
+    }
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!("configuration reloaded");
+    // What needs a restart is named again at every reload until it has happened.
+    Config {
+        admin: old.admin,
+        log: old.log,
+        ..new
+    }
+}
+
+/// What the configuration is to blame for is exit 78.
+fn start_failure(error: StartError) -> Failure {
+    let exit = match &error {
+        StartError::DataDir { .. } | StartError::Resolver(_) | StartError::Descriptors(_) => {
+            Exit::Configuration
+        }
+        StartError::Spool { .. } | StartError::Receive(_) => Exit::Failed,
+    };
+    Failure::new(exit, error)
+}
