@@ -9,6 +9,10 @@
 //! Helpers that only one crate uses: they live with it.
 
 pub mod dns;
+pub mod exim;
+mod namespace;
+pub mod opensmtpd;
+pub mod peer;
 pub mod postfix;
 pub mod process;
 pub mod wait;

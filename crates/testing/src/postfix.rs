@@ -14,9 +14,8 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, BufRead, BufReader},
-    net::{SocketAddr, TcpStream},
+    fs, io,
+    net::SocketAddr,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -24,16 +23,12 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{free_port, wait};
-
-/// What Postfix does with the mail it takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Keeps it all in one Maildir.
-    Keep,
-    /// Sends it all to this address.
-    RelayTo(SocketAddr),
-}
+pub use crate::peer::Mode;
+use crate::{
+    free_port,
+    peer::{Peer, UNKNOWN, greets, missing, read_text},
+    wait,
+};
 
 /// A running Postfix.
 pub struct Postfix {
@@ -53,28 +48,18 @@ impl Postfix {
     /// # Errors
     /// When its directory cannot be made or Postfix does not start; with what it said.
     pub fn start(mode: Mode, settings: &[&str]) -> io::Result<Self> {
+        if !Self::is_available() {
+            return Err(missing(
+                "Postfix is not installed (make test does that) or we are not root",
+            ));
+        }
         let directory = tempfile::Builder::new().prefix("postfix-").tempdir()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let postfix = Postfix { directory, address };
         postfix.lay_out(mode, settings)?;
         postfix.run("start")?;
-        wait::wait_until("Postfix greets", || postfix.greets());
+        wait::wait_until("Postfix greets", || greets(address));
         Ok(postfix)
-    }
-
-    /// Where it takes mail.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The messages that have arrived and were kept, header fields of the delivery included, oldest
-    /// first as far as their names say.
-    pub fn messages(&self) -> Vec<Vec<u8>> {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.path("mail/box/new"))
-            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default();
-        files.sort();
-        files.iter().filter_map(|file| fs::read(file).ok()).collect()
     }
 
     /// Waits until at least `count` messages have arrived.
@@ -86,11 +71,6 @@ impl Postfix {
         wait::wait_for(&what, || {
             Some(self.messages()).filter(|messages| messages.len() >= count)
         })
-    }
-
-    /// Its log so far.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.path("log/mail.log")).unwrap_or_default()
     }
 
     /// Waits for a line of the log that contains `text`.
@@ -149,6 +129,9 @@ impl Postfix {
         text += &match mode {
             Mode::Keep => format!(
                 "virtual_mailbox_domains = static:all\n\
+                 smtpd_recipient_restrictions = \
+                 check_recipient_access inline:{{{{{UNKNOWN}@ = 550 5.1.1 User unknown}}}}, \
+                 permit_mynetworks, reject_unauth_destination\n\
                  virtual_mailbox_base = {directory}/mail\n\
                  virtual_mailbox_maps = static:box/\n\
                  virtual_mailbox_limit = 0\n\
@@ -184,15 +167,23 @@ impl Postfix {
         let log = self.log();
         Err(io::Error::other(format!("postfix {verb}: {said}\n{log}")))
     }
+}
 
-    fn greets(&self) -> bool {
-        let greeting = TcpStream::connect(self.address).and_then(|stream| {
-            stream.set_read_timeout(Some(wait::PATIENCE))?;
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line)?;
-            Ok(line)
-        });
-        greeting.is_ok_and(|line| line.starts_with("220 "))
+impl Peer for Postfix {
+    fn name(&self) -> &'static str {
+        "Postfix"
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.path("mail/box")
+    }
+
+    fn log(&self) -> String {
+        read_text(&self.path("log/mail.log"))
     }
 }
 

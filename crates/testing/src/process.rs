@@ -89,6 +89,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether both its outputs have ended, as they do when it ends.
+    pub fn has_ended(&self) -> bool {
+        self.output.lock().ended >= self.outputs
+    }
+
     /// All lines of both outputs so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lock().all.clone()
