@@ -197,7 +197,9 @@ impl WriteQueue {
     pub(crate) fn waiting(&self) -> (u64, Option<Monotonic>) {
         let state = self.state();
         let first = state.waiting.front().map(|request| request.since);
-        (state.bytes, state.in_hand.or(first))
+        // Between the last answer and the end of its batch nothing waits.
+        let since = state.in_hand.or(first).filter(|_| state.bytes > 0);
+        (state.bytes, since)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

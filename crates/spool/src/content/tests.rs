@@ -37,7 +37,11 @@ async fn memory_is_bounded_by_the_window() {
 #[test]
 fn what_is_dropped_leaves_no_file() {
     let (_dir, paths) = place();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // One blocking thread: what is asked of it last is done last.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut unfinished = ContentWriter::new(paths.clone(), MessageId(1));
         unfinished.write(&vec![0; 1 << 20]).await.unwrap();

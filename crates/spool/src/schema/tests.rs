@@ -85,7 +85,8 @@ fn a_database_of_a_later_version_is_refused_unchanged() {
 
 #[test]
 fn a_damaged_database_is_refused_unchanged() {
-    let damage: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let damage: [(&str, Spoil); 6] = [
         ("not a database", |file| file[..16].fill(b'x')),
         ("too short", |file| file.truncate(10)),
         ("cut in the middle", |file| file.truncate(3 * PAGE_SIZE as usize)),
