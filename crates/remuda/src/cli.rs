@@ -1,10 +1,13 @@
 //! The command line.
 
+mod tools;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
+pub use tools::{Behaviour, LoadArguments, SinkArguments};
 
 /// Remuda, a mail transfer agent with a shared connection cache.
 #[derive(Debug, Parser)]
@@ -39,6 +42,10 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
+    /// Generate SMTP load; prints messages/s and latency percentiles.
+    Load(LoadArguments),
+    /// A scripted SMTP receiver; its report is JSON.
+    Sink(Box<SinkArguments>),
 }
 
 /// Which configuration.

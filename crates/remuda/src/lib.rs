@@ -17,9 +17,11 @@ pub mod config;
 mod connections;
 pub mod demo;
 pub mod exit;
+mod load;
 mod queue;
 pub mod sendmail;
 pub mod serve;
+mod sink;
 mod table;
 
 use std::{
@@ -65,7 +67,15 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Demo { keep } => demo::command(keep),
         Command::Sendmail { arguments } => sendmail::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Sink(arguments) => sink::run(*arguments),
     }
+}
+
+/// The runtime of a command.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 /// Help and version go to standard output and are no failure.

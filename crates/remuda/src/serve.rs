@@ -28,7 +28,8 @@ use crate::{
     config::{Config, Problems, Source, fit_descriptors},
     exit::{Exit, Failure},
 };
-use signals::{Signal, Signals};
+use signals::Signal;
+pub use signals::Signals;
 use sockets::Sockets;
 
 /// How long transactions in hand may take after the signal to stop.
@@ -49,10 +50,7 @@ pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     }
     let sockets =
         Sockets::inherited(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let runtime = crate::runtime()?;
     let ended = runtime.block_on(serve(&source, config, sockets));
     // Whatever still runs was told to end; nobody waits for it.
     runtime.shutdown_background();
