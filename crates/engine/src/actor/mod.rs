@@ -95,8 +95,6 @@ pub struct Actor {
     reports: mpsc::UnboundedSender<(SessionId, Report)>,
     /// Entries whose settlement or notice has not been committed.
     settling: HashSet<EntryId>,
-    /// Entries deleted or held while in flight: their settlement leaves nothing to schedule.
-    gone: HashSet<EntryId>,
     /// Told once everything in hand has ended.
     stopping: Option<oneshot::Sender<()>>,
     next_statistics: Monotonic,
@@ -130,7 +128,6 @@ impl Actor {
             inputs: inputs.clone(),
             reports,
             settling: HashSet::new(),
-            gone: HashSet::new(),
             stopping: None,
             next_statistics: now.monotonic + plan.settings.status_update_time,
             statistics_since: now.wall,

@@ -35,7 +35,6 @@ impl Actor {
             let (destination, entry) = (change.destination.clone(), change.entry);
             if self.is_in_flight(entry) {
                 in_flight.push(change.message);
-                self.gone.insert(entry);
             } else {
                 self.entries.leave(entry, &destination);
             }

@@ -100,8 +100,7 @@ impl Actor {
         } = ended;
         self.settling.remove(&entry.id);
         self.entries.leave(entry.id, &entry.destination);
-        let is_gone = self.gone.remove(&entry.id);
-        let left = left.filter(|_| !is_gone).map(|queued| describe(&queued));
+        let left = left.map(|queued| describe(&queued));
         self.handle(Event::Settled { delivery, left }, now);
         self.accepted(reports, now);
     }
