@@ -31,6 +31,20 @@ pub struct Config {
     pub report: Option<PathBuf>,
     /// Keeps the envelope and digests of each message: memory grows with every message.
     pub keep_digests: bool,
+    /// Keeps the contents too, for [`Received::content`](crate::Received::content); they are not in the
+    /// JSON.
+    pub keep_contents: bool,
+}
+
+/// What is kept of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Counts only.
+    Nothing,
+    /// Its envelope and digests.
+    Digests,
+    /// Its content too.
+    Contents,
 }
 
 /// One listener and its behaviour.
@@ -125,6 +139,15 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What is kept of each message.
+    pub(crate) fn keeps(&self) -> Keep {
+        match (self.keep_contents, self.keep_digests) {
+            (true, _) => Keep::Contents,
+            (false, true) => Keep::Digests,
+            (false, false) => Keep::Nothing,
+        }
+    }
+
     /// One listener, on a free port of 127.0.0.1, with this behaviour.
     pub fn single(listener: Listener) -> Self {
         Config {

@@ -37,7 +37,7 @@ use crate::{
 pub(crate) async fn serve(stream: TcpStream, seat: Seat, clock: SharedClock) {
     let shared = seat.shared();
     let mut connection = Connection {
-        session: Session::new(shared.listener.clone(), shared.keeps_digests, seat.number()),
+        session: Session::new(shared.listener.clone(), shared.keeps, seat.number()),
         script: Script::new(shared.rules.clone()),
         wire: Wire::new(stream, clock, shared.listener.rtt),
         seat,
@@ -261,7 +261,9 @@ impl Connection {
     }
 
     async fn write(&mut self) -> io::Result<()> {
-        let answered = self.seat.count_ended(self.session.ended.drain(..));
+        let answered = self
+            .seat
+            .count_ended(self.session.ended.drain(..), self.wire.clock());
         self.wire.write(&self.session.out).await?;
         self.session.replies_are_out();
         self.seat.shared().answered(answered);

@@ -5,9 +5,10 @@
 //! # Contract
 //! * **Only CR LF . CR LF ends DATA.** Other spellings are content, and violations.
 //! * **A violation is reported once a message and kind**, with the text around its first occurrence.
-//! * **Nothing is kept of the content**; a digest is computed only if asked for.
+//! * **Nothing is kept of the content** and no digest computed unless asked for.
 
 use crate::{
+    config::Keep,
     digest::{Digester, Digests},
     report::ViolationKind,
 };
@@ -34,7 +35,7 @@ pub(crate) struct Content {
 
 impl Content {
     /// Nothing yet; `is_eight_bit_declared` by BODY=8BITMIME.
-    pub fn new(keeps_digests: bool, is_eight_bit_declared: bool) -> Self {
+    pub fn new(keeps: Keep, is_eight_bit_declared: bool) -> Self {
         Content {
             bytes: 0,
             line: 0,
@@ -42,7 +43,7 @@ impl Content {
             ends_in_cr: false,
             is_eight_bit_declared,
             reported: 0,
-            digester: keeps_digests.then(Box::default),
+            digester: (keeps != Keep::Nothing).then(|| Box::new(Digester::new(keeps))),
             violations: Vec::new(),
         }
     }
@@ -224,7 +225,7 @@ mod tests {
 
     /// Feeds `input` in pieces of `size` and returns the digest, the kinds and what was left over.
     fn receive(input: &[u8], size: usize) -> Option<(String, Vec<ViolationKind>, usize)> {
-        let mut content = Content::new(true, false);
+        let mut content = Content::new(Keep::Digests, false);
         let mut is_line_start = true;
         let mut buffer = Vec::new();
         let mut fed = 0;
@@ -289,7 +290,7 @@ mod tests {
             "\u{e4}\r\n".as_bytes(),
             &[EightBitNotDeclared],
         );
-        let mut declared = Content::new(false, true);
+        let mut declared = Content::new(Keep::Nothing, true);
         declared.take("\u{e4}\r\n".as_bytes());
         assert!(declared.finish().1.is_empty());
     }

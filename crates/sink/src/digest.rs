@@ -14,6 +14,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::config::Keep;
+
 /// How much of a header line is looked at.
 const LINE_KEPT_MAX: usize = 1024;
 
@@ -29,6 +31,8 @@ pub(crate) struct Digester {
     is_long: bool,
     test_id: Option<String>,
     message_id: Option<String>,
+    /// The content itself, if it is kept.
+    content: Option<Vec<u8>>,
 }
 
 /// Where in the content the next octet belongs.
@@ -51,12 +55,24 @@ pub(crate) struct Digests {
     pub whole: String,
     pub without_trace: String,
     pub id: Option<String>,
+    pub content: Option<Vec<u8>>,
 }
 
 impl Digester {
+    /// Nothing yet.
+    pub fn new(keeps: Keep) -> Self {
+        Digester {
+            content: (keeps == Keep::Contents).then(Vec::new),
+            ..Digester::default()
+        }
+    }
+
     /// Takes the next piece of the content.
     pub fn update(&mut self, piece: &[u8]) {
         self.whole.update(piece);
+        if let Some(content) = &mut self.content {
+            content.extend_from_slice(piece);
+        }
         let mut piece = piece;
         while self.place != Place::Body {
             let Some(end) = memchr::memchr(b'\n', piece) else {
@@ -80,6 +96,7 @@ impl Digester {
             whole: hexadecimal(&self.whole.finalize()),
             without_trace: hexadecimal(&self.rest.finalize()),
             id: self.test_id.or(self.message_id),
+            content: self.content,
         }
     }
 

@@ -187,6 +187,12 @@ pub struct Received {
     pub sha256: String,
     /// SHA-256 of the content from the first header field that is not Received or Return-Path.
     pub sha256_without_trace: String,
+    /// When it was accepted: milliseconds since 1970.
+    #[serde(default)]
+    pub received_at: i64,
+    /// The content, when contents are kept; not in the JSON.
+    #[serde(skip)]
+    pub content: Option<Vec<u8>>,
 }
 
 /// A recipient of an accepted message.

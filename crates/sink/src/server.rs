@@ -22,7 +22,7 @@ use remuda_clock::SharedClock;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    config::{Config, Listener},
+    config::{Config, Keep, Listener},
     connection,
     report::{Accepted, Counters, Report},
     script::Rules,
@@ -55,6 +55,7 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
             "the sink has no listener",
         ));
     }
+    let keeps = config.keeps();
     let (stop, stopped) = watch::channel(false);
     let (answer, answered) = watch::channel(0);
     let mut running = Running {
@@ -75,7 +76,7 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
             rules: Arc::new(Rules::new(&listener)),
             counters: Counters::new(address),
             listener: Arc::new(listener),
-            keeps_digests: config.keep_digests,
+            keeps,
             answered: answer.clone(),
         });
         running.addresses.push(address);
@@ -169,7 +170,7 @@ pub(crate) struct Shared {
     pub listener: Arc<Listener>,
     pub rules: Arc<Rules>,
     pub counters: Counters,
-    pub keeps_digests: bool,
+    pub keeps: Keep,
     answered: watch::Sender<u64>,
 }
 
@@ -212,9 +213,12 @@ impl Seat {
     }
 
     /// Counts ended transactions; says how many messages were accepted.
-    pub fn count_ended(&mut self, ended: impl Iterator<Item = Option<Accepted>>) -> u64 {
+    pub fn count_ended(&mut self, ended: impl Iterator<Item = Option<Accepted>>, clock: &SharedClock) -> u64 {
         let mut messages = 0;
-        for accepted in ended {
+        for mut accepted in ended {
+            if let Some(received) = accepted.as_mut().and_then(|accepted| accepted.received.as_mut()) {
+                received.received_at = clock.now().wall.0;
+            }
             self.transactions += 1;
             messages += u64::from(accepted.is_some());
             self.shared.counters.transaction(self.transactions, accepted);

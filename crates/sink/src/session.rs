@@ -18,7 +18,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     command::{Command, Path, Verb},
-    config::Listener,
+    config::{Keep, Listener},
     offer::{self, Offer},
     report::{Accepted, ViolationKind},
     rule::Reply,
@@ -44,7 +44,7 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Session {
     listener: Arc<Listener>,
-    keeps_digests: bool,
+    keeps: Keep,
     connection: u64,
     /// Replies that have not been sent.
     pub out: Vec<u8>,
@@ -66,10 +66,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(listener: Arc<Listener>, keeps_digests: bool, connection: u64) -> Self {
+    pub fn new(listener: Arc<Listener>, keeps: Keep, connection: u64) -> Self {
         Session {
             listener,
-            keeps_digests,
+            keeps,
             connection,
             out: Vec::new(),
             violations: Vec::new(),

@@ -58,6 +58,11 @@ impl Wire {
         }
     }
 
+    /// The clock that it waits by.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// Waits for what a new connection costs: a round trip to open it and one to greet.
     pub async fn accept(&self) {
         self.sleep(self.rtt * 2).await;

@@ -2,7 +2,8 @@
 
 mod support;
 
-use remuda_sink::{CloseAfter, CloseManner, Limits, Listener, ViolationKind, sha256};
+use remuda_clock::SystemClock;
+use remuda_sink::{CloseAfter, CloseManner, Config, Limits, Listener, ViolationKind, sha256, start};
 use support::{Client, kinds, rules, sink};
 
 const ENVELOPE: &str = "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n";
@@ -60,6 +61,23 @@ async fn a_message_by_chunks_arrives_unchanged() {
         sha256(b"\r\n.\r\n.x\r\n\r\n")
     );
     assert_eq!(report.listeners[0].violations, []);
+}
+
+#[tokio::test]
+async fn contents_are_kept_when_asked_for() {
+    let config = Config {
+        keep_contents: true,
+        ..Config::single(Listener::default())
+    };
+    let sink = start(config, SystemClock::shared()).await.expect("a free port");
+    let mut client = Client::ready(sink.address()).await;
+    client
+        .codes(format!("{ENVELOPE}BDAT 5 LAST\r\nx\r\n\r\n"), 3)
+        .await;
+    let report = sink.stop().await;
+    let received = &report.listeners[0].received[0];
+    assert_eq!(received.content.as_deref(), Some(&b"x\r\n\r\n"[..]));
+    assert!(received.received_at > 0);
 }
 
 #[tokio::test]

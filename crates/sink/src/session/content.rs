@@ -6,7 +6,7 @@ use crate::{content::Content, report::ViolationKind, rule::Reply, value::CloseMa
 impl Session {
     /// Answers DATA.
     pub(super) fn data(&mut self, scripted: Option<&Reply>) -> Step {
-        let keeps_digests = self.keeps_digests;
+        let keeps = self.keeps;
         let Some(transaction) = &mut self.transaction else {
             return self.without_transaction("503 5.5.1 MAIL first\r\n");
         };
@@ -20,7 +20,7 @@ impl Session {
             self.transaction = None;
             return self.scripted(reply);
         }
-        transaction.content = Some(Content::new(keeps_digests, transaction.declared.is_eight_bit));
+        transaction.content = Some(Content::new(keeps, transaction.declared.is_eight_bit));
         match self.scripted_or(scripted, "354 end with a dot\r\n") {
             Step::Continue => Step::Data,
             step => step,
@@ -38,7 +38,7 @@ impl Session {
 
     /// Prepares for a chunk: it goes into the transaction's content if it is welcome.
     pub fn begin_chunk(&mut self) {
-        let keeps_digests = self.keeps_digests;
+        let keeps = self.keeps;
         if let Some(transaction) = self
             .transaction
             .as_mut()
@@ -47,7 +47,7 @@ impl Session {
             let is_declared = transaction.declared.is_eight_bit;
             transaction
                 .content
-                .get_or_insert_with(|| Content::new(keeps_digests, is_declared));
+                .get_or_insert_with(|| Content::new(keeps, is_declared));
         }
     }
 

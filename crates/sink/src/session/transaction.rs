@@ -62,6 +62,8 @@ impl Transaction {
             parameters: self.parameters,
             recipients: self.recipients,
             id: digests.id,
+            received_at: 0,
+            content: digests.content,
             bytes,
             sha256: digests.whole,
             sha256_without_trace: digests.without_trace,
