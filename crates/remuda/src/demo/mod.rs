@@ -49,7 +49,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             keep: false,
-            messages: 2000,
+            messages: 2400,
         }
     }
 }
@@ -66,15 +66,11 @@ pub struct Shown {
 /// Runs the command: in a runtime of its own, on standard output, until it has ended or Ctrl-C.
 pub(crate) fn command(keep: bool) -> Result<(), Failure> {
     let failed = |error: anyhow::Error| Failure::new(Exit::Failed, format!("demo: {error:#}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed(error.into()))?;
     let options = Options {
         keep,
         ..Options::default()
     };
-    runtime
+    crate::runtime()?
         .block_on(async {
             let interrupted = async {
                 if tokio::signal::ctrl_c().await.is_err() {

@@ -1,0 +1,44 @@
+//! `remuda demo`, in process: everything arrives, and the cache is what makes the difference.
+
+use remuda::demo::{Options, run};
+use remuda_clock::SystemClock;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_mail_needs_fewer_connections_with_reuse() {
+    let options = Options {
+        messages: 400,
+        ..Options::default()
+    };
+    let mut out = Vec::new();
+    let shown = run(options, &mut out, SystemClock::shared(), std::future::pending()).await;
+    let text = String::from_utf8(out).unwrap();
+    println!("{text}");
+    let shown = shown.unwrap().expect("nothing ends it early");
+    let (with, without) = (&shown.with_reuse, &shown.without_reuse);
+    assert_eq!((with.messages, without.messages), (400, 400));
+    assert_eq!(with.latencies_ms.len(), 400);
+    assert_eq!(without.connections, 400);
+    assert!(with.connections < 400, "{} connections", with.connections);
+    assert!(with.trips_per_message() < without.trips_per_message());
+    assert_eq!((with.violations, without.violations), (0, 0));
+    assert_eq!((with.closed_without_quit, without.closed_without_quit), (0, 0));
+    let found = with.cache.by_destination + with.cache.by_address + with.cache.handed_on;
+    assert!(found > 0, "{:?}", with.cache);
+    assert!(text.contains("admin API   http://127.0.0.1:"), "{text}");
+    assert!(text.contains("without reuse"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_when_it_is_told_to() {
+    let mut out = Vec::new();
+    let shown = run(
+        Options::default(),
+        &mut out,
+        SystemClock::shared(),
+        std::future::ready(()),
+    )
+    .await;
+    assert_eq!(shown.unwrap(), None);
+    assert!(!String::from_utf8(out).unwrap().contains("without reuse"));
+}
