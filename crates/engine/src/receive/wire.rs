@@ -125,9 +125,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
         let goodbye = async {
             write(&mut self.io, &self.output).await?;
             self.io.shutdown().await?;
-            let mut sink = [0; 1024];
             for _ in 0..LINGER_READS_MAX {
-                if self.io.read(&mut sink).await? == 0 {
+                self.input.clear();
+                self.input.reserve(LINGER_READ_SIZE);
+                if self.io.read_buf(&mut self.input).await? == 0 {
                     break;
                 }
             }
@@ -188,5 +189,6 @@ impl Alarm {
 
 /// Octets of reply buffer that an idle session keeps.
 const OUTPUT_KEPT_MAX: usize = 4096;
-/// Reads of a closing session, 1 KiB each.
-const LINGER_READS_MAX: usize = 256;
+/// Octets that a closing session reads at once, and how often.
+const LINGER_READ_SIZE: usize = 4096;
+const LINGER_READS_MAX: usize = 64;

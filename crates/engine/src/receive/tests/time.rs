@@ -179,3 +179,20 @@ async fn a_reload_is_seen_at_the_next_transaction() {
     );
     assert_eq!(client.codes("BDAT 7 LAST\r\n1234567", 1).await, [552]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_is_small() {
+    let rig = Rig::new(settings());
+    let (_here, there) = duplex(64);
+    let session = serve(
+        rig.shared.clone(),
+        there,
+        RELAY.parse().unwrap(),
+        rig.phase.subscribe(),
+    );
+    assert!(
+        std::mem::size_of_val(&session) < 8 * 1024,
+        "{}",
+        std::mem::size_of_val(&session)
+    );
+}
