@@ -48,7 +48,9 @@ mod read;
 mod readers;
 mod schema;
 mod settle;
+mod shared;
 mod spool;
+mod transaction;
 mod writer;
 
 pub use admin::{Changed, Selection};

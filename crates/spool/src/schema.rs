@@ -173,7 +173,7 @@ fn soundness(db: &Connection, whole: bool) -> Result<Option<String>, Error> {
     // Larger ones: the root pages and the ends of the tables.
     for table in ["message", "content", "entry"] {
         let key = if table == "content" { "message" } else { "id" };
-        let ends = format!("SELECT min({key}), max({key}) FROM {table}");
+        let ends = format!("SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})");
         db.query_row(&ends, [], |_| Ok(())).optional()?;
     }
     Ok(None)

@@ -27,19 +27,18 @@ use std::{
 };
 
 use remuda_clock::Monotonic;
-use remuda_mail::MessageId;
 use rusqlite::Connection;
 
 use crate::{
     Error,
-    apply::{self, Effects},
+    apply::Effects,
     checkpoint::{Log, Need},
     error::Reach,
-    files::ContentFile,
     health::Condition,
     queue::{Kind, Request},
     schema::{self, Role},
-    spool::Shared,
+    shared::Shared,
+    transaction::{Ghosts, Written, apply_each, apply_fast, in_transaction},
 };
 
 /// How often a change may fail alone before it is given up.
@@ -58,17 +57,6 @@ pub(crate) struct Writer {
     is_kept_suspect: bool,
     ghosts: Ghosts,
 }
-
-/// What a failed commit may have left behind.
-#[derive(Default)]
-struct Ghosts {
-    messages: Vec<MessageId>,
-    /// Removed with the row, not before.
-    files: Vec<Arc<ContentFile>>,
-}
-
-/// What came of a transaction: each change's own outcome, or the disk's failure.
-type Written = Result<(Vec<Result<(), Error>>, Effects), Error>;
 
 impl Writer {
     pub(crate) fn new(db: Connection) -> Self {
@@ -318,65 +306,6 @@ fn after_commit(shared: &Arc<Shared>, writer: &mut Writer) {
     if let Err(error) = done {
         shared.checkpoint_failed(&error);
     }
-}
-
-/// Each change's own outcome, or the failure that ends the transaction.
-type Applied = Result<Vec<Result<(), Error>>, Error>;
-
-fn in_transaction(
-    db: &Connection,
-    ghosts: &Ghosts,
-    batch: &mut [Request],
-    apply: impl FnOnce(&Connection, &mut [Request], &mut Effects) -> Applied,
-) -> Written {
-    db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut effects = Effects::default();
-    let applied = apply::forget(db, &ghosts.messages)
-        .and_then(|()| apply(db, batch, &mut effects))
-        .and_then(|outcomes| {
-            db.prepare_cached("COMMIT")?.execute([])?;
-            Ok(outcomes)
-        });
-    match applied {
-        Ok(outcomes) => Ok((outcomes, effects)),
-        Err(error) => {
-            if !db.is_autocommit() {
-                // A failure here is the one that is reported already.
-                let _ = db.execute_batch("ROLLBACK");
-            }
-            Err(error)
-        }
-    }
-}
-
-/// All changes, up to the first that fails.
-fn apply_fast(db: &Connection, batch: &mut [Request], effects: &mut Effects) -> Applied {
-    batch
-        .iter_mut()
-        .map(|request| request.job.apply(db, effects).map(Ok))
-        .collect()
-}
-
-/// All changes that do not fail for reasons of their own.
-fn apply_each(db: &Connection, batch: &mut [Request], effects: &mut Effects) -> Applied {
-    let mut outcomes = Vec::new();
-    for request in batch {
-        db.prepare_cached("SAVEPOINT change")?.execute([])?;
-        let mut own = Effects::default();
-        match request.job.apply(db, &mut own) {
-            Ok(()) => {
-                effects.append(own);
-                outcomes.push(Ok(()));
-            }
-            Err(error) if error.reach() == Reach::Change && !db.is_autocommit() => {
-                db.prepare_cached("ROLLBACK TO change")?.execute([])?;
-                outcomes.push(Err(error));
-            }
-            Err(error) => return Err(error),
-        }
-        db.prepare_cached("RELEASE change")?.execute([])?;
-    }
-    Ok(outcomes)
 }
 
 /// Does what follows a commit, then answers.

@@ -1,12 +1,13 @@
 use remuda_clock::SystemClock;
-use remuda_mail::{Envelope, Recipient};
+use remuda_mail::{Destination, Envelope, Recipient};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Attempt, Origin, Pending, State};
+use crate::{Attempt, NewEntry, Origin, Pending, State, schema};
 
 mod settling;
 mod verbs;
+mod writing;
 
 struct Fixture {
     dir: TempDir,

@@ -1,6 +1,22 @@
 //! Reading from the spool, and the operator's verbs.
 
-use super::*;
+use std::{fs::File, path::PathBuf};
+
+use remuda_clock::Wall;
+use remuda_mail::{Destination, EntryId, MessageId};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Spool;
+use crate::{
+    AgeRow, Backlog, Changed, ContentReader, Error, Filter, Heads, Listed, NewEntry, Notices, Queued,
+    Selection, Shown,
+    admin::{STEP, Sweep, Verb},
+    apply::{self, Effects},
+    browse, codec,
+    content::Source,
+    read, settle,
+    shared::{Submission, youngest},
+};
 
 impl Spool {
     /// The first due entries of a destination, held ones excepted, in order of due time and age.

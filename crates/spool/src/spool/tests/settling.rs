@@ -1,6 +1,7 @@
 //! Settlements, notices, reroutes.
 
 use super::*;
+use crate::Selection;
 
 fn with_report(fixture: &Fixture, settlement: Settlement) -> (MessageId, Settlement) {
     let report = fixture.message_with(&[("sender.test", &["a"])], Bytes::from_static(b"report"));

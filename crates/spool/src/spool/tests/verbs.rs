@@ -1,6 +1,7 @@
 //! The operator's verbs and views.
 
 use super::*;
+use crate::{Filter, Selection, admin::STEP, browse};
 
 async fn list(fixture: &Fixture, filter: &Filter) -> Vec<EntryId> {
     let page = fixture.spool.list(filter.clone()).await.unwrap();
