@@ -94,47 +94,65 @@ pub const WRITER_DELAY_CONNECT: Duration = Duration::from_secs(60);
 
 /// Decides.
 pub fn admit(load: &Load) -> Admission {
-    let memory = || Reason::Memory {
-        resident: load.resident,
-        max: load.resident_max,
-    };
-    let descriptors = || Reason::Descriptors {
-        used: load.descriptors,
-        max: load.descriptors_max,
-    };
-    let writer = || Reason::Writer {
-        delay: load.writer_delay,
-    };
-    if load.resident >= load.resident_max {
-        return Admission::RefuseConnect(memory());
+    if let Some(reason) = load.exhaustion() {
+        return Admission::RefuseConnect(reason);
     }
-    if is_above(
-        load.descriptors,
-        load.descriptors_max,
-        DESCRIPTORS_CONNECT_PERCENT,
-    ) {
-        return Admission::RefuseConnect(descriptors());
+    load.shortage().map_or(Admission::Open, Admission::RefuseMail)
+}
+
+impl Load {
+    /// Why not even connections are taken.
+    fn exhaustion(&self) -> Option<Reason> {
+        if self.resident >= self.resident_max {
+            Some(self.memory())
+        } else if is_above(
+            self.descriptors,
+            self.descriptors_max,
+            DESCRIPTORS_CONNECT_PERCENT,
+        ) {
+            Some(self.used_descriptors())
+        } else {
+            self.slow_writer(WRITER_DELAY_CONNECT)
+        }
     }
-    if load.writer_delay >= WRITER_DELAY_CONNECT {
-        return Admission::RefuseConnect(writer());
+
+    /// Why no mail is taken.
+    fn shortage(&self) -> Option<Reason> {
+        if let Some(fault) = &self.spool_fault {
+            return Some(Reason::Spool(fault.clone()));
+        }
+        if let Some(free) = self.free_disk.filter(|free| *free < self.free_disk_min) {
+            let min = self.free_disk_min;
+            return Some(Reason::Disk { free, min });
+        }
+        if is_above(self.resident, self.resident_max, MEMORY_MAIL_PERCENT) {
+            return Some(self.memory());
+        }
+        if is_above(self.descriptors, self.descriptors_max, DESCRIPTORS_MAIL_PERCENT) {
+            return Some(self.used_descriptors());
+        }
+        self.slow_writer(WRITER_DELAY_MAIL)
     }
-    if let Some(fault) = &load.spool_fault {
-        return Admission::RefuseMail(Reason::Spool(fault.clone()));
+
+    fn memory(&self) -> Reason {
+        Reason::Memory {
+            resident: self.resident,
+            max: self.resident_max,
+        }
     }
-    if let Some(free) = load.free_disk.filter(|free| *free < load.free_disk_min) {
-        let min = load.free_disk_min;
-        return Admission::RefuseMail(Reason::Disk { free, min });
+
+    fn used_descriptors(&self) -> Reason {
+        Reason::Descriptors {
+            used: self.descriptors,
+            max: self.descriptors_max,
+        }
     }
-    if is_above(load.resident, load.resident_max, MEMORY_MAIL_PERCENT) {
-        return Admission::RefuseMail(memory());
+
+    fn slow_writer(&self, from: Duration) -> Option<Reason> {
+        (self.writer_delay >= from).then_some(Reason::Writer {
+            delay: self.writer_delay,
+        })
     }
-    if is_above(load.descriptors, load.descriptors_max, DESCRIPTORS_MAIL_PERCENT) {
-        return Admission::RefuseMail(descriptors());
-    }
-    if load.writer_delay >= WRITER_DELAY_MAIL {
-        return Admission::RefuseMail(writer());
-    }
-    Admission::Open
 }
 
 fn is_above(used: u64, max: u64, percent: u64) -> bool {

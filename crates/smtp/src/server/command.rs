@@ -39,6 +39,18 @@ pub(super) enum Command {
     Quit,
 }
 
+impl Command {
+    /// Answers whether it brings no mail nearer.
+    pub(super) fn is_chatter(&self) -> bool {
+        match self {
+            Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::Noop => true,
+            Command::Vrfy | Command::Expn | Command::Help => true,
+            Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Bdat { .. } => false,
+            Command::Quit => false,
+        }
+    }
+}
+
 /// MAIL, understood and sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mail {

@@ -94,25 +94,7 @@ impl Content {
         let (mut run, mut at) = (0, 0);
         while let Some(&byte) = input.get(at) {
             match self.place {
-                Place::InLine => match memchr2(b'\r', b'\n', &input[at..]) {
-                    None => at = input.len(),
-                    Some(ahead) => {
-                        at += ahead;
-                        if input[at] == b'\r' && input.get(at + 1) == Some(&b'\n') {
-                            at += 2;
-                            self.place = Place::LineStart;
-                        } else {
-                            self.copy(&input[run..at], out);
-                            if input[at] == b'\n' {
-                                self.bare_newline(out);
-                            } else {
-                                self.place = Place::Cr;
-                            }
-                            at += 1;
-                            run = at;
-                        }
-                    }
-                },
+                Place::InLine => (run, at) = self.in_line(input, (run, at), out),
                 Place::LineStart if byte == b'.' && self.dotted => {
                     self.copy(&input[run..at], out);
                     at += 1;
@@ -149,6 +131,25 @@ impl Content {
             octets: input.len(),
             ended: false,
         }
+    }
+
+    /// Goes on to the end of the line, or to the bare newline before it; the new `run` and `at`.
+    fn in_line(&mut self, input: &[u8], (run, at): (usize, usize), out: &mut BytesMut) -> (usize, usize) {
+        let Some(ahead) = memchr2(b'\r', b'\n', &input[at..]) else {
+            return (run, input.len());
+        };
+        let at = at + ahead;
+        if input[at] == b'\r' && input.get(at + 1) == Some(&b'\n') {
+            self.place = Place::LineStart;
+            return (run, at + 2);
+        }
+        self.copy(&input[run..at], out);
+        if input[at] == b'\n' {
+            self.bare_newline(out);
+        } else {
+            self.place = Place::Cr;
+        }
+        (at + 1, at + 1)
     }
 
     /// Completes the last line of content that has no terminator of its own (BDAT).

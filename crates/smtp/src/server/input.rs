@@ -114,6 +114,14 @@ impl Server {
         if !incoming.is_complete() {
             return Some(Event::Read);
         }
+        self.end_section(section, output)
+    }
+
+    /// Answers a chunk, or ends the message.
+    fn end_section(&mut self, section: Section, output: &mut BytesMut) -> Option<Event> {
+        let Phase::Content(incoming) = &mut self.phase else {
+            return None;
+        };
         let fault = incoming.fault.clone();
         match (section, fault) {
             (

@@ -184,11 +184,7 @@ impl Server {
     }
 
     pub(super) fn execute(&mut self, command: Command, output: &mut BytesMut) -> Option<Event> {
-        if matches!(
-            command,
-            Command::Rset | Command::Noop | Command::Vrfy | Command::Expn | Command::Help
-        ) || matches!(command, Command::Ehlo(_) | Command::Helo(_))
-        {
+        if command.is_chatter() {
             self.idle_commands += 1;
             if self.idle_commands > IDLE_COMMANDS_MAX {
                 self.close(
