@@ -235,149 +235,155 @@ async fn supervisors_need_no_token() {
     }
 }
 
+/// A request, and what the engine is asked for it.
+const ASKED: &[(Method, &str, &str)] = &[
+    (Method::GET, "/api/v1/status", "status"),
+    (Method::GET, "/metrics", "metrics"),
+    (Method::GET, "/api/v1/connection-cache", "statistics"),
+    (
+        Method::GET,
+        "/api/v1/connections?destination=Example.net&endpoint=192.0.2.1:25",
+        "connections ConnectionFilter { destination: Some(example.net), endpoint: Some(192.0.2.1:25) }",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/connections",
+        "retire ConnectionFilter { destination: None, endpoint: None }",
+    ),
+    (
+        Method::GET,
+        "/api/v1/queue?destination=a.test&sender=&status=deferred&limit=5&after=9",
+        "list QueueFilter { destination: Some(a.test), sender: Some(\"\"), status: Some(Deferred), limit: 5, after: Some(EntryId(9)) }",
+    ),
+    (
+        Method::GET,
+        "/api/v1/queue",
+        "list QueueFilter { destination: None, sender: None, status: None, limit: 100, after: None }",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/00000000001/retry",
+        "Retry Message(00000000001)",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/00000000001/hold",
+        "Hold Message(00000000001)",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/00000000001/release",
+        "Release Message(00000000001)",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/queue/00000000001",
+        "Delete Message(00000000001)",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/retry?destination=a.test",
+        "Retry Destination(a.test)",
+    ),
+    (Method::POST, "/api/v1/queue/hold?all=true", "Hold All"),
+    (
+        Method::POST,
+        "/api/v1/queue/release?destination=a.test",
+        "Release Destination(a.test)",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/delete?destination=a.test",
+        "Delete Destination(a.test)",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/queue?destination=a.test",
+        "Delete Destination(a.test)",
+    ),
+];
+
 #[tokio::test]
 async fn every_path_asks_the_engine_for_its_operation() {
-    for (method, path, asked) in [
-        (Method::GET, "/api/v1/status", "status"),
-        (Method::GET, "/metrics", "metrics"),
-        (Method::GET, "/api/v1/connection-cache", "statistics"),
-        (
-            Method::GET,
-            "/api/v1/connections?destination=Example.net&endpoint=192.0.2.1:25",
-            "connections ConnectionFilter { destination: Some(example.net), endpoint: Some(192.0.2.1:25) }",
-        ),
-        (
-            Method::DELETE,
-            "/api/v1/connections",
-            "retire ConnectionFilter { destination: None, endpoint: None }",
-        ),
-        (
-            Method::GET,
-            "/api/v1/queue?destination=a.test&sender=&status=deferred&limit=5&after=9",
-            "list QueueFilter { destination: Some(a.test), sender: Some(\"\"), status: Some(Deferred), limit: 5, after: Some(EntryId(9)) }",
-        ),
-        (
-            Method::GET,
-            "/api/v1/queue",
-            "list QueueFilter { destination: None, sender: None, status: None, limit: 100, after: None }",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/00000000001/retry",
-            "Retry Message(00000000001)",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/00000000001/hold",
-            "Hold Message(00000000001)",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/00000000001/release",
-            "Release Message(00000000001)",
-        ),
-        (
-            Method::DELETE,
-            "/api/v1/queue/00000000001",
-            "Delete Message(00000000001)",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/retry?destination=a.test",
-            "Retry Destination(a.test)",
-        ),
-        (Method::POST, "/api/v1/queue/hold?all=true", "Hold All"),
-        (
-            Method::POST,
-            "/api/v1/queue/release?destination=a.test",
-            "Release Destination(a.test)",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/delete?destination=a.test",
-            "Delete Destination(a.test)",
-        ),
-        (
-            Method::DELETE,
-            "/api/v1/queue?destination=a.test",
-            "Delete Destination(a.test)",
-        ),
-    ] {
+    for (method, path, asked) in ASKED {
         let answered = ask(method.clone(), path).await;
         assert_eq!(answered.status, 200, "{method} {path}: {}", answered.text);
-        assert_eq!(answered.asked, [asked], "{method} {path}");
+        assert_eq!(answered.asked, [*asked], "{method} {path}");
     }
 }
 
+/// A request, and the status and detail of its problem; "" = any detail.
+const PROBLEMS: &[(Method, &str, u16, &str)] = &[
+    (
+        Method::GET,
+        "/api/v1/queue/00000000001",
+        404,
+        "no such message: 00000000001",
+    ),
+    (
+        Method::GET,
+        "/api/v1/queue/not-an-id",
+        400,
+        "\"not-an-id\" is not a queue id",
+    ),
+    (
+        Method::GET,
+        "/api/v1/queue/summary",
+        503,
+        "the spool is not available: disk",
+    ),
+    (
+        Method::GET,
+        "/api/v1/queue?limit=0",
+        400,
+        "limit must be from 1 to 10000",
+    ),
+    (Method::GET, "/api/v1/queue?status=lost", 400, ""),
+    (Method::GET, "/api/v1/queue?destinaton=a.test", 400, ""),
+    (
+        Method::GET,
+        "/api/v1/connections?endpoint=a.test",
+        400,
+        "endpoint \"a.test\" is not ADDRESS:PORT",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/delete",
+        400,
+        "say which: destination=NAME or all=true",
+    ),
+    (
+        Method::POST,
+        "/api/v1/queue/hold?all=true&destination=a.test",
+        400,
+        "say which: destination=NAME or all=true",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/queue",
+        400,
+        "say which: destination=NAME or all=true",
+    ),
+    (Method::PUT, "/api/v1/status", 405, ""),
+    (Method::POST, "/healthz", 405, ""),
+    (
+        Method::GET,
+        "/api/v1/none",
+        404,
+        "no such path; see /api/v1/openapi.json",
+    ),
+];
+
 #[tokio::test]
 async fn every_error_is_problem_details() {
-    for (method, path, status, detail) in [
-        (
-            Method::GET,
-            "/api/v1/queue/00000000001",
-            404,
-            "no such message: 00000000001",
-        ),
-        (
-            Method::GET,
-            "/api/v1/queue/not-an-id",
-            400,
-            "\"not-an-id\" is not a queue id",
-        ),
-        (
-            Method::GET,
-            "/api/v1/queue/summary",
-            503,
-            "the spool is not available: disk",
-        ),
-        (
-            Method::GET,
-            "/api/v1/queue?limit=0",
-            400,
-            "limit must be from 1 to 10000",
-        ),
-        (Method::GET, "/api/v1/queue?status=lost", 400, ""),
-        (Method::GET, "/api/v1/queue?destinaton=a.test", 400, ""),
-        (
-            Method::GET,
-            "/api/v1/connections?endpoint=a.test",
-            400,
-            "endpoint \"a.test\" is not ADDRESS:PORT",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/delete",
-            400,
-            "say which: destination=NAME or all=true",
-        ),
-        (
-            Method::POST,
-            "/api/v1/queue/hold?all=true&destination=a.test",
-            400,
-            "say which: destination=NAME or all=true",
-        ),
-        (
-            Method::DELETE,
-            "/api/v1/queue",
-            400,
-            "say which: destination=NAME or all=true",
-        ),
-        (Method::PUT, "/api/v1/status", 405, ""),
-        (Method::POST, "/healthz", 405, ""),
-        (
-            Method::GET,
-            "/api/v1/none",
-            404,
-            "no such path; see /api/v1/openapi.json",
-        ),
-    ] {
+    for (method, path, status, detail) in PROBLEMS {
         let answered = ask(method.clone(), path).await;
-        assert_eq!(answered.status, status, "{method} {path}: {}", answered.text);
+        assert_eq!(answered.status, *status, "{method} {path}: {}", answered.text);
         assert_eq!(answered.kind, "application/problem+json", "{method} {path}");
         let problem = answered.json();
-        assert_eq!(problem["status"], status);
+        assert_eq!(problem["status"], *status);
         assert!(
-            detail.is_empty() || problem["detail"] == detail,
+            detail.is_empty() || problem["detail"] == *detail,
             "{method} {path}: {problem}"
         );
     }

@@ -6,7 +6,7 @@
 //!
 //! # Contract
 //! * **An event is one line**, whatever its values hold: controls are escaped.
-//! * **Fields keep their order and their names.** A value is quoted only where it needs to be: when it is
+//! * **Fields keep their names, and as text their order.** A value is quoted only where it needs to be: when it is
 //!   empty or holds a space, a quote or a control.
 //! * **The environment variable `RUST_LOG` chooses** what is logged; the default is `info`.
 
