@@ -47,6 +47,7 @@ pub(crate) struct Checkpointer {
     path: PathBuf,
     db: Mutex<Option<Connection>>,
     is_running: AtomicBool,
+    is_ended: AtomicBool,
 }
 
 /// Pages in the log, and how many of them are in the database too.
@@ -79,6 +80,7 @@ impl Checkpointer {
             path,
             db: Mutex::default(),
             is_running: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
         }
     }
 
@@ -99,12 +101,15 @@ impl Checkpointer {
         self.with(|db| wal_checkpoint(db, "PASSIVE"))
     }
 
-    /// Moves everything and empties the log.
-    pub(crate) fn truncate(&self) -> Result<Log, Error> {
-        self.with(|db| wal_checkpoint(db, "TRUNCATE"))
+    /// Moves everything, empties the log and closes for good.
+    pub(crate) fn end(&self) -> Result<Log, Error> {
+        let moved = self.with(|db| wal_checkpoint(db, "TRUNCATE"));
+        self.is_ended.store(true, Ordering::Release);
+        self.close();
+        moved
     }
 
-    /// Closes the connection.
+    /// Closes the connection; the next pass opens it again.
     pub(crate) fn close(&self) {
         *self.db.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -113,6 +118,7 @@ impl Checkpointer {
         let mut slot = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         let db = match slot.take() {
             Some(db) => db,
+            None if self.is_ended.load(Ordering::Acquire) => return Err(Error::Closed),
             None => schema::connect(&self.path, Role::Checkpointer)?,
         };
         // One that failed is not used again.

@@ -115,6 +115,7 @@ impl Error {
             Error::Database { source } => match source.sqlite_error_code() {
                 Some(
                     ErrorCode::SystemIoFailure
+                    | ErrorCode::CannotOpen
                     | ErrorCode::OutOfMemory
                     | ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
@@ -132,9 +133,7 @@ impl From<rusqlite::Error> for Error {
     fn from(source: rusqlite::Error) -> Error {
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::Full,
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Error::ReadOnly
-            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::ReadOnly,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Damaged {
                 path: crate::files::DATABASE.into(),
                 found: source.to_string(),

@@ -232,6 +232,9 @@ impl Shared {
 
     /// A full disk is met here first when the database has to grow: its reserve is freed for the rest.
     pub(crate) fn checkpoint_failed(self: &Arc<Self>, error: &Error) {
+        if matches!(error, Error::Closed) {
+            return;
+        }
         tracing::warn!(%error, "the log could not be moved into the database");
         if matches!(error, Error::Full) {
             self.paths.free_reserve();
@@ -275,11 +278,10 @@ impl Shared {
                 "settlements were not written: their mail is tried again"
             );
         }
-        if let Err(error) = self.checkpointer.truncate() {
+        if let Err(error) = self.checkpointer.end() {
             tracing::warn!(%error, "the log is left for the next start");
         }
         writer.close();
-        self.checkpointer.close();
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

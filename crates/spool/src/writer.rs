@@ -71,8 +71,9 @@ impl Writer {
         self.kept.len()
     }
 
-    /// Closes the database.
+    /// Closes the database; whoever waits for a kept settlement learns that the spool is closed.
     pub(crate) fn close(&mut self) {
+        self.kept.clear();
         self.db = None;
     }
 

@@ -307,3 +307,28 @@ fn a_spool_opens_on_a_full_disk_to_deliver_what_it_has() {
         },
     );
 }
+
+#[test]
+fn closing_with_a_failing_disk_ends_and_gives_settlements_back() {
+    let name = "closing_with_a_failing_disk_ends_and_gives_settlements_back";
+    with_faults(name, async |disk| {
+        let stored = disk.store_many(1).await.remove(0);
+        disk.set("sync");
+        let settlement = remuda_spool::Settlement {
+            entry: stored[0].id,
+            message: stored[0].message,
+            left: Vec::new(),
+            due: remuda_clock::Wall::NEVER,
+            attempt: None,
+            reports: Vec::new(),
+        };
+        let waiting = disk.spool.settle(settlement);
+        disk.spool.close().await;
+        assert!(matches!(waiting.await, Err(Error::Closed)));
+        disk.set("none");
+        // Whether it was written is in doubt; the spool is sound either way.
+        let spool = worker::open(&disk.data_dir);
+        spool.show(stored[0].message).await.unwrap();
+        worker::store(&spool, &disk.say).await.unwrap();
+    });
+}
