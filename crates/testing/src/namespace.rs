@@ -174,6 +174,7 @@ fn copy_libraries(from: &Path, to: &Path) -> io::Result<()> {
 /// The number of the first user of a namespace; the next one has the next.
 pub(crate) const FIRST_ID: u32 = 64_001;
 
-/// Mounts pairs of paths up to `--`, then becomes the program.
+/// Mounts pairs of paths up to `--`, then runs the program. The shell stays the namespace's first process, which
+/// takes all others with it: a program that changes its user would lose the signal of its parent's death.
 const ENTER: &str =
-    r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done; shift; exec "$@""#;
+    r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done; shift; "$@"; exit $?"#;

@@ -16,7 +16,7 @@ fn relay(relays: &dyn Peer, keeps: &dyn Peer) {
             .args(["--server", &to.address().to_string(), "--from", "a@home.test"])
             .args(["--to", recipients, "--body", "it is me"])
             .output()
-            .unwrap()
+            .expect("swaks is installed")
     };
     let sent = send(relays, "b@else.test,c@else.test");
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stdout));

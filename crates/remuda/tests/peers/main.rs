@@ -1,0 +1,16 @@
+//! The built program against real peers: Postfix, Exim, OpenSMTPD, swaks, smtplib, smtp-source.
+//!
+//! # Contract
+//! * **A peer that is not there fails its test**, with the command that brings it.
+//! * **All traffic is on loopback**, and every test has servers, ports and a spool of its own.
+//! * **Nothing waits for a time to pass**: only for what must happen.
+
+mod clients;
+mod crash;
+mod first_mail;
+mod home;
+mod letters;
+mod receivers;
+mod refusals;
+mod signals;
+mod sink;
