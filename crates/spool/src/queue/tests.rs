@@ -1,3 +1,5 @@
+//! The bounds and the order of the write queue.
+
 use super::*;
 
 struct Nothing;

@@ -1,3 +1,5 @@
+//! Opening: new, damaged, foreign and later databases.
+
 use std::{
     hash::{DefaultHasher, Hasher},
     path::PathBuf,

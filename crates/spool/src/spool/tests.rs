@@ -1,3 +1,5 @@
+//! The contract of the spool, one test a promise.
+
 use remuda_clock::SystemClock;
 use remuda_mail::{Destination, Envelope, Recipient};
 use tempfile::TempDir;
