@@ -104,7 +104,7 @@ class Sink:
 class Remuda:
     name = "Remuda"
 
-    def __init__(self, scratch, sink_port):
+    def __init__(self, scratch, sink_port, trace=()):
         self.port, admin = free_port(), free_port()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="remuda-", dir=scratch))
         config = self.dir / "remuda.toml"
@@ -116,7 +116,8 @@ class Remuda:
         )
         self.log = (self.dir / "log").open("wb")
         binary = ROOT / "target/release/remuda"
-        self.process = subprocess.Popen([binary, "serve", "--config", config], stdout=self.log, stderr=self.log)
+        command = [*trace, binary, "serve", "--config", config]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         wait_for(self.port, self.process)
         self.pid = self.process.pid
 
@@ -128,7 +129,7 @@ class Remuda:
 class Postfix:
     name = "Postfix"
 
-    def __init__(self, scratch, sink_port):
+    def __init__(self, scratch, sink_port, trace=()):
         self.port = free_port()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="postfix-", dir=scratch))
         os.chmod(self.dir, 0o755)
@@ -158,7 +159,8 @@ class Postfix:
         kept.append(f"127.0.0.1:{self.port} inet n - n - - smtpd")
         (etc / "master.cf").write_text("\n".join(kept) + "\n")
         self.etc = etc
-        subprocess.run(["postfix", "-c", etc, "start"], check=True, capture_output=True)
+        # Traced, the tracer stays as long as the daemons do.
+        subprocess.Popen([*trace, "postfix", "-c", etc, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self.port)
         self.pid = int((queue / "pid/master.pid").read_text())
 
@@ -219,28 +221,26 @@ def until(sink, messages, peak, pid=None):
 
 
 def syncs(kind, scratch, args, size):
-    """fsync and fdatasync calls per message, counted by strace in a run of its own."""
-    sink = Sink(scratch)
-    mta = kind(scratch, sink.port)
-    messages, out = min(args.messages, 2000), scratch / "strace.out"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", out, "-p", str(mta.pid)],
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(1)
+    """fsync and fdatasync calls per message, in a run of its own. strace stops the MTA at these calls only."""
+    sink, out = Sink(scratch), scratch / "strace.out"
+    trace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", str(out)]
+    mta = kind(scratch, sink.port, trace)
     try:
-        source = load(mta.port, messages, args.senders, size)
-        until(sink, messages, [])
+        source = load(mta.port, args.messages, args.senders, size)
+        until(sink, args.messages, [])
         source.wait()
-        time.sleep(1)
     finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
-        mta.stop()
+        if kind is Remuda:
+            for child in tree(mta.pid):
+                os.kill(child, signal.SIGTERM)
+            mta.process.wait(60)
+        else:
+            mta.stop()
         sink.stop()
+    time.sleep(1)
     calls = len(re.findall(r"f(?:data)?sync\(", out.read_text()))
     shutil.rmtree(mta.dir, ignore_errors=True)
-    return calls / messages
+    return calls / args.messages
 
 
 def main():

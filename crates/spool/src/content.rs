@@ -20,6 +20,7 @@ use remuda_mail::MessageId;
 use crate::{
     Error,
     files::{ContentFile, Paths, sync_dir},
+    pace::Arriving,
 };
 
 mod header;
@@ -82,6 +83,7 @@ pub struct ContentWriter {
     size: u64,
     header: HeaderScan,
     output: Option<Output>,
+    _arriving: Arriving,
 }
 
 /// The file of a large content. Moves to a blocking thread and back for each window.
@@ -94,7 +96,7 @@ struct Output {
 }
 
 impl ContentWriter {
-    pub(crate) fn new(paths: Arc<Paths>, message: MessageId) -> Self {
+    pub(crate) fn new(paths: Arc<Paths>, message: MessageId, arriving: Arriving) -> Self {
         ContentWriter {
             paths,
             message,
@@ -102,6 +104,7 @@ impl ContentWriter {
             size: 0,
             header: HeaderScan::default(),
             output: None,
+            _arriving: arriving,
         }
     }
 

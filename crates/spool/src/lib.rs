@@ -43,6 +43,7 @@ mod fresh;
 mod health;
 mod metrics;
 pub mod model;
+mod pace;
 mod queue;
 mod read;
 mod readers;

@@ -89,6 +89,8 @@ pub(crate) struct WriteQueue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Request>,
+    /// Of these, how many somebody waits for.
+    urgent: usize,
     /// Of what waits and of what is being committed.
     bytes: u64,
     /// The oldest change being committed, or kept.
@@ -111,6 +113,7 @@ impl WriteQueue {
             return Err(Error::Overloaded);
         }
         state.bytes += request.bytes;
+        state.urgent += usize::from(is_refusable);
         state.waiting.push_back(request);
         Ok(!std::mem::replace(&mut state.is_running, true))
     }
@@ -132,6 +135,7 @@ impl WriteQueue {
             && let Some(request) = state.waiting.pop_front()
         {
             bytes += request.bytes;
+            state.urgent -= usize::from(request.kind != Kind::Kept);
             let since = state.in_hand.unwrap_or(request.since);
             state.in_hand = Some(since.min(request.since));
             batch.push(request);
@@ -143,6 +147,17 @@ impl WriteQueue {
             return None;
         }
         Some(batch)
+    }
+
+    /// Answers whether somebody waits for the next commit, or the writer itself has a reason to hurry.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let state = self.state();
+        state.urgent > 0 || state.is_kicked || state.is_closed
+    }
+
+    /// Answers whether something waits.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.state().waiting.is_empty()
     }
 
     /// A batch is done with; `kept` is the age of the oldest change that was kept.

@@ -28,6 +28,7 @@ use crate::{
     files::{ContentFile, Paths},
     fresh::Fresh,
     health::Condition,
+    pace::Pace,
     queue::{Call, Kind, Request, WriteQueue},
     readers::Readers,
     schema,
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) paths: Arc<Paths>,
     pub(crate) clock: SharedClock,
     pub(crate) queue: WriteQueue,
+    pub(crate) pace: Pace,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) checkpointer: Checkpointer,
@@ -96,6 +98,7 @@ impl Shared {
         let last_id = youngest(&db)?;
         Ok(Shared {
             queue: WriteQueue::default(),
+            pace: Pace::default(),
             writer: Mutex::new(Writer::new(db)),
             readers: Arc::new(Readers::new(paths.database.clone())),
             checkpointer: Checkpointer::new(paths.database.clone()),
@@ -166,7 +169,19 @@ impl Shared {
 
     pub(crate) fn start_writer(self: &Arc<Self>) {
         let shared = self.clone();
-        tokio::task::spawn_blocking(move || writer::run(&shared));
+        match self.next_commit() {
+            None => drop(tokio::task::spawn_blocking(move || writer::run(&shared))),
+            Some(at) => drop(tokio::spawn(async move {
+                shared.clock.sleep_until(at).await;
+                tokio::task::spawn_blocking(move || writer::run(&shared));
+            })),
+        }
+    }
+
+    /// When the next commit may begin, if that is not now.
+    pub(crate) fn next_commit(&self) -> Option<remuda_clock::Monotonic> {
+        let is_urgent = self.queue.is_urgent();
+        self.pace.wait_until(is_urgent, self.clock.now().monotonic)
     }
 
     /// Kicks the writer after a while. One timer at a time.

@@ -65,7 +65,7 @@ impl Spool {
 
     /// Begins to take the content of a message.
     pub fn writer(&self, id: MessageId) -> ContentWriter {
-        ContentWriter::new(self.shared.paths.clone(), id)
+        ContentWriter::new(self.shared.paths.clone(), id, self.shared.pace.arriving())
     }
 
     /// Makes a message durable. Returns its entries after the commit.

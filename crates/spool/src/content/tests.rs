@@ -1,3 +1,5 @@
+//! Content on its way in and out.
+
 use super::*;
 
 fn place() -> (tempfile::TempDir, Arc<Paths>) {
@@ -10,7 +12,7 @@ fn place() -> (tempfile::TempDir, Arc<Paths>) {
 #[tokio::test]
 async fn small_content_stays_in_memory() {
     let (_dir, paths) = place();
-    let mut writer = ContentWriter::new(paths.clone(), MessageId(1));
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
     writer.write(&vec![b'x'; CONTENT_IN_ROW_MAX - 1]).await.unwrap();
     writer.push(Bytes::from_static(b"y")).await.unwrap();
     let content = writer.finish().await.unwrap();
@@ -21,7 +23,7 @@ async fn small_content_stays_in_memory() {
 #[tokio::test]
 async fn memory_is_bounded_by_the_window() {
     let (_dir, paths) = place();
-    let mut writer = ContentWriter::new(paths.clone(), MessageId(1));
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
     for _ in 0..100 {
         writer.write(&[b'x'; 30_000]).await.unwrap();
         assert!(writer.window.capacity() <= 2 * CONTENT_IN_ROW_MAX);
@@ -43,9 +45,10 @@ fn what_is_dropped_leaves_no_file() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut unfinished = ContentWriter::new(paths.clone(), MessageId(1));
+        let mut unfinished =
+            ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
         unfinished.write(&vec![0; 1 << 20]).await.unwrap();
-        let mut finished = ContentWriter::new(paths.clone(), MessageId(2));
+        let mut finished = ContentWriter::new(paths.clone(), MessageId(2), crate::pace::Arriving::default());
         finished.write(&vec![0; 1 << 20]).await.unwrap();
         let finished = finished.finish().await.unwrap();
         assert_eq!(paths.contents().unwrap().len(), 2);
