@@ -131,6 +131,12 @@ impl Delivery {
         }
     }
 
+    /// Recipients that are still to be named to the present host: those that the last transaction left
+    /// undecided, and those that it had no room for.
+    pub fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// Takes in outcomes that no SMTP session gave (the Maildir's), in the order of the recipients that
     /// had none.
     pub fn decided_locally(&mut self, outcomes: Vec<Outcome>, now: Now) {
@@ -300,6 +306,17 @@ mod tests {
         let second = delivery.batch(10, false, Found::Miss, Now::default());
         let names: Vec<_> = second.iter().map(|r| r.address.local_part().to_owned()).collect();
         assert_eq!(names, ["r1", "r2", "r3"]);
+    }
+
+    #[test]
+    fn what_a_transaction_has_no_room_for_is_ahead() {
+        let mut delivery = delivery(250);
+        for left in [150, 50, 0] {
+            let batch = delivery.batch(100, left == 150, Found::Miss, Now::default());
+            let outcomes = vec![Some(delivered()); batch.len()];
+            delivery.answered(&answer(outcomes), None, Now::default());
+            assert_eq!(delivery.ahead(), left);
+        }
     }
 
     #[test]

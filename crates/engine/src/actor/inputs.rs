@@ -156,8 +156,10 @@ impl Actor {
             self.forget_session(session);
         }
         self.around.metrics.transaction(&answer);
+        let mut ahead = 0;
         if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
             delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
+            ahead = delivery.ahead();
         }
         let finished = answer
             .outcomes
@@ -166,7 +168,8 @@ impl Actor {
             .filter(|outcome| outcome.is_final())
             .count();
         let deferred = answer.outcomes.iter().flatten().count() - finished;
-        let undecided = answer.outcomes.len() - finished - deferred;
+        // After a lost final reply nobody is tried any more, also of those who come after.
+        let undecided = if answer.may_be_duplicate { 0 } else { ahead };
         let summary = Answer {
             finished: finished as u32,
             deferred: deferred as u32,
