@@ -155,6 +155,13 @@ impl Entries {
         self.loading.entry(destination.clone()).or_default();
     }
 
+    /// Answers whether the entry has left since the load under way began.
+    pub fn has_left(&self, id: EntryId, destination: &Destination) -> bool {
+        self.loading
+            .get(destination)
+            .is_some_and(|left| left.contains(&id))
+    }
+
     /// A load has ended: what it may not bring back.
     pub fn load_ended(&mut self, destination: &Destination) -> HashSet<EntryId> {
         self.loading.remove(destination).unwrap_or_default()

@@ -117,17 +117,17 @@ impl Actor {
     }
 
     pub(super) fn loaded(&mut self, destination: Destination, heads: Option<Heads>, now: Now) {
-        let left = self.entries.load_ended(&destination);
         let Some(heads) = heads else {
+            self.entries.load_ended(&destination);
             return self.handle(Event::LoadFailed { destination }, now);
         };
+        let Some(heads) = self.move_what_was_loaded(&destination, heads) else {
+            return;
+        };
+        let left = self.entries.load_ended(&destination);
         let mut entries = Vec::with_capacity(heads.entries.len());
         for queued in heads.entries {
-            if left.contains(&queued.id) {
-                continue;
-            }
-            if self.entries.held(queued.id).is_none() && self.is_rerouted(&queued) {
-                self.reroute(queued, now);
+            if left.contains(&queued.id) || self.moving.contains(&queued.id) {
                 continue;
             }
             entries.push(match self.entries.held(queued.id) {

@@ -8,7 +8,7 @@ use remuda_mail::{DeliveryId, Destination, EntryId, Outcome, SessionId};
 use remuda_spool::{Heads, Queued};
 use tokio::sync::oneshot;
 
-use super::{Actor, Plan, entries::Came, settle::Ended};
+use super::{Actor, Plan, entries::Came, moving::Moved, settle::Ended};
 use crate::session::order::{Report, Transacted};
 
 /// A question or an order that runs inside the actor.
@@ -32,6 +32,8 @@ pub enum Input {
     NoticeSettled(EntryId, Destination, bool, Vec<Queued>),
     /// A reload.
     Replanned(Arc<Plan>),
+    /// Mail has followed its route, or could not.
+    Moved(Box<Moved>),
     /// Admin.
     Call(Call),
     /// Finish what is in hand, tell when done.
@@ -53,6 +55,7 @@ impl Actor {
                 self.accepted(reports, now);
             }
             Input::Replanned(plan) => self.replanned(plan, now),
+            Input::Moved(moved) => self.moved(*moved, now),
             Input::Call(call) => call(self, now),
             Input::Stop(told) => {
                 self.stopping = Some(told);

@@ -26,6 +26,7 @@ mod execute;
 #[cfg(test)]
 pub mod fixture;
 mod inputs;
+mod moving;
 mod notices;
 mod operator;
 mod settle;
@@ -95,6 +96,8 @@ pub struct Actor {
     reports: mpsc::UnboundedSender<(SessionId, Report)>,
     /// Entries whose settlement or notice has not been committed.
     settling: HashSet<EntryId>,
+    /// Entries on their way to another destination.
+    moving: HashSet<EntryId>,
     /// Told once everything in hand has ended.
     stopping: Option<oneshot::Sender<()>>,
     next_statistics: Monotonic,
@@ -128,6 +131,7 @@ impl Actor {
             inputs: inputs.clone(),
             reports,
             settling: HashSet::new(),
+            moving: HashSet::new(),
             stopping: None,
             next_statistics: now.monotonic + plan.settings.status_update_time,
             statistics_since: now.wall,

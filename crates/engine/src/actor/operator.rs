@@ -5,16 +5,18 @@
 //!   already, and brings `dispatch` and its own memory in line.
 //! * **An entry in flight goes on**: its transaction ends, and then the operator's word holds. The answer
 //!   says which these are.
-//! * **A route that a reload changed holds for mail that waits**: its entries move to their new destination.
+//!
+//! # Not here
+//! How mail that waits follows a changed route: `moving`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::Event;
 use remuda_mail::{Destination, Endpoint, MessageId};
-use remuda_spool::{Changed, NewEntry, Queued};
+use remuda_spool::Changed;
 
-use super::{Actor, Input, Plan};
+use super::{Actor, Plan};
 use crate::operations::Verb;
 
 impl Actor {
@@ -118,60 +120,9 @@ impl Actor {
         let settings = Box::new(plan.settings.dispatch(seed));
         self.plan = plan;
         self.entries.refresh(&self.plan.router);
-        let moved: Vec<Queued> = self
-            .entries
-            .iter()
-            .filter(|held| self.is_rerouted(&held.queued) && !self.is_in_flight(held.queued.id))
-            .map(|held| Queued::clone(&held.queued))
-            .collect();
-        for queued in moved {
-            self.reroute(queued, now);
-        }
+        self.move_what_is_here(now);
         self.log_statistics(now);
         self.handle(Event::Reconfigured(settings), now);
-    }
-
-    /// The routes send some recipient elsewhere than where the entry waits.
-    pub(super) fn is_rerouted(&self, queued: &Queued) -> bool {
-        let router = &self.plan.router;
-        queued
-            .recipients
-            .iter()
-            .any(|pending| router.route(&pending.recipient.address).destination() != queued.destination)
-    }
-
-    /// Moves an entry to where the routes send its recipients now.
-    pub(super) fn reroute(&mut self, queued: Queued, now: Now) {
-        let mut to: Vec<NewEntry> = Vec::new();
-        for pending in &queued.recipients {
-            let destination = self.plan.router.route(&pending.recipient.address).destination();
-            match to.iter_mut().find(|entry| entry.destination == destination) {
-                Some(entry) => entry.recipients.push(pending.recipient.clone()),
-                None => to.push(NewEntry {
-                    destination,
-                    recipients: vec![pending.recipient.clone()],
-                }),
-            }
-        }
-        let (entry, destination) = (queued.id, queued.destination.clone());
-        self.entries.leave(entry, &destination);
-        self.handle(
-            Event::Withdrawn {
-                destination,
-                entry,
-                held: false,
-            },
-            now,
-        );
-        let (spool, inputs) = (self.around.spool.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            match spool.reroute(entry, to).await {
-                Ok(moved) => drop(inputs.send(Input::Accepted(moved))),
-                Err(error) => {
-                    tracing::error!(?entry, %error, "entry not rerouted; it waits until the next start")
-                }
-            }
-        });
     }
 
     /// Writes the connection cache's statistics to the log, if anything happened, and begins a new interval.

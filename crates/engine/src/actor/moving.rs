@@ -1,0 +1,187 @@
+//! Mail that waits follows its route: entries move to the destination that a reload has given them.
+//!
+//! What is in memory moves at the reload, what lies in the spool when a load brings it: a reload reads no
+//! backlog.
+//!
+//! # Contract
+//! * **A route that a reload changed holds for mail that waits**, however much of it there is.
+//! * **An entry moves once**: while its move is being committed, no load brings it, and its destination is
+//!   not loaded again on account of those that a load has brought.
+//! * **One that cannot be moved stays where it is**, counted, and is tried again with the next load.
+
+use std::sync::Arc;
+
+use remuda_clock::{Now, Wall};
+use remuda_dispatch::event::Event;
+use remuda_mail::{Destination, EntryId};
+use remuda_spool::{Error, Heads, NewEntry, Queued, Spool, State};
+
+use super::{Actor, Input};
+use crate::route::Router;
+
+/// A move that has been tried.
+pub struct Moved {
+    from: Queued,
+    /// `dispatch` had it in its count no longer.
+    was_withdrawn: bool,
+    /// The entries that it is now; empty when it was gone.
+    to: Result<Vec<Queued>, Error>,
+}
+
+impl Actor {
+    /// Moves what is in memory and not in flight.
+    pub(super) fn move_what_is_here(&mut self, now: Now) {
+        let rerouted = self
+            .entries
+            .iter()
+            .filter(|held| self.is_rerouted(&held.queued) && !self.is_in_flight(held.queued.id));
+        let rerouted: Vec<Queued> = rerouted.map(|held| Queued::clone(&held.queued)).collect();
+        for queued in &rerouted {
+            let (entry, destination) = (queued.id, queued.destination.clone());
+            self.entries.leave(entry, &destination);
+            self.withdraw_from(destination, entry, false, now);
+        }
+        self.reroute(rerouted, true, None);
+    }
+
+    /// Takes those that belong elsewhere out of a load and moves them; what is left of the load comes when
+    /// that is committed. Answers with the load if there are none.
+    pub(super) fn move_what_was_loaded(&mut self, destination: &Destination, heads: Heads) -> Option<Heads> {
+        let is_to_move = |queued: &Queued| {
+            !self.moving.contains(&queued.id)
+                && !self.entries.has_left(queued.id, destination)
+                && self.entries.held(queued.id).is_none()
+                && self.is_rerouted(queued)
+        };
+        let Heads { entries, next_due } = heads;
+        let (rerouted, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_to_move);
+        let rest = Heads { entries, next_due };
+        if rerouted.is_empty() {
+            return Some(rest);
+        }
+        self.reroute(rerouted, false, Some((destination.clone(), rest)));
+        None
+    }
+
+    /// The routes send some recipient elsewhere than where the entry waits.
+    fn is_rerouted(&self, queued: &Queued) -> bool {
+        let router = &self.plan.router;
+        queued
+            .recipients
+            .iter()
+            .any(|pending| router.route(&pending.recipient.address).destination() != queued.destination)
+    }
+
+    fn reroute(
+        &mut self,
+        rerouted: Vec<Queued>,
+        was_withdrawn: bool,
+        rest_of_load: Option<(Destination, Heads)>,
+    ) {
+        self.moving.extend(rerouted.iter().map(|queued| queued.id));
+        let (spool, inputs) = (self.around.spool.clone(), self.inputs.clone());
+        let router = self.plan.router.clone();
+        tokio::spawn(async move {
+            // All of them at once, so that they share commits.
+            let moves = rerouted
+                .into_iter()
+                .map(|queued| tokio::spawn(reroute(spool.clone(), router.clone(), queued)));
+            let moves: Vec<_> = moves.collect();
+            for moving in moves {
+                // A panic is a defect; its entry stays where it is until the next start.
+                if let Ok((from, to)) = moving.await {
+                    let moved = Moved {
+                        from,
+                        was_withdrawn,
+                        to,
+                    };
+                    let _ = inputs.send(Input::Moved(Box::new(moved)));
+                }
+            }
+            if let Some((destination, rest)) = rest_of_load {
+                let _ = inputs.send(Input::Loaded(destination, Some(rest)));
+            }
+        });
+    }
+
+    /// A move is committed, or has failed.
+    pub(super) fn moved(&mut self, moved: Moved, now: Now) {
+        let Moved {
+            from,
+            was_withdrawn,
+            to,
+        } = moved;
+        self.moving.remove(&from.id);
+        match to {
+            Err(error) => {
+                tracing::warn!(id = %from.message, %error, "mail not moved to its new route; tried again later");
+                if was_withdrawn {
+                    self.count(from.destination.clone(), from.due, now);
+                }
+            }
+            // Deleted meanwhile, and taken out of the count for that.
+            Ok(to) if to.is_empty() => {
+                if was_withdrawn {
+                    self.count(from.destination.clone(), Wall::NEVER, now);
+                }
+            }
+            Ok(to) => {
+                self.entries.leave(from.id, &from.destination);
+                if !was_withdrawn {
+                    self.withdraw_from(from.destination.clone(), from.id, false, now);
+                }
+                self.arrive(to, now);
+            }
+        }
+    }
+
+    fn arrive(&mut self, entries: Vec<Queued>, now: Now) {
+        for queued in entries {
+            if queued.state == State::Held {
+                // Put on hold while it moved.
+                self.count(queued.destination.clone(), Wall::NEVER, now);
+                self.withdraw_from(queued.destination, queued.id, true, now);
+            } else {
+                self.accepted(vec![queued], now);
+            }
+        }
+    }
+
+    /// One more waits at `destination`, due then.
+    fn count(&mut self, destination: Destination, due: Wall, now: Now) {
+        let counted = Event::Wakened {
+            destination,
+            due,
+            added: 1,
+            from_held: 0,
+            thaw: false,
+        };
+        self.handle(counted, now);
+    }
+
+    fn withdraw_from(&mut self, destination: Destination, entry: EntryId, held: bool, now: Now) {
+        let withdrawn = Event::Withdrawn {
+            destination,
+            entry,
+            held,
+        };
+        self.handle(withdrawn, now);
+    }
+}
+
+/// Moves an entry to where the routes send its recipients now.
+async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> (Queued, Result<Vec<Queued>, Error>) {
+    let mut to: Vec<NewEntry> = Vec::new();
+    for pending in &queued.recipients {
+        let destination = router.route(&pending.recipient.address).destination();
+        match to.iter_mut().find(|entry| entry.destination == destination) {
+            Some(entry) => entry.recipients.push(pending.recipient.clone()),
+            None => to.push(NewEntry {
+                destination,
+                recipients: vec![pending.recipient.clone()],
+            }),
+        }
+    }
+    let moved = spool.reroute(queued.id, to).await;
+    (queued, moved)
+}
