@@ -1,0 +1,16 @@
+//! Whole scenarios: a real engine between real senders and scripted receivers, in one process on loopback.
+//!
+//! # Contract
+//! * **Nothing here measures time.** A test waits for counts and states, and asserts counts and order.
+//! * **Reduced by default**: with `REMUDA_SOAK` set, what is large is tried in full.
+
+mod backlog;
+mod digests;
+mod endings;
+mod gate;
+mod hosts;
+mod operator;
+mod recipients;
+mod reports;
+mod restart;
+mod world;
