@@ -68,6 +68,11 @@ impl Client {
         timeout: Duration,
     ) -> Result<Self, Broken> {
         let stream = limited(&clock, timeout, TcpStream::connect(addresses)).await?;
+        if stream.local_addr()? == stream.peer_addr()? {
+            // Nobody listens, and the system happened to choose the very port that is dialled as ours:
+            // TCP connects us to ourselves. Waiting for a greeting would be in vain.
+            return Err(Broken::Lost);
+        }
         stream.set_nodelay(true)?;
         Ok(Client {
             stream,

@@ -108,6 +108,10 @@ impl Kept {
 /// Whether somebody greets at this address.
 pub(crate) fn greets(address: SocketAddr) -> bool {
     let greeting = TcpStream::connect(address).and_then(|stream| {
+        if stream.local_addr()? == address {
+            // Nobody listens yet, and TCP has connected us to ourselves.
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         stream.set_read_timeout(Some(wait::PATIENCE))?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
