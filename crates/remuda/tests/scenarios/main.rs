@@ -4,6 +4,8 @@
 //! * **Nothing here measures time.** A test waits for counts and states, and asserts counts and order.
 //! * **Reduced by default**: with `REMUDA_SOAK` set, what is large is tried in full.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
+
 mod backlog;
 mod digests;
 mod endings;

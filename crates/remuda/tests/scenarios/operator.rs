@@ -74,7 +74,7 @@ async fn a_hold_in_flight_says_so_and_holds_after_the_transaction() {
     world.send(message("a@source.test", "b@dest.test")).await;
     gate.holds_one().await;
     let id = world.queue().await[0].id.clone();
-    assert_eq!(world.change(Verb::Hold, &id).await, [id.clone()]);
+    assert_eq!(world.change(Verb::Hold, &id).await, std::slice::from_ref(&id));
     gate.reply("451 4.3.0 not now");
     world
         .until("the attempt is recorded", async || {
@@ -101,7 +101,7 @@ async fn a_delete_in_flight_says_so_and_the_transaction_is_finished() {
         world.send(message("a@source.test", "b@dest.test")).await;
         gate.holds_one().await;
         let id = world.queue().await[0].id.clone();
-        assert_eq!(world.change(Verb::Delete, &id).await, [id.clone()]);
+        assert_eq!(world.change(Verb::Delete, &id).await, std::slice::from_ref(&id));
         gate.reply(reply);
         world
             .until("nothing is in memory", async || {
