@@ -16,13 +16,13 @@ use source::Source;
 /// Lines of a file without its tests; nothing is longer.
 const FILE_LINES_MAX: usize = 500;
 /// Files longer than the soft limit of 350 lines: so many, never more.
-const FILES_OVER_SOFT_MAX: usize = 12;
+const FILES_OVER_SOFT_MAX: usize = 3;
 /// Lines of a test file.
 const TEST_FILE_LINES_MAX: usize = 900;
 /// Lines of a function; nothing is longer.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Functions longer than the soft limit of 40 lines: so many, never more.
-const FUNCTIONS_OVER_SOFT_MAX: usize = 40;
+const FUNCTIONS_OVER_SOFT_MAX: usize = 21;
 
 /// Which crates of ours each crate may use: the levels of the design. Cargo enforces what the manifests
 /// say; this keeps the manifests honest.
@@ -33,37 +33,95 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connection-cache", &["mail", "clock"]),
     ("schedule", &["mail", "clock"]),
     ("hosts", &["mail", "clock"]),
-    ("dispatch", &["mail", "clock", "connection-cache", "schedule", "hosts"]),
+    (
+        "dispatch",
+        &["mail", "clock", "connection-cache", "schedule", "hosts"],
+    ),
     ("spool", &["mail", "clock"]),
-    ("engine", &["mail", "clock", "smtp", "connection-cache", "schedule", "hosts", "dispatch", "spool"]),
+    (
+        "engine",
+        &[
+            "mail",
+            "clock",
+            "smtp",
+            "connection-cache",
+            "schedule",
+            "hosts",
+            "dispatch",
+            "spool",
+        ],
+    ),
     ("admin", &["mail", "clock", "engine", "spool"]),
     ("sink", &["clock"]),
     ("load", &["clock"]),
-    ("remuda", &["mail", "clock", "smtp", "dispatch", "spool", "engine", "admin", "sink", "load"]),
+    (
+        "remuda",
+        &[
+            "mail", "clock", "smtp", "dispatch", "spool", "engine", "admin", "sink", "load",
+        ],
+    ),
     ("testing", &["mail", "clock"]),
 ];
 
 /// Crates without I/O, threads or clocks: no tokio (the clock's timers apart), no database, no sockets.
-const PURE: &[&str] = &["mail", "smtp", "connection-cache", "schedule", "hosts", "dispatch"];
-const IMPURE_DEPENDENCIES: &[&str] = &["tokio", "rusqlite", "hickory-resolver", "axum", "socket2", "rustix"];
+const PURE: &[&str] = &[
+    "mail",
+    "smtp",
+    "connection-cache",
+    "schedule",
+    "hosts",
+    "dispatch",
+];
+const IMPURE_DEPENDENCIES: &[&str] = &[
+    "tokio",
+    "rusqlite",
+    "hickory-resolver",
+    "axum",
+    "socket2",
+    "rustix",
+];
 
 /// Within the engine: who may name whom. The modules that talk to the world do not know the actor.
 const ENGINE_MODULES: &[(&str, &[&str])] = &[
-    ("session", &["actor", "receive", "route", "resolve", "report", "local", "admission"]),
+    (
+        "session",
+        &[
+            "actor",
+            "receive",
+            "route",
+            "resolve",
+            "report",
+            "local",
+            "admission",
+        ],
+    ),
     ("receive", &["actor", "session", "resolve", "report", "local"]),
     ("resolve", &["actor", "session", "receive", "report", "local"]),
-    ("route", &["actor", "session", "receive", "resolve", "report", "local"]),
+    (
+        "route",
+        &["actor", "session", "receive", "resolve", "report", "local"],
+    ),
     ("report", &["actor", "session", "receive", "resolve", "local"]),
     ("local", &["actor", "receive", "resolve", "report"]),
 ];
 
 /// Calls that read a clock or make a timer.
-const CLOCK_CALLS: &[&str] = &["Instant::now(", "SystemTime::now(", "time::sleep", "time::timeout", "time::interval", "thread::sleep"];
+const CLOCK_CALLS: &[&str] = &[
+    "Instant::now(",
+    "SystemTime::now(",
+    "time::sleep",
+    "time::timeout",
+    "time::interval",
+    "thread::sleep",
+];
 /// Where they may stand: the clock, and the one helper of tests that waits for real processes.
 const CLOCK_CALLS_ALLOWED: &[&str] = &["crates/clock/src/lib.rs", "crates/testing/src/"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 fn rust_files(below: &Path, found: &mut Vec<PathBuf>) {
@@ -120,9 +178,17 @@ fn every_crate_uses_only_lower_levels() {
 /// The `[dependencies]` of a crate's manifest, without those for tests.
 fn dependencies(name: &str) -> Vec<String> {
     let manifest = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
-    let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let section = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .unwrap()
+        .split("\n[")
+        .next()
+        .unwrap();
     let lines = section.lines().filter_map(|line| line.split_once('='));
-    lines.map(|(key, _)| key.trim().trim_end_matches(".workspace").to_owned()).collect()
+    lines
+        .map(|(key, _)| key.trim().trim_end_matches(".workspace").to_owned())
+        .collect()
 }
 
 #[test]
@@ -146,8 +212,14 @@ fn the_engines_modules_do_not_know_the_actor() {
 
 #[test]
 fn every_file_opens_with_its_contract() {
-    let missing = sources().into_iter().filter(|source| !source.text.starts_with("//!"));
-    assert_none(missing.map(|source| format!("{} has no header", source.path)).collect());
+    let missing = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"));
+    assert_none(
+        missing
+            .map(|source| format!("{} has no header", source.path))
+            .collect(),
+    );
 }
 
 #[test]
@@ -156,7 +228,11 @@ fn files_and_functions_stay_small() {
     let (mut long_files, mut long_functions) = (Vec::new(), Vec::new());
     for source in sources() {
         let lines = source.lines_without_tests();
-        let max = if source.is_test_file() { TEST_FILE_LINES_MAX } else { FILE_LINES_MAX };
+        let max = if source.is_test_file() {
+            TEST_FILE_LINES_MAX
+        } else {
+            FILE_LINES_MAX
+        };
         if lines > max {
             problems.push(format!("{}: {lines} lines, at most {max}", source.path));
         }
@@ -165,7 +241,10 @@ fn files_and_functions_stay_small() {
         }
         for (name, lines) in source.functions() {
             if lines > FUNCTION_LINES_MAX {
-                problems.push(format!("{}: {name} has {lines} lines, at most {FUNCTION_LINES_MAX}", source.path));
+                problems.push(format!(
+                    "{}: {name} has {lines} lines, at most {FUNCTION_LINES_MAX}",
+                    source.path
+                ));
             }
             if lines > 40 && !source.is_test_file() {
                 long_functions.push(format!("{}: {name} ({lines})", source.path));
@@ -173,10 +252,18 @@ fn files_and_functions_stay_small() {
         }
     }
     if long_files.len() > FILES_OVER_SOFT_MAX {
-        problems.push(format!("{} files over 350 lines:\n  {}", long_files.len(), long_files.join("\n  ")));
+        problems.push(format!(
+            "{} files over 350 lines:\n  {}",
+            long_files.len(),
+            long_files.join("\n  ")
+        ));
     }
     if long_functions.len() > FUNCTIONS_OVER_SOFT_MAX {
-        problems.push(format!("{} functions over 40 lines:\n  {}", long_functions.len(), long_functions.join("\n  ")));
+        problems.push(format!(
+            "{} functions over 40 lines:\n  {}",
+            long_functions.len(),
+            long_functions.join("\n  ")
+        ));
     }
     assert_none(problems);
 }
@@ -185,7 +272,11 @@ fn files_and_functions_stay_small() {
 fn clocks_are_read_in_one_place() {
     let mut problems = Vec::new();
     for source in sources() {
-        if CLOCK_CALLS_ALLOWED.iter().any(|allowed| source.path.starts_with(allowed)) || source.path.contains("tests/structure") {
+        if CLOCK_CALLS_ALLOWED
+            .iter()
+            .any(|allowed| source.path.starts_with(allowed))
+            || source.path.contains("tests/structure")
+        {
             continue;
         }
         for call in CLOCK_CALLS {
@@ -200,8 +291,18 @@ fn clocks_are_read_in_one_place() {
 #[test]
 fn nothing_is_left_to_be_done() {
     let mut problems = Vec::new();
-    for source in sources().iter().filter(|source| !source.path.contains("tests/structure")) {
-        for word in ["todo!", "unimplemented!", "dbg!(", "static mut ", "lazy_static", "#[ignore"] {
+    for source in sources()
+        .iter()
+        .filter(|source| !source.path.contains("tests/structure"))
+    {
+        for word in [
+            "todo!",
+            "unimplemented!",
+            "dbg!(",
+            "static mut ",
+            "lazy_static",
+            "#[ignore",
+        ] {
             if source.code.contains(word) {
                 problems.push(format!("{} has {word}", source.path));
             }
@@ -217,15 +318,26 @@ fn nothing_is_left_to_be_done() {
 #[test]
 fn no_module_is_called_utils() {
     let named = |source: &Source| {
-        let name = Path::new(&source.path).file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
+        let name = Path::new(&source.path)
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or_default()
+            .to_owned();
         ["utils", "util", "common", "misc", "helpers"].contains(&name.as_str())
     };
-    assert_none(sources().iter().filter(|s| named(s)).map(|s| s.path.clone()).collect());
+    assert_none(
+        sources()
+            .iter()
+            .filter(|s| named(s))
+            .map(|s| s.path.clone())
+            .collect(),
+    );
 }
 
 #[test]
 fn the_measures_measure() {
-    let text = "//! Header.\nfn a() {\n    let s = \"}\"; // }\n}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n";
+    let text =
+        "//! Header.\nfn a() {\n    let s = \"}\"; // }\n}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n";
     let source = Source::from_text("crates/x/src/a.rs", text);
     assert_eq!(source.lines_without_tests(), 5);
     let functions: BTreeMap<_, _> = source.functions().into_iter().collect();

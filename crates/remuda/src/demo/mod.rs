@@ -227,5 +227,5 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For transactions in hand at the end.
 const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 /// Of a demo that stays: how often it sends, and how much.
-const STAY_INTERVAL: Duration = Duration::from_secs(5);
-const STAY_MESSAGES: u64 = 100;
+const STAY_INTERVAL: Duration = Duration::from_secs(1);
+const STAY_MESSAGES: u64 = 30;

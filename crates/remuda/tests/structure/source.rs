@@ -21,13 +21,22 @@ impl Source {
 
     /// Takes the text as the file's.
     pub fn from_text(path: &str, text: &str) -> Source {
-        Source { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
+        Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            code: blank(text),
+        }
     }
 
     /// Files that hold tests only.
     pub fn is_test_file(&self) -> bool {
-        let inner = self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.ends_with("_tests.rs");
-        inner || self.path.contains("/examples/") || self.path.contains("/fixture") || self.path.contains("crates/testing/")
+        let inner = self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("_tests.rs");
+        inner
+            || self.path.contains("/examples/")
+            || self.path.contains("/fixture")
+            || self.path.contains("crates/testing/")
     }
 
     /// Lines up to the inline test module.
@@ -51,7 +60,10 @@ impl Source {
         while let Some(at) = code[from..].find("fn ").map(|at| at + from) {
             from = at + 3;
             let before = code[..at].chars().next_back();
-            let name: String = code[from..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String = code[from..]
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             if name.is_empty() || before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
                 continue;
             }
@@ -77,7 +89,7 @@ fn body_lines(code: &str) -> Option<usize> {
             _ => {}
         }
         if depth == 0 {
-            return Some(code[..index].lines().count());
+            return Some(code[..=index].lines().count());
         }
     }
     None
@@ -104,7 +116,10 @@ fn blank(text: &str) -> String {
 fn literal_or_comment_end(bytes: &[u8], i: usize) -> usize {
     let rest = &bytes[i..];
     let find = |pattern: &[u8], from: usize| {
-        rest[from..].windows(pattern.len()).position(|w| w == pattern).map_or(bytes.len(), |at| i + from + at + pattern.len())
+        rest[from..]
+            .windows(pattern.len())
+            .position(|w| w == pattern)
+            .map_or(bytes.len(), |at| i + from + at + pattern.len())
     };
     match rest {
         [b'/', b'/', ..] => find(b"\n", 0) - usize::from(rest.contains(&b'\n')),
