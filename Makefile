@@ -20,14 +20,12 @@ demo: build
 test:
 	@scripts/packages.sh gcc libc6-dev postfix swaks python3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
-	$(CARGO) build --locked --bin remuda
 	$(CARGO) test --workspace --locked
 
 # The same in full: hours.
 soak:
 	@scripts/packages.sh gcc libc6-dev postfix swaks python3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
-	$(CARGO) build --locked --release --bin remuda
 	REMUDA_SOAK=1 $(CARGO) test --workspace --locked --release -- --nocapture --test-threads=1
 
 # Remuda beside Postfix on this machine, with ratios.

@@ -172,7 +172,7 @@ const SLOW: usize = 4;
 /// How far away they are.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 /// How long the slow one thinks about a message.
-const SLOWNESS: Duration = Duration::from_millis(250);
+const SLOWNESS: Duration = Duration::from_millis(60);
 
 #[cfg(test)]
 mod tests {
