@@ -30,11 +30,12 @@ soak:
 
 # Remuda beside Postfix on this machine, with ratios.
 bench: build
-	@scripts/packages.sh postfix strace
+	@scripts/packages.sh postfix strace swaks python3
 	bench/run.sh
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.
 fuzz:
+	@scripts/packages.sh gcc g++ libc6-dev
 	fuzz/run.sh
 
 lint:
