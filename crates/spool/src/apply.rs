@@ -47,8 +47,9 @@ impl Effects {
 pub(crate) fn store(db: &Connection, row: &MessageRow, effects: &mut Effects) -> Result<(), Error> {
     let id = key(row.id.0);
     db.prepare_cached(
-        "INSERT INTO message (id, arrived, expires, size, header_8bit, entries, sender, envelope, origin)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO message
+             (id, arrived, expires, size, header_8bit, content_8bit, entries, sender, envelope, origin)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         id,
@@ -56,6 +57,7 @@ pub(crate) fn store(db: &Connection, row: &MessageRow, effects: &mut Effects) ->
         row.expires.0,
         row.size as i64,
         row.header_8bit,
+        row.content_8bit,
         row.entries.len() as i64,
         row.sender,
         row.envelope,

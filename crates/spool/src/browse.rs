@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::{
     Attempt, Error, Origin, Queued, State,
-    codec::{self, QUEUED, key},
+    codec::{self, BEHIND_QUEUED, QUEUED, key},
 };
 
 /// Which entries to list; None = any.
@@ -90,7 +90,10 @@ pub(crate) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, Erro
     let mut page = Vec::new();
     while let Some(row) = rows.next()? {
         if let Some(queued) = codec::queued(row)? {
-            let log = row.get_ref(12)?.as_str().map_err(rusqlite::Error::from)?;
+            let log = row
+                .get_ref(BEHIND_QUEUED)?
+                .as_str()
+                .map_err(rusqlite::Error::from)?;
             let last = codec::attempts(queued.id, log).pop();
             page.push(Listed { queued, last });
         }
@@ -193,7 +196,10 @@ fn entries(db: &Connection, message: MessageId) -> Result<Vec<ShownEntry>, Error
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         if let Some(queued) = codec::queued(row)? {
-            let log = row.get_ref(12)?.as_str().map_err(rusqlite::Error::from)?;
+            let log = row
+                .get_ref(BEHIND_QUEUED)?
+                .as_str()
+                .map_err(rusqlite::Error::from)?;
             let attempts = codec::attempts(queued.id, log);
             entries.push(ShownEntry { queued, attempts });
         }

@@ -27,6 +27,7 @@ pub(crate) struct MessageRow {
     pub(crate) notice: Wall,
     pub(crate) size: u64,
     pub(crate) header_8bit: bool,
+    pub(crate) content_8bit: bool,
     pub(crate) sender: String,
     pub(crate) envelope: String,
     pub(crate) origin: String,
@@ -81,6 +82,7 @@ pub(crate) fn encode(
             envelope: envelope.clone(),
             size: message.content.size,
             header_8bit: message.content.header_8bit,
+            content_8bit: message.content.content_8bit,
             arrived: message.arrived,
             expires: message.expires,
             due: message.arrived,
@@ -96,6 +98,7 @@ pub(crate) fn encode(
         notice: message.notice,
         size: message.content.size,
         header_8bit: message.content.header_8bit,
+        content_8bit: message.content.content_8bit,
         sender: envelope.sender.as_str().to_owned(),
         envelope: json(&*envelope),
         origin: json(&message.origin),
@@ -125,7 +128,10 @@ pub(crate) fn encode_report(
 
 /// The columns that [`queued`] reads, of `entry e JOIN message m`.
 pub(crate) const QUEUED: &str = "e.id, e.message, e.destination, e.state, e.due, e.attempts, e.recipients, \
-     m.envelope, m.size, m.header_8bit, m.arrived, m.expires";
+     m.envelope, m.size, m.header_8bit, m.content_8bit, m.arrived, m.expires";
+
+/// Where a column selected behind [`QUEUED`] is.
+pub(crate) const BEHIND_QUEUED: usize = 13;
 
 /// Reads an entry from the columns [`QUEUED`]; None when it cannot be read.
 pub(crate) fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
@@ -143,8 +149,9 @@ pub(crate) fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
         envelope: Arc::new(envelope),
         size: row.get::<_, i64>(8)?.unsigned_abs(),
         header_8bit: row.get(9)?,
-        arrived: Wall(row.get(10)?),
-        expires: Wall(row.get(11)?),
+        content_8bit: row.get(10)?,
+        arrived: Wall(row.get(11)?),
+        expires: Wall(row.get(12)?),
         due: Wall(row.get(4)?),
         attempts: row.get(5)?,
         state: state(row.get(3)?),

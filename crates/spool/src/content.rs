@@ -10,6 +10,7 @@
 //! * **A finished large content is durable** before [`finish`](ContentWriter::finish) returns, with its
 //!   directory entry, and the disk was kept busy meanwhile, not only at the end.
 //! * **What is dropped leaves no file**: an unfinished writer, a content that is never stored.
+//! * **Octets above 127 are noted** as they stream by, of the header and of the whole, however they are cut.
 //! * **Callers push CRLF only**, and as it is to be sent, without dot-stuffing.
 
 use std::{fs::File, io::Write, path::PathBuf, sync::Arc};
@@ -40,6 +41,7 @@ const SYNC_EVERY: u64 = 4 << 20;
 pub struct Content {
     pub(crate) size: u64,
     pub(crate) header_8bit: bool,
+    pub(crate) content_8bit: bool,
     pub(crate) place: Place,
 }
 
@@ -60,6 +62,11 @@ impl Content {
     pub fn header_8bit(&self) -> bool {
         self.header_8bit
     }
+
+    /// Header or body holds octets above 127.
+    pub fn content_8bit(&self) -> bool {
+        self.content_8bit
+    }
 }
 
 impl From<Bytes> for Content {
@@ -69,6 +76,7 @@ impl From<Bytes> for Content {
         Content {
             size: content.len() as u64,
             header_8bit: header.has_8bit(),
+            content_8bit: !content.is_ascii(),
             place: Place::Memory(content),
         }
     }
@@ -82,6 +90,7 @@ pub struct ContentWriter {
     window: Vec<u8>,
     size: u64,
     header: HeaderScan,
+    content_8bit: bool,
     output: Option<Output>,
     _arriving: Arriving,
 }
@@ -103,6 +112,7 @@ impl ContentWriter {
             window: Vec::new(),
             size: 0,
             header: HeaderScan::default(),
+            content_8bit: false,
             output: None,
             _arriving: arriving,
         }
@@ -127,6 +137,7 @@ impl ContentWriter {
     /// As [`push`](Self::push).
     pub async fn write(&mut self, mut piece: &[u8]) -> Result<(), Error> {
         self.header.scan(piece);
+        self.content_8bit = self.content_8bit || !piece.is_ascii();
         self.size += piece.len() as u64;
         while self.window.len() + piece.len() > CONTENT_IN_ROW_MAX {
             let (fits, rest) = piece.split_at(CONTENT_IN_ROW_MAX - self.window.len());
@@ -157,6 +168,7 @@ impl ContentWriter {
         Ok(Content {
             size: self.size,
             header_8bit: self.header.has_8bit(),
+            content_8bit: self.content_8bit,
             place,
         })
     }

@@ -109,6 +109,8 @@ pub struct Queued {
     pub size: u64,
     /// The header block holds octets above 127.
     pub header_8bit: bool,
+    /// Header or body holds octets above 127.
+    pub content_8bit: bool,
     /// When it came.
     pub arrived: Wall,
     /// When to give up.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     Error, Queued, State,
-    codec::{self, QUEUED},
+    codec::{self, BEHIND_QUEUED, QUEUED},
 };
 
 /// The first due entries of a destination.
@@ -79,7 +79,7 @@ pub(crate) fn notices(db: &Connection, now: Wall, limit: usize) -> Result<Notice
     let mut rows = statement.query([one_more(limit)])?;
     let (mut notices, mut count) = (Notices::default(), 0);
     while let Some(row) = rows.next()? {
-        let notice = Wall(row.get(12)?);
+        let notice = Wall(row.get(BEHIND_QUEUED)?);
         if notice > now || count == limit {
             notices.next = Some(notice);
             break;

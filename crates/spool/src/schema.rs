@@ -31,15 +31,16 @@ const CHECKED_WHOLE_MAX: u64 = 16 << 20;
 /// One step a version; `user_version` counts the steps taken.
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE message (
-    id          INTEGER PRIMARY KEY,
-    arrived     INTEGER NOT NULL,  -- milliseconds since 1970, as all times
-    expires     INTEGER NOT NULL,
-    size        INTEGER NOT NULL,
-    header_8bit INTEGER NOT NULL,
-    entries     INTEGER NOT NULL,  -- left
-    sender      TEXT NOT NULL,
-    envelope    TEXT NOT NULL,     -- JSON
-    origin      TEXT NOT NULL      -- JSON
+    id           INTEGER PRIMARY KEY,
+    arrived      INTEGER NOT NULL,  -- milliseconds since 1970, as all times
+    expires      INTEGER NOT NULL,
+    size         INTEGER NOT NULL,
+    header_8bit  INTEGER NOT NULL,
+    content_8bit INTEGER NOT NULL,
+    entries      INTEGER NOT NULL,  -- left
+    sender       TEXT NOT NULL,
+    envelope     TEXT NOT NULL,     -- JSON
+    origin       TEXT NOT NULL      -- JSON
 ) STRICT;
 CREATE INDEX message_sender ON message (sender);
 

@@ -143,6 +143,7 @@ impl Test {
 
     fn added(&mut self, queued: &[Queued], notice: i64, content: &Bytes) {
         for queued in queued {
+            assert_eq!(queued.content_8bit, !content.is_ascii());
             self.contents.insert(queued.message, content.clone());
             let entry = Entry {
                 queued: queued.clone(),
@@ -189,7 +190,11 @@ impl Test {
 
     async fn store(&mut self, to: &[usize], large: bool, notice: i64) {
         let size = if large { 300_000 } else { 300 };
-        let content = Bytes::from(vec![b'a' + (notice % 26) as u8; size]);
+        let mut content = vec![b'a' + (notice % 26) as u8; size];
+        if notice % 2 == 1 {
+            content.push(0xe4);
+        }
+        let content = Bytes::from(content);
         let message = self.message(to, notice, ());
         let mut writer = self.spool.writer(message.id);
         writer.push(content.clone()).await.unwrap();

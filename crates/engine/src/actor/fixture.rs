@@ -16,6 +16,7 @@ pub fn queued(recipients: usize) -> Queued {
         envelope: Arc::new(Envelope::default()),
         size: 100,
         header_8bit: false,
+        content_8bit: false,
         arrived: Wall(0),
         expires: Wall::NEVER,
         due: Wall(0),

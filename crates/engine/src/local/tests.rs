@@ -56,6 +56,7 @@ fn queued(sender: Option<&str>) -> Queued {
         }),
         size: 0,
         header_8bit: false,
+        content_8bit: false,
         arrived: Wall(0),
         expires: Wall(0),
         due: Wall(0),

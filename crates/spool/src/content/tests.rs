@@ -36,6 +36,33 @@ async fn memory_is_bounded_by_the_window() {
     );
 }
 
+#[tokio::test]
+async fn octets_above_127_are_noted_however_the_content_is_cut() {
+    let large = [&[b'x'; CONTENT_IN_ROW_MAX][..], b"\xff"].concat();
+    let cases: [(&[u8], bool, bool); 6] = [
+        (b"", false, false),
+        (b"Subject: a\r\n\r\nb\x7f\r\n", false, false),
+        (b"Subject: a\r\n\r\nb\x80\r\n", false, true),
+        (b"Subject: \xc3\xbc\r\n\r\nb\r\n", true, true),
+        (b"\r\n\xff", false, true),
+        (&large, true, true),
+    ];
+    let (_dir, paths) = place();
+    for (octets, header, whole) in cases {
+        let noted = Content::from(Bytes::copy_from_slice(octets));
+        assert_eq!((noted.header_8bit(), noted.content_8bit()), (header, whole));
+        for length in [1, 7, octets.len().max(1)] {
+            let arriving = crate::pace::Arriving::default();
+            let mut writer = ContentWriter::new(paths.clone(), MessageId(1), arriving);
+            for piece in octets.chunks(length) {
+                writer.write(piece).await.unwrap();
+            }
+            let noted = writer.finish().await.unwrap();
+            assert_eq!((noted.header_8bit(), noted.content_8bit()), (header, whole));
+        }
+    }
+}
+
 #[test]
 fn what_is_dropped_leaves_no_file() {
     let (_dir, paths) = place();

@@ -158,6 +158,29 @@ async fn a_large_content_comes_back_in_small_pieces() {
 }
 
 #[tokio::test]
+async fn what_was_noted_of_octets_above_127_survives_a_restart() {
+    let fixture = Fixture::new();
+    let contents = [
+        ("a.test", "Subject: a\r\n\r\nb\r\n", (false, false)),
+        ("b.test", "Subject: a\r\n\r\n\u{fc}\r\n", (false, true)),
+        ("c.test", "Subject: \u{fc}\r\n\r\nb\r\n", (true, true)),
+    ];
+    for (to, content, noted) in contents {
+        let message = fixture.message_with(
+            &[(to, &["x"])],
+            Content::from(Bytes::from_static(content.as_bytes())),
+        );
+        let stored = fixture.spool.store(message).await.unwrap();
+        assert_eq!((stored[0].header_8bit, stored[0].content_8bit), noted);
+    }
+    let fixture = fixture.reopened().await;
+    for (to, _, noted) in contents {
+        let read = &fixture.heads(to, 1000).await[0];
+        assert_eq!((read.header_8bit, read.content_8bit), noted);
+    }
+}
+
+#[tokio::test]
 async fn a_second_process_is_refused() {
     let fixture = Fixture::new();
     assert!(matches!(open(&fixture.dir), Err(Error::InUse)));
