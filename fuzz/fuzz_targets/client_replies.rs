@@ -15,7 +15,7 @@ fn drain(client: &mut Client, sent: &mut Vec<u8>) {
 fn transact(client: &mut Client, replies: &mut std::slice::Chunks<'_, u8>, recipients: &[Recipient]) -> bool {
     let envelope = Envelope::default();
     let content: &[u8] = b"Subject: x\r\n\r\n.\r\n..\r\nend\r\n";
-    client.begin(Order { envelope: &envelope, recipients, size: content.len() as u64, smtputf8: false });
+    client.begin(Order { envelope: &envelope, recipients, size: content.len() as u64, smtputf8: false, eight_bit: false });
     let (mut sent, mut is_content_given) = (Vec::new(), false);
     loop {
         drain(client, &mut sent);

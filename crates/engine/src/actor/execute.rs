@@ -200,6 +200,7 @@ impl Actor {
             envelope: entry.envelope.clone(),
             size: entry.size,
             smtputf8: needs_smtputf8(&entry),
+            eight_bit: entry.content_8bit,
             recipients,
         };
         self.order(command.session, Order::Transact(Box::new(order)));

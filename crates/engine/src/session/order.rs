@@ -33,6 +33,8 @@ pub struct TransactOrder {
     pub size: u64,
     /// SMTPUTF8 must be used at MAIL (the client gave it and envelope or header is not ASCII).
     pub smtputf8: bool,
+    /// The content holds octets above 127.
+    pub eight_bit: bool,
     /// Who gets it: at most the batch, with the index that the answer uses.
     pub recipients: Vec<Recipient>,
 }

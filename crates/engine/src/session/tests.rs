@@ -93,6 +93,7 @@ impl Fixture {
             }),
             size: content.len() as u64,
             smtputf8: false,
+            eight_bit: false,
             recipients: addresses.iter().map(recipient).collect(),
         }
     }

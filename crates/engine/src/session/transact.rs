@@ -44,6 +44,7 @@ impl Session {
             recipients: &order.recipients,
             size: order.size,
             smtputf8: order.smtputf8,
+            eight_bit: order.eight_bit,
         };
         if self.wire.is_quiet() {
             self.client.begin(spoken);

@@ -15,6 +15,8 @@ pub struct Order<'a> {
     pub size: u64,
     /// SMTPUTF8 must be used.
     pub smtputf8: bool,
+    /// The content holds octets above 127, whatever the envelope declares.
+    pub eight_bit: bool,
 }
 
 /// What the shell is to do, besides writing [`Client::output`].

@@ -165,6 +165,7 @@ impl Client {
         let uses = Uses {
             capabilities: self.capabilities,
             smtputf8,
+            eight_bit: order.eight_bit,
         };
         let flight = &mut self.line.flight;
         if self.needs_rset {

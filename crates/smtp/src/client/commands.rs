@@ -4,6 +4,7 @@
 //! * **No value breaks a command.** Every address is checked again before it is written; parameters are
 //!   xtext. CR, LF and NUL never come from a value.
 //! * **A parameter is written only where the server offered its extension.**
+//! * **8-bit content is declared** to a server that offers 8BITMIME, and so is what was declared to us.
 //! * **A command is no longer than [`COMMAND_LENGTH_MAX`]**; a parameter over its own limit is left out.
 
 use remuda_mail::{ADDRESS_LENGTH_MAX, Address, Body, Capabilities, Envelope, Notify, Recipient, Return};
@@ -52,6 +53,7 @@ pub(super) fn introduce(verb: &str, name: &str, out: &mut Vec<u8>) {
 pub(super) struct Uses {
     pub(super) capabilities: Capabilities,
     pub(super) smtputf8: bool,
+    pub(super) eight_bit: bool,
 }
 
 /// Writes MAIL.
@@ -65,7 +67,8 @@ pub(super) fn mail(envelope: &Envelope, size: u64, uses: Uses, out: &mut Vec<u8>
         // RFC 1870 §5: octets with CRLF, without the dots that stuff it.
         push(out, &[" SIZE=", &size.to_string()]);
     }
-    if uses.capabilities.eight_bit_mime && envelope.body == Body::EightBitMime {
+    // RFC 6152 §3: 8-bit content is declared, also when whoever sent it here did not (decision 0004).
+    if uses.capabilities.eight_bit_mime && (uses.eight_bit || envelope.body == Body::EightBitMime) {
         push(out, &[" BODY=8BITMIME"]);
     }
     if uses.smtputf8 {

@@ -59,6 +59,7 @@ fn begin_sized(client: &mut Client, addresses: &[&str], size: u64) {
         recipients: &recipients(addresses),
         size,
         smtputf8: false,
+        eight_bit: false,
     });
 }
 

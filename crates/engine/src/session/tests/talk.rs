@@ -29,6 +29,30 @@ async fn a_session_carries_one_message_after_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn eight_bit_content_is_declared_though_its_envelope_does_not() {
+    let offers = vec![
+        say("220 mx.test"),
+        hear("EHLO us.test\r\n"),
+        say("250-mx.test\r\n250-PIPELINING\r\n250 8BITMIME"),
+    ];
+    let mut fixture = Fixture::new(Script::of(vec![offers, success(), success()]));
+    fixture.opened().await;
+    for eight_bit in [false, true] {
+        let order = TransactOrder {
+            eight_bit,
+            ..fixture.order(&["c@d.test"], HELLO)
+        };
+        assert_eq!(words(&fixture.run(order).await), "delivered");
+    }
+    let heard = fixture.heard().await;
+    let mails: Vec<&str> = heard.lines().filter(|line| line.starts_with("MAIL")).collect();
+    assert_eq!(
+        mails,
+        ["MAIL FROM:<a@b.test>", "MAIL FROM:<a@b.test> BODY=8BITMIME"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_recipient_gets_its_own_outcome() {
     let transaction = vec![
         hear("DATA\r\n"),

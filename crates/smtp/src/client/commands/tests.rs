@@ -16,6 +16,7 @@ fn uses(smtputf8: bool) -> Uses {
             ..Capabilities::default()
         },
         smtputf8,
+        eight_bit: false,
     }
 }
 
@@ -23,6 +24,7 @@ fn nothing() -> Uses {
     Uses {
         capabilities: Capabilities::default(),
         smtputf8: false,
+        eight_bit: true,
     }
 }
 

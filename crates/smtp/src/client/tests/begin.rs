@@ -1,6 +1,6 @@
 //! What is not sent, and to whom.
 
-use remuda_mail::{Blame, EnhancedStatus};
+use remuda_mail::{Blame, Body, EnhancedStatus};
 
 use super::*;
 
@@ -47,6 +47,7 @@ fn smtputf8_not_offered_is_a_matter_of_the_host() {
             recipients,
             size: 3,
             smtputf8,
+            eight_bit: false,
         };
         client.begin(order);
         if !fails {
@@ -64,6 +65,31 @@ fn smtputf8_not_offered_is_a_matter_of_the_host() {
         let mut client = open("250-mx.test\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n");
         client.begin(order);
         assert_eq!(sent(&mut client), "MAIL FROM:<a@b.test> SMTPUTF8\r\n");
+    }
+}
+
+#[test]
+fn eight_bit_content_is_declared_where_8bitmime_is_offered() {
+    // RFC 6152 §3; decision 0004 for where it is not.
+    let offers = "250-mx.test\r\n250 8BITMIME\r\n";
+    let recipients = recipients(&["c@d.test"]);
+    for (ehlo, body, eight_bit, parameter) in [
+        (offers, Body::SevenBit, false, ""),
+        (offers, Body::SevenBit, true, " BODY=8BITMIME"),
+        (offers, Body::EightBitMime, false, " BODY=8BITMIME"),
+        (offers, Body::EightBitMime, true, " BODY=8BITMIME"),
+        (PLAIN, Body::SevenBit, true, ""),
+        (PLAIN, Body::EightBitMime, true, ""),
+    ] {
+        let mut client = open(ehlo);
+        client.begin(Order {
+            envelope: &Envelope { body, ..envelope() },
+            recipients: &recipients,
+            size: 3,
+            smtputf8: false,
+            eight_bit,
+        });
+        assert_eq!(sent(&mut client), format!("MAIL FROM:<a@b.test>{parameter}\r\n"));
     }
 }
 
