@@ -159,8 +159,6 @@ async fn a_reload_moves_mail_that_waits_to_its_new_route() {
         (report.listeners[0].messages, report.listeners[1].messages),
         (0, 30)
     );
-    let totals = world.operations().status().await.unwrap().queue;
-    assert_eq!((totals.active, totals.deferred, totals.destinations), (0, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use remuda_clock::{SharedClock, SystemClock, before};
 use remuda_engine::{
     Engine,
-    operations::{EntryStatus, MessageShown, Operations, QueueEntry, QueueFilter, Selection, Verb},
+    operations::{
+        EntryStatus, MessageShown, Operations, QueueCounts, QueueEntry, QueueFilter, Selection, Verb,
+    },
     settings::{Listener, Route, RouteDomain, Settings},
 };
 use remuda_mail::HostPort;
@@ -149,10 +151,15 @@ impl World {
         self.operations().queue_show(id.parse().unwrap()).await.unwrap()
     }
 
-    /// Waits until everything is delivered, reported and gone.
+    /// Waits until everything is delivered, reported and gone: from the spool, and a moment later from
+    /// every count.
     pub async fn empty(&self) {
         self.until("the queue is empty", async || self.queue().await.is_empty())
             .await;
+        self.until("nothing is counted", async || {
+            self.operations().status().await.unwrap().queue == QueueCounts::default()
+        })
+        .await;
     }
 
     /// Waits for what the engine comes to.
