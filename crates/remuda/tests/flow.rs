@@ -1,5 +1,7 @@
 //! Mail in, mail out, in one process: load → engine → sink over loopback, every digest once.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use remuda_clock::{SharedClock, SystemClock};
@@ -72,7 +74,7 @@ async fn every_message_arrives_exactly_once() {
             .unwrap()
             .insert(sink::sha256(content.as_bytes()), index);
         remuda_load::Message {
-            content: content.into_bytes().into(),
+            content: content.into_bytes(),
             sender: "sender@source.test".into(),
             recipients: vec![format!("r{index}@d{}.test", index % 7)],
             parameters: String::new(),
