@@ -46,7 +46,19 @@ pub fn entries(id: MessageId) -> usize {
 
 /// Stores one message.
 pub async fn store(spool: &Spool, say: &Say) -> Result<Vec<Queued>, remuda_spool::Error> {
-    let id = spool.allocate_id();
+    store_as(spool, spool.allocate_id(), say).await
+}
+
+/// Stores one message whose content lies in its row, so that only the commit can fail.
+pub async fn store_in_row(spool: &Spool, say: &Say) -> Result<Vec<Queued>, remuda_spool::Error> {
+    let mut id = spool.allocate_id();
+    while content(id).len() > remuda_spool::CONTENT_IN_ROW_MAX {
+        id = spool.allocate_id();
+    }
+    store_as(spool, id, say).await
+}
+
+async fn store_as(spool: &Spool, id: MessageId, say: &Say) -> Result<Vec<Queued>, remuda_spool::Error> {
     say("storing", id);
     let stored = try_store(spool, id).await;
     say(if stored.is_ok() { "stored" } else { "refused" }, id);
