@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use remuda_clock::Now;
-use remuda_mail::{DeliveryId, Destination, Endpoint, SessionId};
+use remuda_clock::{Now, Wall};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
 use remuda_schedule::Wakening;
 
 use crate::{
@@ -83,6 +83,25 @@ impl Dispatch {
             site.servers = Resolved::Unknown;
         }
         self.tidy(destination);
+    }
+
+    /// An entry that was put on hold in flight is released: its delivery goes on as if nothing had been.
+    pub(crate) fn restored(&mut self, destination: &Destination, entry: EntryId, due: Wall) {
+        let is_restored = self.schedule.restored(destination, entry);
+        if is_restored
+            && let Some(id) = self.in_hand.get(&entry)
+            && let Some(delivery) = self.deliveries.get_mut(id)
+        {
+            delivery.is_withdrawn = false;
+        }
+        let count = u64::from(!is_restored);
+        let wakening = Wakening {
+            due,
+            added: count,
+            from_held: count,
+            thaw: true,
+        };
+        self.wakened(destination, &wakening);
     }
 
     /// Retires parked sessions, all or those named.

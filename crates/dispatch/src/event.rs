@@ -184,6 +184,16 @@ pub enum Event {
         /// It is on hold now, and counted as such.
         held: bool,
     },
+    /// An entry that was put on hold in flight is released, and may still be in flight. If it is settled
+    /// by now, it waits in the spool.
+    Restored {
+        /// Where.
+        destination: Destination,
+        /// Which.
+        entry: EntryId,
+        /// When it is due.
+        due: Wall,
+    },
     /// Entries in the spool became due at `due` (`Wall::NEVER`: none did, held ones are gone) that were not in the count (released, rerouted) or were
     /// due later (retry now). `thaw`: the operator wants it tried even if suspended.
     Wakened {

@@ -170,7 +170,10 @@ impl Dispatch {
                 destination,
                 entries,
                 next_due,
-            } => self.schedule.loaded(&destination, entries, next_due),
+            } => {
+                let not_taken = self.schedule.loaded(&destination, entries, next_due);
+                self.unload(not_taken);
+            }
             Event::LoadFailed { destination } => self.schedule.load_failed(&destination),
             Event::Resolved { destination, answer } => self.resolved(&destination, answer),
             Event::Opened { session, facts } => self.opened(session, facts),
@@ -192,6 +195,11 @@ impl Dispatch {
                 entry,
                 held,
             } => self.withdrawn(&destination, entry, held),
+            Event::Restored {
+                destination,
+                entry,
+                due,
+            } => self.restored(&destination, entry, due),
             Event::Wakened {
                 destination,
                 due,

@@ -188,6 +188,17 @@ impl Schedule {
         self.note(destination);
     }
 
+    /// An entry that was put on hold is released before its delivery has been settled. Answers whether it
+    /// was in flight: else it waits in the spool, and is [wakened](Self::wakened).
+    pub fn restored(&mut self, destination: &Destination, entry: EntryId) -> bool {
+        let is_restored = self
+            .queues
+            .get_mut(destination)
+            .is_some_and(|queue| queue.restore(entry));
+        self.note(destination);
+        is_restored
+    }
+
     /// Nothing is tried for a destination until `until`, unless a running delivery succeeds. Returns the
     /// entries that leave memory.
     pub fn suspend(&mut self, destination: &Destination, until: Monotonic, reason: String) -> Vec<EntryId> {

@@ -60,6 +60,15 @@ pub(crate) struct Load {
     gone_meanwhile: HashSet<EntryId>,
 }
 
+/// What a load has come to.
+#[derive(Debug, Default)]
+pub(crate) struct LoadEnd {
+    /// The room that it had reserved.
+    pub(crate) room: usize,
+    /// What it brought and is not in memory.
+    pub(crate) not_taken: Vec<EntryId>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
     pub(crate) in_ready_ring: bool,
@@ -165,20 +174,23 @@ impl Queue {
         });
     }
 
-    /// Takes in what a load brought, and returns how much room it had reserved.
-    pub(crate) fn end_load(&mut self, entries: Vec<Entry>, next_due: Option<Wall>, now: Wall) -> usize {
+    /// Takes in what a load brought.
+    pub(crate) fn end_load(&mut self, entries: Vec<Entry>, next_due: Option<Wall>, now: Wall) -> LoadEnd {
         let Some(load) = self.load.take() else {
-            return 0;
+            return LoadEnd::default();
         };
-        let (mut taken, mut next_due) = (0, next_due);
+        let (mut taken, mut next_due, mut not_taken) = (0, next_due, Vec::new());
         for entry in entries {
-            if load.gone_meanwhile.contains(&entry.id) || self.in_memory.contains(&entry.id) {
+            if self.in_memory.contains(&entry.id) {
                 continue;
             }
-            if taken < load.room && self.suspension.is_none() {
+            if load.gone_meanwhile.contains(&entry.id) {
+                not_taken.push(entry.id);
+            } else if taken < load.room && self.suspension.is_none() {
                 taken += 1;
                 self.take_in(entry);
             } else {
+                not_taken.push(entry.id);
                 next_due = Some(next_due.map_or(entry.due, |due| due.min(entry.due)));
             }
         }
@@ -187,14 +199,20 @@ impl Queue {
             next_due = next_due.map(|due| due.max(now + LOAD_PAUSE));
         }
         self.spool_due = next_due.into_iter().chain(load.due_meanwhile).min();
-        load.room
+        LoadEnd {
+            room: load.room,
+            not_taken,
+        }
     }
 
-    /// A load failed; returns how much room it had reserved.
-    pub(crate) fn fail_load(&mut self, now: Wall) -> usize {
+    /// A load failed.
+    pub(crate) fn fail_load(&mut self, now: Wall) -> LoadEnd {
         let room = self.load.take().map_or(0, |load| load.room);
         self.spool_due = Some(now + LOAD_PAUSE);
-        room
+        LoadEnd {
+            room,
+            not_taken: Vec::new(),
+        }
     }
 
     /// An entry in memory has been settled; `left` is its due time if recipients are left.
@@ -224,6 +242,18 @@ impl Queue {
             self.withdrawn.insert(id, is_held);
         }
         entry
+    }
+
+    /// An entry that was put on hold in flight is released before it has been settled. Answers whether it
+    /// was such a one.
+    pub(crate) fn restore(&mut self, entry: EntryId) -> bool {
+        if self.withdrawn.get(&entry) != Some(&true) {
+            return false;
+        }
+        self.withdrawn.remove(&entry);
+        self.counted += 1;
+        self.held = self.held.saturating_sub(1);
+        true
     }
 
     /// Puts all ready entries back into the spool, where they are as they were.

@@ -169,6 +169,37 @@ fn what_is_gone_is_not_taken_from_a_load_under_way() {
 }
 
 #[test]
+fn a_load_says_what_it_brought_in_vain() {
+    let mut schedule = schedule();
+    schedule.started(backlog("a.test", 3, 0));
+    schedule.next_load();
+    schedule.withdrawn(&to("a.test"), EntryId(1), false);
+    schedule.suspend(&to("a.test"), at(300).monotonic, "down".into());
+    let brought = vec![entry(1, "a.test"), entry(2, "a.test")];
+    let not_taken = schedule.loaded(&to("a.test"), brought, None);
+    assert_eq!(not_taken, [EntryId(1), EntryId(2)]);
+    schedule.assert_consistent();
+}
+
+#[test]
+fn a_hold_and_a_release_in_flight_leave_no_trace() {
+    for left in [None, Some(Wall(5000))] {
+        let mut schedule = schedule();
+        schedule.accepted(entry(1, "a.test"));
+        start(&mut schedule);
+        schedule.withdrawn(&to("a.test"), EntryId(1), true);
+        assert!(schedule.restored(&to("a.test"), EntryId(1)));
+        assert!(!schedule.restored(&to("a.test"), EntryId(1)), "once");
+        schedule.release(&to("a.test"));
+        schedule.settled(&to("a.test"), EntryId(1), left);
+        let view = schedule.view(&to("a.test")).expect("its window is remembered");
+        assert_eq!((view.waiting, view.held), (u64::from(left.is_some()), 0));
+        assert_eq!(view.due, left);
+        schedule.assert_consistent();
+    }
+}
+
+#[test]
 fn suspension_unloads_and_thaws_by_one() {
     let mut schedule = schedule();
     for id in 1..=8 {

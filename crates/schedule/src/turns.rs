@@ -3,7 +3,7 @@
 use remuda_clock::Wall;
 use remuda_mail::{Destination, EntryId};
 
-use crate::{Entry, LOADS_MAX, Schedule};
+use crate::{Entry, LOADS_MAX, Schedule, queue::LoadEnd};
 
 /// An order to read the head of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +41,16 @@ impl Schedule {
         None
     }
 
-    /// A load has brought these entries; the first one left in the spool is due at `next_due`.
-    pub fn loaded(&mut self, destination: &Destination, entries: Vec<Entry>, next_due: Option<Wall>) {
+    /// A load has brought these entries; the first one left in the spool is due at `next_due`. Returns
+    /// those that stay in the spool, because they have gone meanwhile or there is no room for them now.
+    pub fn loaded(
+        &mut self,
+        destination: &Destination,
+        entries: Vec<Entry>,
+        next_due: Option<Wall>,
+    ) -> Vec<EntryId> {
         let now = self.now.wall;
-        self.end_load(destination, |queue| queue.end_load(entries, next_due, now));
+        self.end_load(destination, |queue| queue.end_load(entries, next_due, now))
     }
 
     /// A load has failed; it is made again later.
@@ -147,16 +153,18 @@ impl Schedule {
         }
     }
 
-    fn end_load(&mut self, destination: &Destination, end: impl FnOnce(&mut crate::Queue) -> usize) {
-        let Some(queue) = self.queues.get_mut(destination) else {
-            return;
+    fn end_load(
+        &mut self,
+        destination: &Destination,
+        end: impl FnOnce(&mut crate::Queue) -> LoadEnd,
+    ) -> Vec<EntryId> {
+        let Some(queue) = self.queues.get_mut(destination).filter(|q| q.load.is_some()) else {
+            return Vec::new();
         };
-        if queue.load.is_none() {
-            return;
-        }
-        let room = end(queue);
+        let LoadEnd { room, not_taken } = end(queue);
         self.loads -= 1;
         self.reserved -= room;
         self.note(destination);
+        not_taken
     }
 }

@@ -236,6 +236,29 @@ fn a_message_put_on_hold_in_flight_and_delivered_is_held_no_more() {
 }
 
 #[test]
+fn a_message_held_and_released_in_flight_is_tried_again() {
+    let mut world = World::new(settings());
+    world.serve("a.test", &[1]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.answer(is_dial);
+    world.withdraw(EntryId(1), true);
+    world.release(EntryId(1));
+    world.answer_transaction(|world, session| {
+        let after = world.free(session);
+        answer(0, 1, 0, Undecided::NextTransaction, after)
+    });
+    world.settle_down();
+    let totals = world.dispatch.totals();
+    assert_eq!((totals.waiting, totals.held), (1, 0));
+    world.wait(4000 * 1000);
+    world.tell(Event::Tick);
+    world.settle_down();
+    assert_eq!(world.done, [EntryId(1)]);
+    assert_eq!(world.dispatch.totals().waiting, 0);
+}
+
+#[test]
 fn a_released_message_is_delivered_and_retry_now_ends_a_suspension() {
     let mut world = World::new(settings());
     world.serve("a.test", &[1]);

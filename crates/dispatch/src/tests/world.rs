@@ -264,6 +264,24 @@ impl World {
         });
     }
 
+    /// Ends a hold.
+    pub(super) fn release(&mut self, id: EntryId) {
+        let Some((entry, is_held)) = self.spool.get_mut(&id) else {
+            return;
+        };
+        *is_held = false;
+        let (destination, due) = (entry.destination.clone(), entry.due);
+        self.waiting
+            .entry(destination.clone())
+            .or_default()
+            .insert((due, id));
+        self.tell(Event::Restored {
+            destination,
+            entry: id,
+            due,
+        });
+    }
+
     /// What the spool would report at a start.
     pub(super) fn backlogs(&self) -> Vec<Backlog> {
         self.waiting

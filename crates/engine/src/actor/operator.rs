@@ -68,6 +68,18 @@ impl Actor {
     fn waken(&mut self, verb: Verb, changed: &[Changed], now: Now) {
         let mut by_destination: BTreeMap<&Destination, (Wall, u64)> = BTreeMap::new();
         for change in changed {
+            if verb == Verb::Release && self.is_in_flight(change.entry) {
+                let (destination, entry, due) = (change.destination.clone(), change.entry, change.due);
+                self.handle(
+                    Event::Restored {
+                        destination,
+                        entry,
+                        due,
+                    },
+                    now,
+                );
+                continue;
+            }
             let (due, added) = by_destination
                 .entry(&change.destination)
                 .or_insert((change.due, 0));
