@@ -42,7 +42,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         from = %format_args!("<{}>", subject.sender),
         to = %format_args!("<{}>", decided.recipient.address),
         orig_to = decided.recipient.original.as_ref().map(|to| tracing::field::display(format!("<{to}>"))),
-        relay = %via.map_or("none", |via| &via.relay),
+        relay = decided.relay().unwrap_or("none"),
         conn_use = via.map(|via| via.uses).filter(|uses| *uses > 1),
         delay = %Seconds(subject.now.wall.since(subject.arrived)),
         delays = %Delays { subject, via },

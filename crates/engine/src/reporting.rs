@@ -94,7 +94,7 @@ impl Reporter {
             recipient.address = to.clone();
         }
         let destination = self.router.route(&recipient.address).destination();
-        tracing::info!(id = %queued.message, report = %id, kind = ?due.kind, "report");
+        tracing::info!(id = %queued.message, report = %id, kind = due.kind.as_str(), "report");
         let expires = now + self.settings.delivery.bounce_lifetime;
         Some(NewMessage {
             id,

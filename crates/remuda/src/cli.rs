@@ -11,7 +11,7 @@ pub use tools::{Behaviour, LoadArguments, SinkArguments};
 
 /// Remuda, a mail transfer agent with a shared connection cache.
 #[derive(Debug, Parser)]
-#[command(name = "remuda", version, disable_help_subcommand = true)]
+#[command(name = "remuda", version)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -36,9 +36,9 @@ pub enum Command {
         keep: bool,
     },
     /// Submit a message from standard input, as other programs expect of sendmail.
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, after_help = SENDMAIL_OPTIONS)]
     Sendmail {
-        /// As sendmail takes them: -f FROM, -t, -i, -oi, RCPT…; and --config FILE.
+        /// As sendmail takes them, below.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
@@ -48,11 +48,28 @@ pub enum Command {
     Sink(Box<SinkArguments>),
 }
 
+/// What `remuda sendmail` understands; `remuda help sendmail` and `sendmail --help` print it.
+pub const SENDMAIL_OPTIONS: &str = "\
+Options as sendmail takes them:
+  RCPT…            Recipients
+  -t               Recipients from To, Cc and Bcc of the header too
+  -f FROM, -r FROM The sender; \"\" or \"<>\" for none [default: the user at hostname]
+  -F NAME          The full name of a From that is missing
+  -i, -oi          A line with a dot alone does not end the message
+  -N WHEN          Reports: never, or some of success,failure,delay
+  -R full|hdrs     What a bounce returns
+  -V ENVID         What reports name the message with
+  -bp              List the queue, as remuda queue list
+  -q               Try everything now, as remuda queue retry --all
+  --config FILE    The server's configuration [default: as remuda serve]
+Other options of sendmail that mean nothing here are accepted.
+Exit codes: 0 accepted, 64 usage, 75 the server cannot take it now, 1 refused.";
+
 /// Which configuration.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArguments {
     /// Configuration file [default: ./remuda.toml if it is there, else the embedded default].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
 
@@ -70,10 +87,10 @@ pub struct ServerArguments {
     #[command(flatten)]
     pub config: ConfigArguments,
     /// The server's admin address [default: admin.address of the configuration].
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL", global = true, help_heading = "Which server")]
     pub admin: Option<String>,
     /// File with the token [default: admin.token_file of the configuration].
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Which server")]
     pub token_file: Option<PathBuf>,
     /// Print JSON as the server sends it.
     #[arg(long, global = true)]
@@ -188,6 +205,26 @@ mod tests {
     }
 
     #[test]
+    fn every_command_has_a_help_page() {
+        use clap::error::ErrorKind;
+        for name in [
+            "serve",
+            "check",
+            "queue",
+            "queue list",
+            "connections",
+            "demo",
+            "sendmail",
+            "load",
+            "sink",
+        ] {
+            let words = ["remuda", "help"].into_iter().chain(name.split(' '));
+            let error = Arguments::try_parse_from(words).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{name}");
+        }
+    }
+
+    #[test]
     fn a_verb_needs_to_know_which_messages() {
         for (line, is_sound) in [
             ("remuda queue retry A B", true),
@@ -200,6 +237,9 @@ mod tests {
             ("remuda queue list --status lost", false),
             ("remuda sendmail -t -oi -f a@b.test", true),
             ("remuda sendmail -- a@b.test", true),
+            ("remuda queue list --config a.toml", true),
+            ("remuda queue --config a.toml delete A", true),
+            ("remuda connections --config a.toml", true),
         ] {
             assert_eq!(
                 Arguments::try_parse_from(line.split(' ')).is_ok(),

@@ -2,6 +2,7 @@
 //!
 //! # Contract
 //! * **A server that does not answer is exit 69**, a refusal is exit 1 with the server's own words.
+//! * **An address that cannot be one is exit 64**; `http://` may be left out.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -136,13 +137,52 @@ pub fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
 
 /// Where the server is and where its token; the configuration is read only if something is missing.
 fn place(arguments: &ServerArguments) -> Result<(String, PathBuf), Failure> {
-    if let (Some(url), Some(token_file)) = (&arguments.admin, &arguments.token_file) {
-        return Ok((url.trim_end_matches('/').to_owned(), token_file.clone()));
+    let given = arguments.admin.as_deref().map(base).transpose()?;
+    if let (Some(url), Some(token_file)) = (&given, &arguments.token_file) {
+        return Ok((url.clone(), token_file.clone()));
     }
     let admin = arguments.config.source().load()?.admin;
-    let url = match &arguments.admin {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", crate::reachable(admin.address)),
-    };
+    let url = given.unwrap_or_else(|| format!("http://{}", crate::reachable(admin.address)));
     Ok((url, arguments.token_file.clone().unwrap_or(admin.token_file)))
+}
+
+/// What `--admin` names, without a slash at the end.
+fn base(given: &str) -> Result<String, Failure> {
+    let place = match given.split_once("://") {
+        None => given,
+        Some(("http", place)) => place,
+        Some(_) => "",
+    };
+    let url = format!("http://{}", place.trim_end_matches('/'));
+    let has_host = |uri: ureq::http::Uri| uri.host().is_some_and(|host| !host.is_empty());
+    match url.parse().is_ok_and(has_host) {
+        true => Ok(url),
+        false => Err(Failure::new(
+            Exit::Usage,
+            format!("--admin {given:?} is not a URL such as http://127.0.0.1:8025"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_one_is_a_usage_error() {
+        for (given, expected) in [
+            ("http://127.0.0.1:8025/", Some("http://127.0.0.1:8025")),
+            ("127.0.0.1:8025", Some("http://127.0.0.1:8025")),
+            ("[::1]:8025", Some("http://[::1]:8025")),
+            ("mx.test", Some("http://mx.test")),
+            ("https://127.0.0.1:8025", None),
+            ("a b", None),
+            ("", None),
+        ] {
+            match expected {
+                Some(url) => assert_eq!(base(given).unwrap(), url, "{given}"),
+                None => assert_eq!(base(given).unwrap_err().exit, Exit::Usage, "{given}"),
+            }
+        }
+    }
 }

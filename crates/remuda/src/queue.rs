@@ -175,6 +175,9 @@ fn message(message: &MessageShown) -> String {
 }
 
 fn summary(summary: &Summary) -> String {
+    if summary.destinations.is_empty() {
+        return "nothing waits\n".to_owned();
+    }
     let ages = summary.age_minutes.iter().map(|minutes| format!("<{minutes}m"));
     let head: Vec<String> = ["DESTINATION".to_owned(), "TOTAL".to_owned()]
         .into_iter()

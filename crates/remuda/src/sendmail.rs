@@ -23,7 +23,7 @@ use std::{ffi::OsString, io::Read};
 use remuda_mail::{Address, Sender};
 
 use crate::{
-    cli::{Arguments, ConfigArguments},
+    cli::{Arguments, ConfigArguments, SENDMAIL_OPTIONS},
     config::Config,
     exit::{Exit, Failure},
     reachable,
@@ -37,6 +37,9 @@ use submit::Submission;
 /// # Errors
 /// The message was not accepted.
 pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
+    if arguments.len() == 1 && arguments[0] == "--help" {
+        return crate::print(&format!("Usage: sendmail [OPTIONS] [RCPT…]\n\n{SENDMAIL_OPTIONS}\n"));
+    }
     let options = arguments::parse(arguments).map_err(|message| Failure::new(Exit::Usage, message))?;
     match options.mode {
         Mode::Deliver => deliver(&options),
@@ -146,10 +149,35 @@ fn prepare(options: &Options, config: &Config, content: &[u8]) -> Result<Submiss
     })
 }
 
-/// Who calls: as the environment says, else by number.
+/// Who calls: as the environment says, else as the table of users says, else by number.
 fn user_name() -> String {
     let named = ["LOGNAME", "USER"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
-    named.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()))
+    let uid = rustix::process::getuid().as_raw();
+    named
+        .or_else(|| user_in(&std::fs::read_to_string("/etc/passwd").ok()?, uid))
+        .unwrap_or_else(|| format!("uid{uid}"))
+}
+
+/// The name of a user in a table of the form of passwd(5).
+fn user_in(table: &str, uid: u32) -> Option<String> {
+    let uid = uid.to_string();
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_environment_is_found_in_the_table_of_users() {
+        let table = "root:x:0:0:root:/root:/bin/sh\nbroken\nwww-data:x:33:33::/:\n";
+        assert_eq!(user_in(table, 33).as_deref(), Some("www-data"));
+        assert_eq!(user_in(table, 5), None);
+    }
 }

@@ -50,6 +50,24 @@ pub struct Decided {
     pub via: Option<Arc<Via>>,
 }
 
+impl Decided {
+    /// `host[address]:port` of the host that this is about: the one of the transaction, else the one that the
+    /// refusal speaks of. None when nobody was spoken to: no connection (RFC 3463 §3.5: X.4.1), or expired.
+    pub fn relay(&self) -> Option<&str> {
+        if let Some(via) = &self.via {
+            return Some(&via.relay);
+        }
+        let (Outcome::Deferred(refusal) | Outcome::Bounced(refusal)) = &self.outcome else {
+            return None;
+        };
+        let is_unspoken = matches!((refusal.status.subject, refusal.status.detail), (4, 1 | 7));
+        refusal
+            .relay
+            .as_deref()
+            .filter(|_| refusal.reply.is_some() || !is_unspoken)
+    }
+}
+
 /// One try to give an entry's recipients to its destination.
 #[derive(Debug)]
 pub struct Delivery {
@@ -356,6 +374,29 @@ mod tests {
         assert_eq!(ended[0].outcome, delivered());
         assert_eq!(ended[1].outcome, Outcome::Deferred(refusal(4)));
         assert_eq!(ended[2].outcome, Outcome::Deferred(reason));
+    }
+
+    #[test]
+    fn a_host_that_spoke_without_deciding_is_named() {
+        let said = |status: (u8, u16, u16), reply| Refusal {
+            status: EnhancedStatus::new(status.0, status.1, status.2),
+            reply,
+            reason: String::new(),
+            relay: Some("mx[192.0.2.1]:25".into()),
+        };
+        for (refusal, relay) in [
+            (said((4, 7, 1), Some(reply(554))), Some("mx[192.0.2.1]:25")),
+            (said((4, 4, 1), Some(reply(441))), Some("mx[192.0.2.1]:25")),
+            (said((4, 4, 2), None), Some("mx[192.0.2.1]:25")),
+            (said((4, 4, 1), None), None),
+            (said((5, 4, 7), None), None),
+        ] {
+            let ended = delivery(1).finish(&Rest::Bounce {
+                refusal: Some(refusal),
+                expired: false,
+            });
+            assert_eq!(ended[0].relay(), relay);
+        }
     }
 
     #[test]

@@ -198,15 +198,9 @@ fn attempt(decided: &[Decided], now: Now) -> Option<Attempt> {
         Outcome::Deferred(refusal) => Some((decided, refusal)),
         _ => None,
     })?;
-    let relay = deferred
-        .0
-        .via
-        .as_ref()
-        .map(|via| via.relay.to_string())
-        .unwrap_or_default();
     Some(Attempt {
         at: now.wall.0,
-        relay,
+        relay: deferred.0.relay().unwrap_or("none").to_owned(),
         result: format!("{}: {}", deferred.1.status, deferred.1.words()),
     })
 }

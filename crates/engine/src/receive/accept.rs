@@ -60,6 +60,15 @@ pub(super) enum Full {
     Client,
 }
 
+impl Full {
+    fn reply(self) -> &'static str {
+        match self {
+            Full::All => "421 4.3.2 Too many sessions, try again later",
+            Full::Client => "421 4.7.0 Too many sessions from your address",
+        }
+    }
+}
+
 impl Sessions {
     /// Takes a place.
     pub(super) fn enter(self: &Arc<Self>, ip: IpAddr, limits: &Limits) -> Result<Place, Full> {
@@ -194,7 +203,7 @@ fn admit<S: Store>(shared: &Arc<Shared<S>>, stream: TcpStream, ip: IpAddr, phase
     let place = match shared.sessions.enter(ip, &shared.snapshot().settings.limits) {
         Ok(place) => place,
         Err(full) => {
-            tracing::info!(client = %ip, ?full, "connection refused");
+            tracing::info!(client = %ip, reply = full.reply(), "connection refused");
             shared.metrics.refused_sessions.inc();
             return refuse(stream, full);
         }
@@ -224,11 +233,10 @@ pub(super) async fn serve<S: Store, Io: AsyncRead + AsyncWrite + Unpin>(
 
 /// Says 421 without waiting: the socket's buffer is empty, so it fits or the client is gone.
 fn refuse(stream: TcpStream, full: Full) {
-    let reply: &[u8] = match full {
-        Full::All => b"421 4.3.2 Too many sessions, try again later\r\n",
-        Full::Client => b"421 4.7.0 Too many sessions from your address\r\n",
-    };
-    let said = stream.into_std().and_then(|mut stream| stream.write_all(reply));
+    let reply = format!("{}\r\n", full.reply());
+    let said = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(reply.as_bytes()));
     if let Err(error) = said {
         tracing::debug!(%error, "could not say 421");
     }

@@ -48,6 +48,17 @@ pub enum Kind {
     Success,
 }
 
+impl Kind {
+    /// The word for the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Failure => "failure",
+            Kind::Delay => "delay",
+            Kind::Success => "success",
+        }
+    }
+}
+
 /// Who reports, and when.
 #[derive(Clone, Debug)]
 pub struct ReportContext {

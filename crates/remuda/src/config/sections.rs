@@ -46,7 +46,9 @@ pub fn identity(top: &Section<'_, '_>, system_name: &str) -> Identity {
     };
     Identity {
         hostname,
-        data_dir: top.read("data_dir", "./remuda-data".into(), text(path)).value,
+        data_dir: top
+            .read("data_dir", "./remuda-data".into(), text(|t| path(t, "./remuda-data")))
+            .value,
         postmaster: top.read("postmaster", None, text(postmaster)).value,
     }
 }
@@ -61,9 +63,9 @@ fn host_name(text: &str) -> Result<Arc<str>, String> {
     }
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
+fn path(text: &str, example: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
-        return Err("an empty path; write one such as \"./remuda-data\"".to_owned());
+        return Err(format!("{text:?} is not a path; write one such as {example:?}"));
     }
     Ok(text.into())
 }
@@ -236,7 +238,9 @@ pub fn admin(top: &Section<'_, '_>, data_dir: &std::path::Path, listeners: &[Lis
         );
         section.problem(address.line, "address", message);
     }
-    let token_file = section.read("token_file", "admin.token".into(), text(path)).value;
+    let token_file = section
+        .read("token_file", "admin.token".into(), text(|t| path(t, "admin.token")))
+        .value;
     section.close();
     Admin {
         address: address.value,

@@ -236,7 +236,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "\ndata_dir = \"\"",
-        "f.toml:2: data_dir: an empty path; write one such as \"./remuda-data\"",
+        "f.toml:2: data_dir: \"\" is not a path; write one such as \"./remuda-data\"",
     ),
     (
         "postmaster = \"root\"",

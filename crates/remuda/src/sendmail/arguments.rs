@@ -53,7 +53,7 @@ pub struct DsnOptions {
 }
 
 /// Options with a value, attached or behind.
-const WITH_VALUE: &str = "BCFLNORVXbfhopr";
+const WITH_VALUE: &str = "ABCFLNORVXbfhopr";
 /// Options that mean nothing here.
 const WITHOUT_VALUE: &str = "GIUcmnvx";
 
@@ -179,6 +179,7 @@ mod tests {
         for (line, sender, is_t, is_i, recipients) in [
             ("-t -oi", None, true, true, vec![]),
             ("-ti", None, true, true, vec![]),
+            ("-Ac -i x", None, false, true, vec!["x"]),
             (
                 "-fa@b.test c@d.test",
                 Some("a@b.test"),
