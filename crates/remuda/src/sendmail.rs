@@ -38,7 +38,9 @@ use submit::Submission;
 /// The message was not accepted.
 pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
     if arguments.len() == 1 && arguments[0] == "--help" {
-        return crate::print(&format!("Usage: sendmail [OPTIONS] [RCPT…]\n\n{SENDMAIL_OPTIONS}\n"));
+        return crate::print(&format!(
+            "Usage: sendmail [OPTIONS] [RCPT…]\n\n{SENDMAIL_OPTIONS}\n"
+        ));
     }
     let options = arguments::parse(arguments).map_err(|message| Failure::new(Exit::Usage, message))?;
     match options.mode {

@@ -47,7 +47,11 @@ pub fn identity(top: &Section<'_, '_>, system_name: &str) -> Identity {
     Identity {
         hostname,
         data_dir: top
-            .read("data_dir", "./remuda-data".into(), text(|t| path(t, "./remuda-data")))
+            .read(
+                "data_dir",
+                "./remuda-data".into(),
+                text(|t| path(t, "./remuda-data")),
+            )
             .value,
         postmaster: top.read("postmaster", None, text(postmaster)).value,
     }
@@ -239,7 +243,11 @@ pub fn admin(top: &Section<'_, '_>, data_dir: &std::path::Path, listeners: &[Lis
         section.problem(address.line, "address", message);
     }
     let token_file = section
-        .read("token_file", "admin.token".into(), text(|t| path(t, "admin.token")))
+        .read(
+            "token_file",
+            "admin.token".into(),
+            text(|t| path(t, "admin.token")),
+        )
         .value;
     section.close();
     Admin {
