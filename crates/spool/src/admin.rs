@@ -51,10 +51,14 @@ pub struct Changed {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub enum Verb {
+    /// [`Spool::hold`](crate::Spool::hold).
     Hold,
+    /// [`Spool::release`](crate::Spool::release).
     Release,
+    /// [`Spool::retry`](crate::Spool::retry).
     Retry,
+    /// [`Spool::delete`](crate::Spool::delete).
     Delete,
 }
 

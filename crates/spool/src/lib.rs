@@ -54,7 +54,7 @@ mod spool;
 mod transaction;
 mod writer;
 
-pub use admin::{Changed, Selection};
+pub use admin::{Changed, Selection, Verb};
 pub use browse::{AGE_BUCKETS, AgeRow, Filter, Listed, Shown, ShownEntry};
 pub use content::{CONTENT_IN_ROW_MAX, Content, ContentReader, ContentWriter};
 pub use error::Error;

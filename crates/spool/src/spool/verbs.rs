@@ -127,7 +127,18 @@ impl Spool {
         self.shared.submit(Submission::change(), run).await
     }
 
-    async fn sweep(&self, verb: Verb, selection: Selection, now: Wall) -> Result<Vec<Changed>, Error> {
+    /// Does one of the verbs, and tells of each step once it is committed: also of those before one that
+    /// fails.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub async fn change(
+        &self,
+        verb: Verb,
+        selection: Selection,
+        now: Wall,
+        mut told: impl FnMut(Vec<Changed>),
+    ) -> Result<(), Error> {
         let last = self.read(|db| youngest(db)).await?;
         let mut sweep = Sweep {
             verb,
@@ -136,18 +147,24 @@ impl Spool {
             after: 0,
             last,
         };
-        let mut all = Vec::new();
         loop {
             let step = sweep.clone();
             let run = move |db: &Connection, effects: &mut Effects| step.step(db, effects);
             let changed = self.shared.submit(Submission::change(), run).await?;
             let is_last = changed.len() < STEP;
             sweep.after = changed.last().map_or(last, |last| codec::key(last.entry.0));
-            all.extend(changed);
+            told(changed);
             if is_last {
-                return Ok(all);
+                return Ok(());
             }
         }
+    }
+
+    async fn sweep(&self, verb: Verb, selection: Selection, now: Wall) -> Result<Vec<Changed>, Error> {
+        let mut all = Vec::new();
+        self.change(verb, selection, now, |changed| all.extend(changed))
+            .await?;
+        Ok(all)
     }
 
     async fn read<T: Send + 'static>(
