@@ -31,6 +31,7 @@ pub struct Subject<'a> {
 /// Writes one recipient's line.
 pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
     let via = decided.via.as_deref();
+    let ended = via.map_or(subject.now, |via| via.answered).wall;
     let (status, dsn, words) = match &decided.outcome {
         Outcome::Delivered(receipt) => ("sent", receipt.reply.status(), receipt.reply.to_string()),
         Outcome::Deferred(refusal) => ("deferred", refusal.status, refusal.words()),
@@ -44,7 +45,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         orig_to = decided.recipient.original.as_ref().map(|to| tracing::field::display(format!("<{to}>"))),
         relay = decided.relay().unwrap_or("none"),
         conn_use = via.map(|via| via.uses).filter(|uses| *uses > 1),
-        delay = %Seconds(subject.now.wall.since(subject.arrived)),
+        delay = %Seconds(ended.since(subject.arrived)),
         delays = %Delays { subject, via },
         dsn = %dsn,
         status,

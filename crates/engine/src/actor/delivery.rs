@@ -135,7 +135,9 @@ impl Delivery {
             relay: answer.relay.clone(),
             uses: answer.uses,
             found: Some(found),
-            started: opened.filter(|_| found == Found::Miss).unwrap_or(asked),
+            started: opened
+                .filter(|_| matches!(found, Found::Miss | Found::Off))
+                .unwrap_or(asked),
             mail_sent: answer.mail_sent,
             answered: now,
             may_be_duplicate: answer.may_be_duplicate,
