@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    actor::{self, Actor, Input, Plan, Surroundings},
+    actor::{Actor, Input, Plan, Surroundings},
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
     metrics::Metrics,
@@ -72,7 +72,7 @@ pub struct Engine {
     receiver: Arc<receive::Running<Spool>>,
     handle: Arc<Handle>,
     plan: Mutex<Arc<Plan>>,
-    tasks: Vec<JoinHandle<()>>,
+    actor: JoinHandle<()>,
 }
 
 impl Engine {
@@ -118,14 +118,14 @@ impl Engine {
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
-        let notices = actor::watch_notices(
-            spool.clone(),
-            clock.clone(),
-            shortest_notice(&settings),
-            inputs.clone(),
-        );
-        let notices = tokio::spawn(notices);
-        let receiver = receiver(&plan, listeners, &spool, &clock, &inputs)?;
+        let receiver = match receiver(&plan, listeners, &spool, &clock, &inputs) {
+            Ok(receiver) => receiver,
+            Err(error) => {
+                actor.abort();
+                spool.close().await;
+                return Err(error.into());
+            }
+        };
         metrics.register(|registry| receiver.metrics().register(registry));
         let receiver = Arc::new(receiver);
         let handle = Arc::new(Handle::new(
@@ -143,7 +143,7 @@ impl Engine {
             receiver,
             handle,
             plan,
-            tasks: vec![actor, notices],
+            actor,
         })
     }
 
@@ -177,10 +177,13 @@ impl Engine {
     pub async fn stop(&self, deadline: Duration) {
         let until = self.clock.now().monotonic + deadline;
         self.handle.begin_stop();
-        if before(&*self.clock, until, self.receiver.stop()).await.is_none() {
-            self.receiver.end();
-        }
-        self.stop_actor(until).await;
+        let receiving = async {
+            if before(&*self.clock, until, self.receiver.stop()).await.is_none() {
+                self.receiver.end();
+            }
+        };
+        // Both at once: a client that takes all the time leaves none to say QUIT elsewhere.
+        tokio::join!(receiving, self.stop_actor(until));
         self.spool.close().await;
         self.abort();
     }
@@ -191,15 +194,22 @@ impl Engine {
             tracing::warn!(
                 "transactions in hand did not end in time; they are tried again after the next start"
             );
+            let (logged, told) = oneshot::channel();
+            let log = Box::new(move |actor: &mut Actor, now| {
+                actor.log_statistics(now);
+                let _ = logged.send(());
+            });
+            if self.inputs.send(Input::Call(log)).is_ok() {
+                // The actor waits for nothing; if it is gone, it has logged them.
+                let _ = told.await;
+            }
         }
     }
 
     /// Ends at once. What was answered is on disk; what was in flight is repeated after the next start.
     pub fn abort(&self) {
         self.receiver.end();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.actor.abort();
     }
 }
 
@@ -316,13 +326,6 @@ fn described(backlog: remuda_spool::Backlog) -> event::Backlog {
     }
 }
 
-/// The least time between a message's arrival and its first notice.
-fn shortest_notice(settings: &Settings) -> Duration {
-    let delivery = &settings.delivery;
-    let warning = delivery.delay_warning.unwrap_or(Duration::MAX);
-    delivery.queue_lifetime.min(delivery.bounce_lifetime).min(warning)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,14 +342,5 @@ mod tests {
             ["data_dir changes with the next start"]
         );
         assert_eq!(new, old);
-    }
-
-    #[test]
-    fn no_notice_comes_before_the_shortest() {
-        let mut settings = Settings::default();
-        assert_eq!(shortest_notice(&settings), Duration::from_secs(4 * 3600));
-        settings.delivery.delay_warning = None;
-        settings.delivery.bounce_lifetime = Duration::from_secs(60);
-        assert_eq!(shortest_notice(&settings), Duration::from_secs(60));
     }
 }

@@ -1,7 +1,8 @@
 //! The operator's side of the engine: [`Operations`] answered from the actor and the spool.
 //!
 //! # Contract
-//! * **The spool changes first, the actor hears of it next**, and the answer comes after both.
+//! * **The spool changes first, the actor hears of it next**, and the answer comes after both; the actor
+//!   hears of it also when nobody waits for the answer any more, or the spool fails half way.
 //! * **A stopping engine says so** instead of keeping anybody waiting.
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     receive,
 };
 
+mod change;
 mod shown;
 
 /// Answers the operator.
@@ -249,28 +251,11 @@ impl Handle {
         {
             return Err(OperationError::NoSuchMessage(*id));
         }
-        let (which, now) = (shown::selection(&selection), self.clock.now().wall);
-        let changed = match verb {
-            Verb::Retry => self.spool.retry(which, now).await,
-            Verb::Hold => self.spool.hold(which, now).await,
-            Verb::Release => self.spool.release(which, now).await,
-            Verb::Delete => self.spool.delete(which, now).await,
-        }
-        .map_err(spool_error)?;
-        let count = changed.len() as u64;
-        let in_flight = self
-            .ask(move |actor, now| {
-                let in_flight = actor.changed(verb, &changed, now);
-                if let (Verb::Retry, Selection::Destination(destination)) = (verb, selection) {
-                    actor.thaw(destination, now);
-                }
-                in_flight
-            })
-            .await?;
-        Ok(Changed {
-            changed: count,
-            in_flight: in_flight.iter().map(ToString::to_string).collect(),
-        })
+        let now = self.clock.now().wall;
+        let change = change::change(self.inputs.clone(), self.spool.clone(), (verb, selection), now);
+        // In a task of its own: who asked may go away, and the actor must hear of it all the same.
+        let ended = tokio::spawn(change).await;
+        ended.unwrap_or_else(|_| Err(OperationError::Spool("internal error".to_owned())))
     }
 
     async fn retire(&self, filter: ConnectionFilter) -> Result<RetiredParked, OperationError> {

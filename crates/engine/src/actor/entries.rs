@@ -53,6 +53,8 @@ pub struct Entries {
     reach: HashMap<Destination, Reach>,
     /// Loads under way, with what has left since each began.
     loading: HashMap<Destination, HashSet<EntryId>>,
+    /// What has left since the reading of notices under way began.
+    noticing: Option<HashSet<EntryId>>,
     /// Entries that a load brought before they were reported as accepted, and that have left since.
     overtaken: VecDeque<EntryId>,
 }
@@ -145,6 +147,9 @@ impl Entries {
             }
         }
         self.unload(id);
+        if let Some(left) = &mut self.noticing {
+            left.insert(id);
+        }
         if let Some(left) = self.loading.get_mut(destination) {
             left.insert(id);
         }
@@ -160,6 +165,16 @@ impl Entries {
         self.loading
             .get(destination)
             .is_some_and(|left| left.contains(&id))
+    }
+
+    /// Notices begin to be read.
+    pub fn notices_begin(&mut self) {
+        self.noticing = Some(HashSet::new());
+    }
+
+    /// Notices have been read: what of them is out of date.
+    pub fn notices_read(&mut self) -> HashSet<EntryId> {
+        self.noticing.take().unwrap_or_default()
     }
 
     /// A load has ended: what it may not bring back.

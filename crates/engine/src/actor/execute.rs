@@ -127,7 +127,7 @@ impl Actor {
         let left = self.entries.load_ended(&destination);
         let mut entries = Vec::with_capacity(heads.entries.len());
         for queued in heads.entries {
-            if left.contains(&queued.id) || self.moving.contains(&queued.id) {
+            if left.contains(&queued.id) || self.is_out_of_count(queued.id) {
                 continue;
             }
             entries.push(match self.entries.held(queued.id) {
@@ -168,7 +168,7 @@ impl Actor {
         });
     }
 
-    fn dial(&mut self, order: DialOrder, now: Now) {
+    pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
         let id = order.session;
         let source = Arc::new(self.around.spool.clone());
         let orders = session::spawn(
@@ -183,6 +183,7 @@ impl Actor {
             Session {
                 orders,
                 dialled: now,
+                is_open: false,
                 uses: 0,
             },
         );

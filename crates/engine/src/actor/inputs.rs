@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
-use remuda_mail::{DeliveryId, Destination, EntryId, Outcome, SessionId};
-use remuda_spool::{Heads, Queued};
+use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
+use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
 
-use super::{Actor, Plan, entries::Came, moving::Moved, settle::Ended};
+use super::{Actor, Plan, entries::Came, moving::Moved, notices::Done, settle::Ended};
 use crate::session::order::{Report, Transacted};
 
 /// A question or an order that runs inside the actor.
@@ -26,10 +26,10 @@ pub enum Input {
     DeliveredLocally(DeliveryId, Vec<Outcome>),
     /// A settlement is committed.
     Settled(Ended),
-    /// The spool's notices are due: entries to warn about or to give up.
-    Noticed(Vec<Queued>),
-    /// A notice is committed (`gone`: the entry with it).
-    NoticeSettled(EntryId, Destination, bool, Vec<Queued>),
+    /// The spool answered what notices are due; None when it failed.
+    Noticed(Option<Notices>),
+    /// What a notice called for is committed, or not.
+    NoticeSettled(Done),
     /// A reload.
     Replanned(Arc<Plan>),
     /// Mail has followed its route, or could not.
@@ -49,16 +49,14 @@ impl Actor {
             Input::Resolved(destination, answer) => self.handle(Event::Resolved { destination, answer }, now),
             Input::DeliveredLocally(delivery, outcomes) => self.delivered_locally(delivery, outcomes, now),
             Input::Settled(ended) => self.settled(ended, now),
-            Input::Noticed(due) => self.noticed(due, now),
-            Input::NoticeSettled(entry, destination, gone, reports) => {
-                self.notice_settled(entry, &destination, gone);
-                self.accepted(reports, now);
-            }
+            Input::Noticed(notices) => self.noticed(notices, now),
+            Input::NoticeSettled(done) => self.notice_settled(done, now),
             Input::Replanned(plan) => self.replanned(plan, now),
             Input::Moved(moved) => self.moved(*moved, now),
             Input::Call(call) => call(self, now),
             Input::Stop(told) => {
                 self.stopping = Some(told);
+                self.notices.stop();
                 self.handle(Event::Stopping, now);
             }
         }
@@ -78,6 +76,11 @@ impl Actor {
                     thaw: false,
                 };
                 self.handle(counted, now);
+                continue;
+            }
+            if self.is_rerouted(&queued) {
+                // It came while a reload changed its route.
+                self.reroute(vec![queued], true, None);
                 continue;
             }
             let entry = self
@@ -118,6 +121,9 @@ impl Actor {
         match report {
             Report::Opened(facts) => {
                 self.around.metrics.connection_opened();
+                if let Some(known) = self.sessions.get_mut(&session) {
+                    known.is_open = true;
+                }
                 self.handle(
                     Event::Opened {
                         session,

@@ -30,6 +30,8 @@ mod moving;
 mod notices;
 mod operator;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,7 +62,6 @@ use crate::{
     settings::Settings,
 };
 pub use inputs::Input;
-pub use notices::watch as watch_notices;
 
 /// What the actor works with and does not own.
 pub struct Surroundings {
@@ -94,8 +95,13 @@ pub struct Actor {
     sessions: HashMap<SessionId, Session>,
     inputs: mpsc::UnboundedSender<Input>,
     reports: mpsc::UnboundedSender<(SessionId, Report)>,
-    /// Entries whose settlement or notice has not been committed.
+    /// Entries whose settlement has not been committed.
     settling: HashSet<EntryId>,
+    notices: notices::Watch,
+    /// Entries whose end could not be recorded: until the next start nothing is tried with them.
+    unrecorded: HashSet<EntryId>,
+    /// The operator's changes under way.
+    changes: operator::Changes,
     /// Entries on their way to another destination.
     moving: HashSet<EntryId>,
     /// Told once everything in hand has ended.
@@ -105,10 +111,19 @@ pub struct Actor {
     commands: Vec<Command>,
 }
 
+/// What the actor is told.
+type Inbox = mpsc::UnboundedReceiver<Input>;
+/// What sessions say.
+type Reported = mpsc::UnboundedReceiver<(SessionId, Report)>;
+
+/// Turns between two looks at the clock when there is always something to do.
+const TURNS_MAX: u64 = 256;
+
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
     dialled: Now,
+    is_open: bool,
     uses: u32,
 }
 
@@ -119,18 +134,33 @@ impl Actor {
         plan: Arc<Plan>,
         backlog: Vec<Backlog>,
     ) -> (mpsc::UnboundedSender<Input>, JoinHandle<()>) {
+        let (mut actor, inbox, reported) = Actor::new(around, plan);
+        let inputs = actor.inputs.clone();
+        let task = tokio::spawn(async move {
+            let now = actor.around.clock.now();
+            actor.handle(Event::Started(backlog), now);
+            actor.run(inbox, reported).await;
+        });
+        (inputs, task)
+    }
+
+    /// The state at start, with what it is told by.
+    fn new(around: Surroundings, plan: Arc<Plan>) -> (Self, Inbox, Reported) {
         let now = around.clock.now();
         let (inputs, inbox) = mpsc::unbounded_channel();
         let (reports, reported) = mpsc::unbounded_channel();
         let seed = now.wall.0.unsigned_abs();
-        let mut actor = Actor {
+        let actor = Actor {
             dispatch: Dispatch::new(plan.settings.dispatch(seed), now),
             entries: Entries::default(),
             deliveries: HashMap::new(),
             sessions: HashMap::new(),
-            inputs: inputs.clone(),
+            inputs,
             reports,
             settling: HashSet::new(),
+            notices: notices::Watch::from(now),
+            unrecorded: HashSet::new(),
+            changes: operator::Changes::default(),
             moving: HashSet::new(),
             stopping: None,
             next_statistics: now.monotonic + plan.settings.status_update_time,
@@ -139,11 +169,7 @@ impl Actor {
             around,
             plan,
         };
-        let task = tokio::spawn(async move {
-            actor.handle(Event::Started(backlog), now);
-            actor.run(inbox, reported).await;
-        });
-        (inputs, task)
+        (actor, inbox, reported)
     }
 
     /// The decisions, to be looked at.
@@ -157,12 +183,12 @@ impl Actor {
     }
 
     /// Runs until every [`Input`] sender but its own is gone or it has stopped.
-    pub async fn run(
-        mut self,
-        mut inbox: mpsc::UnboundedReceiver<Input>,
-        mut reports: mpsc::UnboundedReceiver<(SessionId, Report)>,
-    ) {
-        loop {
+    async fn run(mut self, mut inbox: Inbox, mut reports: Reported) {
+        for turn in 1_u64.. {
+            // However much comes in, what is due by time is not put off for ever.
+            if turn.is_multiple_of(TURNS_MAX) {
+                self.time_passes();
+            }
             let deadline = self.next_deadline();
             let clock = self.around.clock.clone();
             tokio::select! {
@@ -172,6 +198,7 @@ impl Actor {
                 () = clock.sleep_until(deadline) => self.time_passes(),
             }
             if self.stopping.as_ref().is_some_and(|_| self.is_idle()) {
+                self.log_statistics(self.around.clock.now());
                 if let Some(told) = self.stopping.take() {
                     let _ = told.send(());
                 }
@@ -185,6 +212,7 @@ impl Actor {
             .next_deadline()
             .unwrap_or(Monotonic::NEVER)
             .min(self.next_statistics)
+            .min(self.notices.next())
     }
 
     fn time_passes(&mut self) {
@@ -192,6 +220,7 @@ impl Actor {
         if now.monotonic >= self.next_statistics {
             self.log_statistics(now);
         }
+        self.look_at_notices(now);
         self.handle(Event::Tick, now);
     }
 
@@ -215,9 +244,12 @@ impl Actor {
         )
     }
 
-    /// Nothing is in flight, nothing waits for its commit, no session is open.
+    /// Nothing is in flight, nothing waits for its commit, no session is open. Dials are nobody's by then.
     fn is_idle(&self) -> bool {
-        self.deliveries.is_empty() && self.settling.is_empty() && self.sessions.is_empty()
+        self.deliveries.is_empty()
+            && self.settling.is_empty()
+            && self.notices.is_settled()
+            && self.sessions.values().all(|session| !session.is_open)
     }
 }
 

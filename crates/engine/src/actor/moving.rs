@@ -9,7 +9,7 @@
 //!   not loaded again on account of those that a load has brought.
 //! * **One that cannot be moved stays where it is**, counted, and is tried again with the next load.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::Event;
@@ -19,6 +19,9 @@ use remuda_spool::{Error, Heads, NewEntry, Queued, Spool, State};
 use super::{Actor, Input};
 use crate::route::Router;
 
+/// When an entry that could not be moved is loaded again.
+const FAILURE_PAUSE: Duration = Duration::from_secs(10);
+
 /// A move that has been tried.
 pub struct Moved {
     from: Queued,
@@ -26,6 +29,18 @@ pub struct Moved {
     was_withdrawn: bool,
     /// The entries that it is now; empty when it was gone.
     to: Result<Vec<Queued>, Error>,
+}
+
+impl Moved {
+    /// A move that failed, for tests.
+    #[cfg(test)]
+    pub(super) fn failed(from: Queued, was_withdrawn: bool, error: Error) -> Self {
+        Moved {
+            from,
+            was_withdrawn,
+            to: Err(error),
+        }
+    }
 }
 
 impl Actor {
@@ -48,7 +63,7 @@ impl Actor {
     /// that is committed. Answers with the load if there are none.
     pub(super) fn move_what_was_loaded(&mut self, destination: &Destination, heads: Heads) -> Option<Heads> {
         let is_to_move = |queued: &Queued| {
-            !self.moving.contains(&queued.id)
+            !self.is_out_of_count(queued.id)
                 && !self.entries.has_left(queued.id, destination)
                 && self.entries.held(queued.id).is_none()
                 && self.is_rerouted(queued)
@@ -64,7 +79,7 @@ impl Actor {
     }
 
     /// The routes send some recipient elsewhere than where the entry waits.
-    fn is_rerouted(&self, queued: &Queued) -> bool {
+    pub(super) fn is_rerouted(&self, queued: &Queued) -> bool {
         let router = &self.plan.router;
         queued
             .recipients
@@ -72,7 +87,7 @@ impl Actor {
             .any(|pending| router.route(&pending.recipient.address).destination() != queued.destination)
     }
 
-    fn reroute(
+    pub(super) fn reroute(
         &mut self,
         rerouted: Vec<Queued>,
         was_withdrawn: bool,
@@ -83,20 +98,20 @@ impl Actor {
         let router = self.plan.router.clone();
         tokio::spawn(async move {
             // All of them at once, so that they share commits.
-            let moves = rerouted
-                .into_iter()
-                .map(|queued| tokio::spawn(reroute(spool.clone(), router.clone(), queued)));
+            let moves = rerouted.into_iter().map(|queued| {
+                let moving = tokio::spawn(reroute(spool.clone(), router.clone(), queued.clone()));
+                (queued, moving)
+            });
             let moves: Vec<_> = moves.collect();
-            for moving in moves {
-                // A panic is a defect; its entry stays where it is until the next start.
-                if let Ok((from, to)) = moving.await {
-                    let moved = Moved {
-                        from,
-                        was_withdrawn,
-                        to,
-                    };
-                    let _ = inputs.send(Input::Moved(Box::new(moved)));
-                }
+            for (from, moving) in moves {
+                // A panic is a defect; its entry stays where it is.
+                let to = moving.await.unwrap_or(Err(Error::Closed));
+                let moved = Moved {
+                    from,
+                    was_withdrawn,
+                    to,
+                };
+                let _ = inputs.send(Input::Moved(Box::new(moved)));
             }
             if let Some((destination, rest)) = rest_of_load {
                 let _ = inputs.send(Input::Loaded(destination, Some(rest)));
@@ -115,18 +130,13 @@ impl Actor {
         match to {
             Err(error) => {
                 tracing::warn!(id = %from.message, %error, "mail not moved to its new route; tried again later");
-                if was_withdrawn {
-                    self.count(from.destination.clone(), from.due, now);
-                }
+                let due = from.due.max(now.wall + FAILURE_PAUSE);
+                self.count(from.destination.clone(), due, u64::from(was_withdrawn), now);
             }
-            // Deleted meanwhile, and taken out of the count for that.
-            Ok(to) if to.is_empty() => {
-                if was_withdrawn {
-                    self.count(from.destination.clone(), Wall::NEVER, now);
-                }
-            }
+            // None: it was deleted meanwhile.
             Ok(to) => {
                 self.entries.leave(from.id, &from.destination);
+                self.changes.ended(from.id);
                 if !was_withdrawn {
                     self.withdraw_from(from.destination.clone(), from.id, false, now);
                 }
@@ -139,7 +149,7 @@ impl Actor {
         for queued in entries {
             if queued.state == State::Held {
                 // Put on hold while it moved.
-                self.count(queued.destination.clone(), Wall::NEVER, now);
+                self.count(queued.destination.clone(), Wall::NEVER, 1, now);
                 self.withdraw_from(queued.destination, queued.id, true, now);
             } else {
                 self.accepted(vec![queued], now);
@@ -147,19 +157,19 @@ impl Actor {
         }
     }
 
-    /// One more waits at `destination`, due then.
-    fn count(&mut self, destination: Destination, due: Wall, now: Now) {
+    /// So many more wait at `destination`, and one is due then.
+    pub(super) fn count(&mut self, destination: Destination, due: Wall, added: u64, now: Now) {
         let counted = Event::Wakened {
             destination,
             due,
-            added: 1,
+            added,
             from_held: 0,
             thaw: false,
         };
         self.handle(counted, now);
     }
 
-    fn withdraw_from(&mut self, destination: Destination, entry: EntryId, held: bool, now: Now) {
+    pub(super) fn withdraw_from(&mut self, destination: Destination, entry: EntryId, held: bool, now: Now) {
         let withdrawn = Event::Withdrawn {
             destination,
             entry,
@@ -170,7 +180,7 @@ impl Actor {
 }
 
 /// Moves an entry to where the routes send its recipients now.
-async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> (Queued, Result<Vec<Queued>, Error>) {
+async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> Result<Vec<Queued>, Error> {
     let mut to: Vec<NewEntry> = Vec::new();
     for pending in &queued.recipients {
         let destination = router.route(&pending.recipient.address).destination();
@@ -182,6 +192,5 @@ async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> (Queued, 
             }),
         }
     }
-    let moved = spool.reroute(queued.id, to).await;
-    (queued, moved)
+    spool.reroute(queued.id, to).await
 }

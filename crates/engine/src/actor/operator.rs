@@ -3,21 +3,47 @@
 //! # Contract
 //! * **The spool is changed first.** The actor hears of entries that are held, released, due or deleted
 //!   already, and brings `dispatch` and its own memory in line.
+//! * **An entry is counted out once**, whichever of the operator and its end is heard of first.
 //! * **An entry in flight goes on**: its transaction ends, and then the operator's word holds. The answer
 //!   says which these are.
 //!
 //! # Not here
 //! How mail that waits follows a changed route: `moving`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::Event;
-use remuda_mail::{Destination, Endpoint, MessageId};
+use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
 use remuda_spool::Changed;
 
 use super::{Actor, Plan};
 use crate::operations::Verb;
+
+/// The operator's changes under way. The spool tells of a change after its commit, and what it changed may
+/// have ended before the actor hears of it; it is not counted out a second time.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    under_way: usize,
+    /// Entries that have left the count for good since the first of them began.
+    ended: HashSet<EntryId>,
+}
+
+impl Changes {
+    /// An entry has left the spool.
+    pub(super) fn ended(&mut self, entry: EntryId) {
+        if self.under_way > 0 {
+            self.ended.insert(entry);
+        }
+    }
+
+    fn has_ended(&self, entry: EntryId) -> bool {
+        self.ended.contains(&entry)
+    }
+}
 
 impl Actor {
     /// Takes in a change of the spool; returns the messages that are in flight and go on for now.
@@ -32,10 +58,13 @@ impl Actor {
     }
 
     fn withdraw(&mut self, verb: Verb, changed: &[Changed], now: Now) -> Vec<MessageId> {
-        let mut in_flight = Vec::new();
+        let (mut in_flight, flying) = (Vec::new(), self.in_flight());
         for change in changed {
             let (destination, entry) = (change.destination.clone(), change.entry);
-            if self.is_in_flight(entry) {
+            if self.is_out_of_count(entry) || self.changes.has_ended(entry) {
+                continue;
+            }
+            if flying.contains(&entry) {
                 in_flight.push(change.message);
             } else {
                 self.entries.leave(entry, &destination);
@@ -67,7 +96,20 @@ impl Actor {
 
     fn waken(&mut self, verb: Verb, changed: &[Changed], now: Now) {
         let mut by_destination: BTreeMap<&Destination, (Wall, u64)> = BTreeMap::new();
+        let flying = self.in_flight();
         for change in changed {
+            if self.is_out_of_count(change.entry) || self.changes.has_ended(change.entry) {
+                continue;
+            }
+            if verb == Verb::Release && flying.contains(&change.entry) {
+                let restored = Event::Restored {
+                    destination: change.destination.clone(),
+                    entry: change.entry,
+                    due: change.due,
+                };
+                self.handle(restored, now);
+                continue;
+            }
             if verb == Verb::Release && self.is_in_flight(change.entry) {
                 let (destination, entry, due) = (change.destination.clone(), change.entry, change.due);
                 self.handle(
@@ -98,6 +140,38 @@ impl Actor {
                 },
                 now,
             );
+        }
+    }
+
+    /// All entries in flight.
+    fn in_flight(&self) -> HashSet<EntryId> {
+        let delivered = self.deliveries.values().map(|delivery| delivery.entry.id);
+        delivered.chain(self.settling.iter().copied()).collect()
+    }
+
+    /// The operator begins to change the spool: what ends from now on may be in what is told of it.
+    pub fn change_begins(&mut self) {
+        self.changes.under_way += 1;
+    }
+
+    /// A change is over, however it ended.
+    pub fn change_ended(&mut self, now: Now) {
+        self.changes.under_way = self.changes.under_way.saturating_sub(1);
+        if self.changes.under_way == 0 {
+            self.changes.ended.clear();
+        }
+        self.look_at_notices_soon(now);
+    }
+
+    /// Every suspension ends.
+    pub fn thaw_all(&mut self, now: Now) {
+        let suspended = self
+            .dispatch
+            .destinations(now)
+            .filter(|view| view.suspended.is_some());
+        let suspended: Vec<Destination> = suspended.map(|view| view.destination).collect();
+        for destination in suspended {
+            self.thaw(destination, now);
         }
     }
 
@@ -134,11 +208,12 @@ impl Actor {
         self.entries.refresh(&self.plan.router);
         self.move_what_is_here(now);
         self.log_statistics(now);
+        self.look_at_notices_soon(now);
         self.handle(Event::Reconfigured(settings), now);
     }
 
     /// Writes the connection cache's statistics to the log, if anything happened, and begins a new interval.
-    pub(super) fn log_statistics(&mut self, now: Now) {
+    pub fn log_statistics(&mut self, now: Now) {
         self.next_statistics = now.monotonic + self.plan.settings.status_update_time;
         let began = std::mem::replace(&mut self.statistics_since, now.wall);
         let counts = self.dispatch.take_interval();

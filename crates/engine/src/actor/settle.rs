@@ -3,9 +3,11 @@
 //! # Contract
 //! * **Reports are stored in the same commit as the outcomes they report**, so that a crash neither
 //!   loses nor repeats one.
+//! * **Every settlement is answered**, also when composing its report panics: then the bounced recipients
+//!   wait, since nobody could be told.
 //! * **An entry stays in memory until its settlement is committed**, so that no load brings it back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Now;
 use remuda_dispatch::{command::Rest, event::Event};
@@ -16,8 +18,9 @@ use super::{
     Actor, Input,
     delivery::{Decided, Delivery},
     entries::describe,
+    in_background, notices,
 };
-use crate::{log, reporting};
+use crate::{log, reporting, session::guard::guarded};
 
 impl Actor {
     pub(super) fn settle(&mut self, id: DeliveryId, entry: EntryId, rest: Rest, now: Now) {
@@ -36,27 +39,25 @@ impl Actor {
         };
         let attempt = attempt(&decided, now);
         let work = settlement(&queued, decided, due, attempt);
-        let left = left(&queued, &work.settlement);
-        self.commit(id, queued, work, left);
+        self.commit(id, queued, work, now);
     }
 
     /// Ends an entry that no delivery carries: every recipient bounces because its time is up.
-    pub(super) fn expire(&mut self, queued: &Arc<Queued>, now: Now) {
+    pub(super) fn expire(&mut self, queued: Arc<Queued>, now: Now) {
         let delivery = Delivery::new(queued.clone(), now);
         let decided = delivery.finish(&Rest::Bounce {
             refusal: None,
             expired: true,
         });
-        self.log_outcomes(queued, now, &decided, now);
-        let work = settlement(queued, decided, now.wall, None);
-        let (entry, destination) = (queued.id, queued.destination.clone());
-        self.settling.insert(entry);
-        let reporter = self.reporter();
-        let (spool, queued, inputs) = (self.around.spool.clone(), queued.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let reports = commit(reporter, spool, &queued, work).await;
-            let _ = inputs.send(Input::NoticeSettled(entry, destination, true, reports));
-        });
+        self.log_outcomes(&queued, now, &decided, now);
+        let work = settlement(&queued, decided, now.wall, None);
+        self.notices.expires(queued.id);
+        let (reporter, spool, entry) = (self.reporter(), self.around.spool.clone(), queued.clone());
+        let work = async move {
+            let recorded = commit(reporter, spool, &entry, work, now).await;
+            notices::done(entry, true, recorded)
+        };
+        in_background(&self.inputs, work, move || notices::done(queued, true, None));
     }
 
     fn log_outcomes(&self, queued: &Queued, loaded: Now, decided: &[Decided], now: Now) {
@@ -76,17 +77,23 @@ impl Actor {
         }
     }
 
-    fn commit(&mut self, id: DeliveryId, queued: Arc<Queued>, work: Work, left: Option<Queued>) {
+    fn commit(&mut self, delivery: DeliveryId, queued: Arc<Queued>, work: Work, now: Now) {
         self.settling.insert(queued.id);
-        let (reporter, spool, inputs) = (self.reporter(), self.around.spool.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let reports = commit(reporter, spool, &queued, work).await;
-            let _ = inputs.send(Input::Settled(Ended {
-                delivery: id,
+        let (reporter, spool, entry) = (self.reporter(), self.around.spool.clone(), queued.clone());
+        let work = async move {
+            let recorded = commit(reporter, spool, &entry, work, now).await;
+            Input::Settled(Ended {
+                delivery,
+                entry,
+                recorded,
+            })
+        };
+        in_background(&self.inputs, work, move || {
+            Input::Settled(Ended {
+                delivery,
                 entry: queued,
-                left,
-                reports,
-            }));
+                recorded: None,
+            })
         });
     }
 
@@ -95,11 +102,17 @@ impl Actor {
         let Ended {
             delivery,
             entry,
-            left,
-            reports,
+            recorded,
         } = ended;
         self.settling.remove(&entry.id);
         self.entries.leave(entry.id, &entry.destination);
+        if recorded.is_none() {
+            self.unrecorded.insert(entry.id);
+        }
+        let (left, reports) = recorded.unwrap_or_default();
+        if left.is_none() {
+            self.changes.ended(entry.id);
+        }
         let left = left.map(|queued| describe(&queued));
         self.handle(Event::Settled { delivery, left }, now);
         self.accepted(reports, now);
@@ -118,32 +131,57 @@ pub struct Ended {
     pub delivery: DeliveryId,
     /// The entry as it was.
     pub entry: Arc<Queued>,
-    /// What is left of it; None = it is done.
-    pub left: Option<Queued>,
-    /// The reports stored with it.
-    pub reports: Vec<Queued>,
+    /// What was recorded, if anything.
+    pub recorded: Option<Recorded>,
 }
 
+/// What is left of an entry, None if it is done, and the reports stored with its settlement.
+pub type Recorded = (Option<Queued>, Vec<Queued>);
+
+/// When recipients are tried again whose bounce could not be composed.
+const UNREPORTED_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Composes what is to be reported and commits all of it. The spool keeps a settlement and tries until
-/// the disk takes it; an error means that the process is ending, and the attempt will be repeated.
+/// the disk takes it; an error means that the process is ending, or a defect: then the delivery is repeated
+/// after the next start, and not before, lest it be repeated for ever.
 async fn commit(
     reporter: reporting::Reporter,
     spool: remuda_spool::Spool,
     queued: &Queued,
     work: Work,
-) -> Vec<Queued> {
+    now: Now,
+) -> Option<Recorded> {
     let Work {
         mut settlement,
         settled,
     } = work;
-    settlement.reports = reporter
-        .compose(queued, &settled, reporting::Occasion::Settled)
-        .await;
+    match guarded(reporter.compose(queued, &settled, reporting::Occasion::Settled)).await {
+        Ok(reports) => settlement.reports = reports,
+        Err(panicked) => {
+            tracing::error!(id = %queued.message, ?panicked, "composing a report panicked; this is a defect");
+            keep_unreported(&mut settlement, settled, now);
+        }
+    }
+    let left = left(queued, &settlement);
     match spool.settle(settlement).await {
-        Ok(reports) => reports,
+        Ok(reports) => Some((left, reports)),
         Err(error) => {
             tracing::error!(id = %queued.message, %error, "outcomes not recorded; the delivery will be repeated");
-            Vec::new()
+            None
+        }
+    }
+}
+
+/// Nobody who was to be told of a bounce loses it: its recipients wait.
+fn keep_unreported(settlement: &mut Settlement, settled: Vec<Settled>, now: Now) {
+    let due = now.wall + UNREPORTED_PAUSE;
+    for Settled { recipient, outcome } in settled {
+        if let Outcome::Bounced(refusal) = outcome {
+            settlement.due = settlement.due.max(due);
+            settlement.left.push(Pending {
+                recipient,
+                last: Some(refusal),
+            });
         }
     }
 }
@@ -203,4 +241,45 @@ fn attempt(decided: &[Decided], now: Now) -> Option<Attempt> {
         relay: deferred.0.relay().unwrap_or("none").to_owned(),
         result: format!("{}: {}", deferred.1.status, deferred.1.words()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_mail::{EnhancedStatus, Receipt, Refusal, Reply};
+
+    use super::*;
+    use crate::actor::fixture;
+
+    #[test]
+    fn who_could_not_be_told_of_a_bounce_waits() {
+        let queued = fixture::queued(2);
+        let refusal = Refusal::ours(EnhancedStatus::new(5, 1, 1), "no such user");
+        let receipt = Receipt {
+            reply: Reply {
+                code: 250,
+                enhanced: None,
+                text: "ok".into(),
+            },
+            relay: "mx".into(),
+            passed_dsn: false,
+        };
+        let outcomes = [Outcome::Delivered(receipt), Outcome::Bounced(refusal.clone())];
+        let decided = queued.recipients.iter().zip(outcomes);
+        let decided = decided.map(|(pending, outcome)| Decided {
+            recipient: pending.recipient.clone(),
+            outcome,
+            via: None,
+        });
+        let now = Now::default();
+        let Work {
+            mut settlement,
+            settled,
+        } = settlement(&queued, decided.collect(), now.wall, None);
+        assert!(settlement.left.is_empty());
+        keep_unreported(&mut settlement, settled, now);
+        assert_eq!(settlement.left.len(), 1);
+        assert_eq!(settlement.left[0].recipient, queued.recipients[1].recipient);
+        assert_eq!(settlement.left[0].last, Some(refusal));
+        assert_eq!(settlement.due, now.wall + UNREPORTED_PAUSE);
+    }
 }

@@ -12,10 +12,10 @@ use std::{
 
 /// A panic happened; what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Panicked(pub(super) String);
+pub(crate) struct Panicked(pub(crate) String);
 
 /// Runs `future`; what it touched must not be used again after a panic.
-pub(super) async fn guarded<F: Future>(future: F) -> Result<F::Output, Panicked> {
+pub(crate) async fn guarded<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));

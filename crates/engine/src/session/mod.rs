@@ -21,7 +21,7 @@
 
 pub mod content;
 mod dial;
-mod guard;
+pub(crate) mod guard;
 pub mod order;
 mod spooled;
 mod transact;
