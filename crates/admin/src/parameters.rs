@@ -24,9 +24,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Parameters(value)),
-            Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+            Err(rejection) => Err(Problem::bad_request(in_words(&rejection.body_text()))),
         }
     }
+}
+
+/// What is wrong with a query, without the library's view of it.
+fn in_words(text: &str) -> String {
+    let detail = text
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(text);
+    format!("query: {detail}").replace('`', "'")
 }
 
 /// The queue id in a path.
@@ -123,4 +131,18 @@ impl TryFrom<ConnectionParameters> for ConnectionFilter {
 /// Destinations are written in any case; their keys are lower case.
 fn destination(text: &str) -> Destination {
     Destination::from_key(&text.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn a_wrong_parameter_is_named_in_plain_words() {
+        let rejected = "Failed to deserialize query string: foo: unknown field `foo`, expected `limit`";
+        assert_eq!(
+            in_words(rejected),
+            "query: foo: unknown field 'foo', expected 'limit'"
+        );
+    }
 }
