@@ -7,11 +7,12 @@
 //! * **A half command, a slow one or a slow message ends the session in time** (421 4.4.2).
 //! * **At a stop idle clients get 421; a transaction in hand is finished first.**
 //! * **A reload is seen at the next transaction.**
+//! * **What is refused for good is in the log**, with the reply that the client got.
 //!
 //! # Not here
 //! The protocol (`remuda_smtp::server`), time limits (`remuda_smtp::deadlines`).
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_mail::Recipient;
@@ -92,7 +93,10 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
 
     async fn converse(&mut self) -> Result<(), Lost> {
         loop {
-            match self.server.next(&mut self.wire.input, &mut self.wire.output) {
+            let written = self.wire.output.len();
+            let event = self.server.next(&mut self.wire.input, &mut self.wire.output);
+            self.log_refusals(written);
+            match event {
                 Event::Read => self.listen().await?,
                 Event::Flush => self.wire.flush().await?,
                 Event::Mail(mail) => self.mail(*mail),
@@ -103,6 +107,18 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
                 Event::Dropped => (self.transaction, self.message) = (None, None),
                 Event::Close => return Ok(()),
             }
+        }
+    }
+
+    /// Logs what the machine itself refused for good since `written` octets of output. What is refused here is
+    /// logged where it is decided.
+    fn log_refusals(&self, written: usize) {
+        let from = self
+            .transaction
+            .as_ref()
+            .map(|transaction| tracing::field::display(format!("<{}>", transaction.envelope.sender)));
+        for reply in refusals(&self.wire.output[written..]) {
+            tracing::info!(client = %self.client, from, reply = %reply, "refused");
         }
     }
 
@@ -288,6 +304,14 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
     }
 }
 
+/// The lines of `replies` that end something for good: 5xx, and 421.
+fn refusals(replies: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    replies
+        .split(|octet| *octet == b'\n')
+        .filter(|line| line.starts_with(b"5") || line.starts_with(b"421"))
+        .map(|line| String::from_utf8_lossy(line.trim_ascii_end()))
+}
+
 /// What a client is told and held to.
 fn profile(snapshot: &Snapshot, is_relay: bool) -> Profile {
     let settings = &snapshot.settings;
@@ -299,5 +323,18 @@ fn profile(snapshot: &Snapshot, is_relay: bool) -> Profile {
             settings::BareNewline::Normalize if is_relay => BareNewline::Normalize,
             _ => BareNewline::Reject,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusals;
+
+    #[test]
+    fn what_is_refused_for_good_is_in_the_log() {
+        let replies =
+            b"250-mx 5\r\n250 PIPELINING\r\n552 5.3.4 Too large\r\n452 4.5.3 Later\r\n421 4.7.0 Errors\r\n";
+        let logged: Vec<_> = refusals(replies).collect();
+        assert_eq!(logged, ["552 5.3.4 Too large", "421 4.7.0 Errors"]);
     }
 }
