@@ -309,6 +309,7 @@ mod tests {
             uses: 1,
             mail_sent: None,
             may_be_duplicate: false,
+            accepted_after_refusal: false,
             session: After::Gone,
         }
     }

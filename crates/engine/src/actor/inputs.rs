@@ -165,37 +165,19 @@ impl Actor {
             self.forget_session(session);
         }
         self.around.metrics.transaction(&answer);
+        if answer.accepted_after_refusal {
+            let relay = &answer.relay;
+            tracing::error!(%relay, "took content after it had refused MAIL; the session was ended");
+        }
         let mut ahead = 0;
         if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
             delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
             ahead = delivery.ahead();
         }
-        let finished = answer
-            .outcomes
-            .iter()
-            .flatten()
-            .filter(|outcome| outcome.is_final())
-            .count();
-        let deferred = answer.outcomes.iter().flatten().count() - finished;
-        // After a lost final reply nobody is tried any more, also of those who come after.
-        let undecided = if answer.may_be_duplicate { 0 } else { ahead };
-        let summary = Answer {
-            finished: finished as u32,
-            deferred: deferred as u32,
-            undecided: undecided as u32,
-            cause: if answer.may_be_duplicate {
-                Undecided::PerhapsAccepted
-            } else {
-                answer.cause
-            },
-            accepted: answer.accepted,
-            waited: answer.waited,
-            session: answer.session,
-        };
         let event = Event::Answered {
             session: Some(session),
             delivery: answer.delivery,
-            answer: summary,
+            answer: summary(answer, ahead),
         };
         self.handle(event, now);
     }
@@ -204,5 +186,25 @@ impl Actor {
         if let Some(known) = self.sessions.remove(&session) {
             self.around.metrics.connection_closed(known.uses);
         }
+    }
+}
+
+/// What `dispatch` needs of a transaction's answer; `ahead`: recipients that are still to be named.
+fn summary(answer: Transacted, ahead: usize) -> Answer {
+    let decided = answer.outcomes.iter().flatten();
+    let (finished, deferred): (Vec<_>, Vec<_>) = decided.partition(|outcome| outcome.is_final());
+    // After a lost final reply nobody is tried any more, also of those who come after.
+    let (undecided, cause) = match answer.may_be_duplicate {
+        true => (0, Undecided::PerhapsAccepted),
+        false => (ahead, answer.cause),
+    };
+    Answer {
+        finished: finished.len() as u32,
+        deferred: deferred.len() as u32,
+        undecided: undecided as u32,
+        cause,
+        accepted: answer.accepted,
+        waited: answer.waited,
+        session: answer.session,
     }
 }

@@ -92,6 +92,8 @@ pub struct Transacted {
     pub mail_sent: Option<remuda_clock::Now>,
     /// The final reply was lost after the content had been sent: it may have been accepted.
     pub may_be_duplicate: bool,
+    /// The server took content though it had refused MAIL.
+    pub accepted_after_refusal: bool,
     /// The session.
     pub session: After,
 }

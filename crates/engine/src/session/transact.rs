@@ -103,6 +103,7 @@ impl Session {
             uses: self.facts.uses,
             mail_sent,
             may_be_duplicate: finished.may_be_duplicate,
+            accepted_after_refusal: finished.accepted_after_refusal,
             session: match finished.health {
                 Health::Sound => After::Free(self.facts.clone()),
                 Health::Worn | Health::Broken => After::Gone,
@@ -138,6 +139,7 @@ pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         uses: 0,
         mail_sent: None,
         may_be_duplicate: false,
+        accepted_after_refusal: false,
         session: After::Gone,
     }
 }

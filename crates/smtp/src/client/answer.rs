@@ -52,6 +52,8 @@ pub struct Finished {
     pub accepted: bool,
     /// The content was sent and its reply lost.
     pub may_be_duplicate: bool,
+    /// The server took content though it had refused MAIL: under whose name, nobody knows.
+    pub accepted_after_refusal: bool,
     /// The session.
     pub health: Health,
 }

@@ -78,6 +78,7 @@ impl Client {
             is_begun: false,
             accepted: false,
             may_be_duplicate: false,
+            accepted_after_refusal: false,
             health: self.line.health,
         }
     }

@@ -34,6 +34,7 @@ pub(super) struct Transaction {
     has_answer: bool,
     is_accepted: bool,
     may_be_duplicate: bool,
+    accepted_after_refusal: bool,
     facts: Facts,
 }
 
@@ -81,6 +82,7 @@ impl Transaction {
             has_answer: false,
             is_accepted: false,
             may_be_duplicate: false,
+            accepted_after_refusal: false,
             facts,
         }
     }
@@ -121,7 +123,7 @@ impl Transaction {
         line.end();
     }
 
-    /// Answers whether nothing more is to come.
+    /// Nothing more is to come.
     pub(super) fn is_over(&self, line: &Line) -> bool {
         line.flight.awaiting().is_none()
     }
@@ -135,6 +137,7 @@ impl Transaction {
             is_begun: true,
             accepted: self.is_accepted,
             may_be_duplicate: self.may_be_duplicate,
+            accepted_after_refusal: self.accepted_after_refusal,
             health: line.health,
         }
     }
@@ -272,8 +275,9 @@ impl Transaction {
         let is_whole = self.content == Content::Ended && line.flight.is_written();
         match reply.class() {
             _ if self.content == Content::Nothing => {
+                self.accepted_after_refusal = self.mail == Mail::Refused && reply.class() == Class::Positive;
+                // It may take an empty message for nobody, or worse.
                 if !is_negative(reply) || is_unversed(reply) {
-                    // It took an empty message for nobody, or worse.
                     line.wear();
                 }
             }

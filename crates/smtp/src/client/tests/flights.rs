@@ -328,3 +328,15 @@ fn content_we_cannot_read_is_never_ended() {
     );
     assert!(client.output().is_empty());
 }
+
+#[test]
+fn content_taken_after_a_refused_mail_is_told_of_and_ends_the_session() {
+    for (last, is_taken) in [("250 ok", true), ("554 no", false)] {
+        let mut client = open(PIPELINING);
+        begin(&mut client, &["c@d.test"]);
+        let (finished, _) = run(&mut client, &["550 m", "250 r", "354 d", last]);
+        assert_eq!(finished.accepted_after_refusal, is_taken, "{last}");
+        assert_eq!(finished.health == Health::Worn, is_taken, "{last}");
+        assert_eq!(words(&finished), "bounced");
+    }
+}
