@@ -118,14 +118,8 @@ impl Engine {
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
-        let receiver = match receiver(&plan, listeners, &spool, &clock, &inputs) {
-            Ok(receiver) => receiver,
-            Err(error) => {
-                actor.abort();
-                spool.close().await;
-                return Err(error.into());
-            }
-        };
+        let started = receiver(&plan, listeners, &spool, &clock, &inputs);
+        let receiver = or_stop(started, &actor, &spool).await?;
         metrics.register(|registry| receiver.metrics().register(registry));
         let receiver = Arc::new(receiver);
         let handle = Arc::new(Handle::new(
@@ -211,6 +205,19 @@ impl Engine {
         self.receiver.end();
         self.actor.abort();
     }
+}
+
+/// Leaves nothing running if the receiver did not start.
+async fn or_stop<T>(
+    started: Result<T, receive::Error>,
+    actor: &JoinHandle<()>,
+    spool: &Spool,
+) -> Result<T, receive::Error> {
+    if started.is_err() {
+        actor.abort();
+        spool.close().await;
+    }
+    started
 }
 
 /// Everything in the shell that the configuration decides.

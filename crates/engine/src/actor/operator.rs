@@ -102,12 +102,7 @@ impl Actor {
                 continue;
             }
             if verb == Verb::Release && flying.contains(&change.entry) {
-                let restored = Event::Restored {
-                    destination: change.destination.clone(),
-                    entry: change.entry,
-                    due: change.due,
-                };
-                self.handle(restored, now);
+                self.restore(change, now);
                 continue;
             }
             if verb == Verb::Release && self.is_in_flight(change.entry) {
@@ -141,6 +136,16 @@ impl Actor {
                 now,
             );
         }
+    }
+
+    /// A hold in flight is over.
+    fn restore(&mut self, change: &Changed, now: Now) {
+        let restored = Event::Restored {
+            destination: change.destination.clone(),
+            entry: change.entry,
+            due: change.due,
+        };
+        self.handle(restored, now);
     }
 
     /// All entries in flight.
