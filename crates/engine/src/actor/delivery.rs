@@ -310,6 +310,7 @@ mod tests {
             mail_sent: None,
             may_be_duplicate: false,
             accepted_after_refusal: false,
+            flights: 2,
             session: After::Gone,
         }
     }

@@ -165,6 +165,7 @@ impl Actor {
             self.forget_session(session);
         }
         self.around.metrics.transaction(&answer);
+        self.around.metrics.flights(u64::from(answer.flights));
         if answer.accepted_after_refusal {
             let relay = &answer.relay;
             tracing::error!(%relay, "took content after it had refused MAIL; the session was ended");

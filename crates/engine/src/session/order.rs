@@ -94,6 +94,8 @@ pub struct Transacted {
     pub may_be_duplicate: bool,
     /// The server took content though it had refused MAIL.
     pub accepted_after_refusal: bool,
+    /// Groups of octets that went out, each after waiting for replies.
+    pub flights: u32,
     /// The session.
     pub session: After,
 }

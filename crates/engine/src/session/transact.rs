@@ -104,6 +104,7 @@ impl Session {
             mail_sent,
             may_be_duplicate: finished.may_be_duplicate,
             accepted_after_refusal: finished.accepted_after_refusal,
+            flights: finished.flights,
             session: match finished.health {
                 Health::Sound => After::Free(self.facts.clone()),
                 Health::Worn | Health::Broken => After::Gone,
@@ -140,6 +141,7 @@ pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         mail_sent: None,
         may_be_duplicate: false,
         accepted_after_refusal: false,
+        flights: 0,
         session: After::Gone,
     }
 }

@@ -9,6 +9,7 @@
 mod backlog;
 mod digests;
 mod endings;
+mod flights;
 mod gate;
 mod hosts;
 mod operator;

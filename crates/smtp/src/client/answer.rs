@@ -54,6 +54,8 @@ pub struct Finished {
     pub may_be_duplicate: bool,
     /// The server took content though it had refused MAIL: under whose name, nobody knows.
     pub accepted_after_refusal: bool,
+    /// Groups of octets that went out, each after waiting for replies.
+    pub flights: u32,
     /// The session.
     pub health: Health,
 }

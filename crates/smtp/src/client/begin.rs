@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use remuda_mail::{Blame, Domain, EnhancedStatus, Failure, Outcome, Recipient, Refusal, Scope};
 
 use super::{
-    Client, Finished, Health, Order, Rest, State, Step, commands,
-    commands::Uses,
-    transaction::{Facts, Transaction},
+    Client, Finished, Health, Order, Rest, State, Step, commands, commands::Uses, transaction::Transaction,
     words::Loss,
 };
 
@@ -19,6 +17,7 @@ impl Client {
             matches!(self.state, State::Ready),
             "one transaction at a time on an open session"
         );
+        self.flights = 0;
         let smtputf8 = needs_smtputf8(&order);
         let finished = if self.is_disturbed() {
             self.disturbed(&order)
@@ -79,6 +78,7 @@ impl Client {
             accepted: false,
             may_be_duplicate: false,
             accepted_after_refusal: false,
+            flights: 0,
             health: self.line.health,
         }
     }
@@ -195,6 +195,17 @@ impl Client {
         self.needs_rset = true;
         self.state = State::Busy(Box::new(Transaction::new(outcomes, asked, facts)));
     }
+}
+
+/// What does not change during the transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// All commands are out at once.
+    pub(super) is_pipelined: bool,
+    /// The session has carried a transaction before.
+    pub(super) is_reused: bool,
+    /// The server takes over our DSN duties.
+    pub(super) passes_dsn: bool,
 }
 
 /// Answers whether SMTPUTF8 must be used: because it was asked for, or because a local part needs it.

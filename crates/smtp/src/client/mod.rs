@@ -65,6 +65,10 @@ pub struct Client {
     domains: Vec<Domain>,
     /// Replies so far.
     answers: u64,
+    /// Groups of octets that have gone out in this transaction.
+    flights: u32,
+    /// Octets have gone out since the last reply.
+    is_in_flight: bool,
     /// What came without being asked for.
     surprise: Option<Reply>,
 }
@@ -106,6 +110,8 @@ impl Client {
             mails: 0,
             domains: Vec::new(),
             answers: 0,
+            flights: 0,
+            is_in_flight: false,
             surprise: None,
         }
     }
@@ -149,6 +155,9 @@ impl Client {
 
     /// Notes that the first `length` octets of [`output`](Self::output) were written.
     pub fn wrote(&mut self, length: usize) {
+        if length > 0 && !std::mem::replace(&mut self.is_in_flight, true) {
+            self.flights += 1;
+        }
         self.line.flight.wrote(length);
     }
 
@@ -206,6 +215,7 @@ impl Client {
             State::Finished(mut finished) => {
                 // What came behind the last reply counts.
                 finished.health = finished.health.max(self.line.health);
+                finished.flights = self.flights;
                 Some(*finished)
             }
             other => {
@@ -235,6 +245,7 @@ impl Client {
 
     fn on_reply(&mut self, reply: Reply) {
         self.answers += 1;
+        self.is_in_flight = false;
         if !self.line.flight.is_due() {
             return self.on_surprise(reply);
         }

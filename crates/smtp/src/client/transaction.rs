@@ -15,6 +15,7 @@ use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Rep
 
 use super::{
     Finished, Line, Rest, Step,
+    begin::Facts,
     words::{Loss, clipped, is_negative, is_too_many, is_unversed, outcome},
 };
 use crate::dot::DotEncoder;
@@ -36,17 +37,6 @@ pub(super) struct Transaction {
     may_be_duplicate: bool,
     accepted_after_refusal: bool,
     facts: Facts,
-}
-
-/// What does not change during the transaction.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
-    /// All commands are out at once.
-    pub(super) is_pipelined: bool,
-    /// The session has carried a transaction before.
-    pub(super) is_reused: bool,
-    /// The server takes over our DSN duties.
-    pub(super) passes_dsn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +128,7 @@ impl Transaction {
             accepted: self.is_accepted,
             may_be_duplicate: self.may_be_duplicate,
             accepted_after_refusal: self.accepted_after_refusal,
+            flights: 0,
             health: line.health,
         }
     }

@@ -330,6 +330,19 @@ fn content_we_cannot_read_is_never_ended() {
 }
 
 #[test]
+fn a_flight_is_what_goes_out_between_waits_for_replies() {
+    let replies = ["250 m", "250 r", "354 d", "250 ok"];
+    for (ehlo, flights) in [(PIPELINING, 2), (PLAIN, 4)] {
+        let mut client = open(ehlo);
+        for _ in 0..2 {
+            begin(&mut client, &["c@d.test"]);
+            let (finished, _) = run(&mut client, &replies);
+            assert_eq!(finished.flights, flights, "{ehlo}");
+        }
+    }
+}
+
+#[test]
 fn content_taken_after_a_refused_mail_is_told_of_and_ends_the_session() {
     for (last, is_taken) in [("250 ok", true), ("554 no", false)] {
         let mut client = open(PIPELINING);
