@@ -105,18 +105,6 @@ impl Actor {
                 self.restore(change, now);
                 continue;
             }
-            if verb == Verb::Release && self.is_in_flight(change.entry) {
-                let (destination, entry, due) = (change.destination.clone(), change.entry, change.due);
-                self.handle(
-                    Event::Restored {
-                        destination,
-                        entry,
-                        due,
-                    },
-                    now,
-                );
-                continue;
-            }
             let (due, added) = by_destination
                 .entry(&change.destination)
                 .or_insert((change.due, 0));
