@@ -149,10 +149,13 @@ fn message(message: &MessageShown) -> String {
     for entry in &message.entries {
         let status = word(entry.status);
         text.push_str(&format!(
-            "\nto {} ({status}, {} attempts, next {})\n",
+            "\nto {} ({status}, {}{})\n",
             entry.destination,
-            entry.attempts,
-            time(entry.due)
+            attempts(entry.attempts),
+            match entry.status {
+                EntryStatus::Held => String::new(),
+                _ => format!(", next {}", time(entry.due)),
+            }
         ));
         for recipient in &entry.recipients {
             let reason = recipient
@@ -172,6 +175,13 @@ fn message(message: &MessageShown) -> String {
         }
     }
     text.lines().map(|line| printable(line) + "\n").collect()
+}
+
+fn attempts(count: u32) -> String {
+    match count {
+        1 => "1 attempt".to_owned(),
+        count => format!("{count} attempts"),
+    }
 }
 
 fn summary(summary: &Summary) -> String {
@@ -220,7 +230,7 @@ fn change(client: &Client, is_json: bool, verb: &str, which: &Which) -> Result<(
     }
     match is_json {
         true => print(&format!("{:#}\n", serde_json::to_value(&sum).unwrap_or_default()))?,
-        false => print(&changed(verb, &sum))?,
+        false => print(&changed(verb, which, &sum))?,
     }
     failure.map_or(Ok(()), Err)
 }
@@ -242,8 +252,14 @@ fn requests(verb: &str, which: &Which) -> Result<Vec<Request>, Failure> {
     which.ids.iter().map(one).collect()
 }
 
-fn changed(verb: &str, sum: &Changed) -> String {
+fn changed(verb: &str, which: &Which, sum: &Changed) -> String {
     let mut text = format!("{verb}: {}\n", sum.changed);
+    // With a route the destination is the route's hosts, not the recipients' domain.
+    if let Some(destination) = which.destination.as_deref().filter(|_| sum.changed == 0) {
+        text.push_str(&format!(
+            "nothing was there to {verb} for {destination}; remuda queue summary shows the destinations by name\n"
+        ));
+    }
     for id in &sum.in_flight {
         text.push_str(&format!("{id} is in flight: its transaction is finished first\n"));
     }
@@ -256,11 +272,6 @@ mod tests {
 
     #[test]
     fn a_verb_asks_once_for_each_id_or_once_for_all() {
-        let which = |ids: &[&str], destination: Option<&str>, all| Which {
-            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
-            destination: destination.map(str::to_owned),
-            all,
-        };
         let asked = |verb, which: &Which| requests(verb, which).unwrap();
         assert_eq!(
             asked("delete", &which(&["A1", "B2"], None, false))[1],
@@ -283,6 +294,25 @@ mod tests {
         assert!(requests("delete", &which(&["../queue?all=true"], None, false)).is_err());
     }
 
+    fn which(ids: &[&str], destination: Option<&str>, all: bool) -> Which {
+        Which {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            destination: destination.map(str::to_owned),
+            all,
+        }
+    }
+
+    #[test]
+    fn a_destination_that_nothing_waits_for_is_explained() {
+        let text = changed("retry", &which(&[], Some("a.test"), false), &Changed::default());
+        assert!(
+            text.starts_with("retry: 0\nnothing was there to retry for a.test; "),
+            "{text}"
+        );
+        let text = changed("retry", &which(&[], None, true), &Changed::default());
+        assert_eq!(text, "retry: 0\n");
+    }
+
     #[test]
     fn messages_in_flight_are_named() {
         let sum = Changed {
@@ -290,7 +320,7 @@ mod tests {
             in_flight: vec!["A1".into()],
         };
         assert_eq!(
-            changed("hold", &sum),
+            changed("hold", &which(&["A1", "B2"], None, false), &sum),
             "hold: 2\nA1 is in flight: its transaction is finished first\n"
         );
     }
