@@ -123,7 +123,7 @@ impl Default for Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("cannot be read: {error}")]
     Read {
         /// The file.
         path: PathBuf,
