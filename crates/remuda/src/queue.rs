@@ -152,10 +152,7 @@ fn message(message: &MessageShown) -> String {
             "\nto {} ({status}, {}{})\n",
             entry.destination,
             attempts(entry.attempts),
-            match entry.status {
-                EntryStatus::Held => String::new(),
-                _ => format!(", next {}", time(entry.due)),
-            }
+            next(entry.status, entry.due),
         ));
         for recipient in &entry.recipients {
             let reason = recipient
@@ -175,6 +172,14 @@ fn message(message: &MessageShown) -> String {
         }
     }
     text.lines().map(|line| printable(line) + "\n").collect()
+}
+
+/// When it is tried next; nothing for what is held.
+fn next(status: EntryStatus, due: i64) -> String {
+    match status {
+        EntryStatus::Held => String::new(),
+        _ => format!(", next {}", time(due)),
+    }
 }
 
 fn attempts(count: u32) -> String {
