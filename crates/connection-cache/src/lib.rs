@@ -64,6 +64,7 @@ pub struct ConnectionCache {
     place_next: u64,
     before: Statistics,
     interval: Statistics,
+    refused: Option<Unfit>,
 }
 
 /// A session as it lies in the cache.
@@ -98,7 +99,13 @@ impl ConnectionCache {
             place_next: 0,
             before: Statistics::default(),
             interval: Statistics::default(),
+            refused: None,
         }
+    }
+
+    /// Why look-ups since the last call refused a candidate, if they did: the last one's reason.
+    pub fn take_refused(&mut self) -> Option<Unfit> {
+        self.refused.take()
     }
 
     /// The limits in force.
@@ -345,7 +352,10 @@ impl ConnectionCache {
             }
             match fitness(&kept.parked.facts, requirements) {
                 Ok(()) => return Some((*place, *session)),
-                Err(reason) => self.interval.count_unfit(reason),
+                Err(reason) => {
+                    self.interval.count_unfit(reason);
+                    self.refused = Some(reason);
+                }
             }
         }
         None

@@ -215,7 +215,6 @@ impl Dispatch {
         let Stage::Transacting(_, found) = delivery.stage else {
             return;
         };
-        let entry = delivery.entry.id;
         if let Some(session) = self.sessions.get_mut(&session) {
             session.uses += 1;
             session.state = State::Busy(id);
@@ -223,10 +222,11 @@ impl Dispatch {
         self.out.push(Command::Transact {
             session,
             delivery: id,
-            entry,
+            entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: false,
             found,
+            unfit: delivery.unfit,
         });
     }
 

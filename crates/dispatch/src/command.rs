@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::Wall;
+use remuda_connection_cache::Unfit;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 
 /// How the session of a transaction was found: `cache=` of the delivery log.
@@ -101,6 +102,8 @@ pub enum Command {
         next_host: bool,
         /// For the log.
         found: Found,
+        /// For the log: why a parked session was not taken for it, if one was looked at.
+        unfit: Option<Unfit>,
     },
     /// Put the recipients into the local Maildir.
     DeliverLocally {

@@ -11,6 +11,7 @@
 //!   a session that was dead before its first octet does not count.
 
 use remuda_clock::Monotonic;
+use remuda_connection_cache::Unfit;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 use remuda_schedule::{Entry, Feedback, Retry};
 
@@ -43,6 +44,8 @@ pub(crate) struct Delivery {
     pub(crate) may_bind: bool,
     /// Sessions may be taken from and left to others.
     pub(crate) caches: bool,
+    /// Why a parked session was refused when it last looked for one.
+    pub(crate) unfit: Option<Unfit>,
     /// A host went through with a transaction.
     pub(crate) is_served: bool,
     /// A host could not be used, and the site is to blame.
@@ -90,6 +93,7 @@ impl Delivery {
             is_resent: false,
             may_bind: caches,
             caches,
+            unfit: None,
             is_served: false,
             is_site_failing: false,
             refusal: None,

@@ -57,8 +57,15 @@ impl Dispatch {
         self.wait(id, at, lack, dial);
     }
 
-    /// Asks the cache: by destination before the first host, then by each endpoint.
+    /// Asks the cache, and keeps for the log why it refused what it looked at.
     fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+        let found = self.ask_cache(id, at);
+        self.deliveries.get_mut(&id)?.unfit = self.cache.take_refused();
+        found
+    }
+
+    /// By destination before the first host, then by each endpoint.
+    fn ask_cache(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
             return None;

@@ -125,6 +125,7 @@ impl Dispatch {
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
             found,
+            unfit: delivery.unfit,
         });
         if !was_counted {
             self.occupy(endpoint);

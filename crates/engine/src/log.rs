@@ -9,6 +9,7 @@
 use std::{fmt, time::Duration};
 
 use remuda_clock::Now;
+use remuda_connection_cache::Unfit;
 use remuda_dispatch::command::Found;
 use remuda_mail::Outcome;
 
@@ -51,6 +52,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         status,
         reply = words.as_str(),
         cache = via.and_then(|via| via.found).map(cache_word),
+        unfit = via.and_then(|via| via.unfit).map(Unfit::as_str),
         duplicate = via.filter(|via| via.may_be_duplicate).map(|_| "possible"),
         "delivery"
     );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use remuda_connection_cache::Unfit;
 use remuda_mail::SessionId;
 
 use super::world::*;
@@ -25,6 +26,14 @@ fn founds(world: &World) -> Vec<Found> {
         _ => None,
     };
     world.log.iter().filter_map(found).collect()
+}
+
+fn unfits(world: &World) -> Vec<Option<Unfit>> {
+    let unfit = |command: &Command| match command {
+        Command::Transact { unfit, .. } => Some(*unfit),
+        _ => None,
+    };
+    world.log.iter().filter_map(unfit).collect()
 }
 
 fn sessions_used(world: &World) -> Vec<u64> {
@@ -252,6 +261,7 @@ fn mail_that_needs_smtputf8_does_not_take_a_session_without_it() {
     assert_eq!(world.count(is_dial), 2);
     world.settle_down();
     assert_eq!(founds(&world)[1], Found::Miss);
+    assert_eq!(unfits(&world), [None, Some(Unfit::Smtputf8)]);
     assert_eq!(world.dispatch.statistics().unfit.get("smtputf8"), Some(&2));
 }
 

@@ -14,6 +14,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use remuda_clock::Now;
+use remuda_connection_cache::Unfit;
 use remuda_dispatch::command::{Found, Rest};
 use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal};
 use remuda_spool::Queued;
@@ -29,6 +30,8 @@ pub struct Via {
     pub uses: u32,
     /// How the session was found.
     pub found: Option<Found>,
+    /// Why a parked one was not taken.
+    pub unfit: Option<Unfit>,
     /// When the session was asked for, or dialled.
     pub started: Now,
     /// When MAIL was sent; None when it never was.
@@ -75,6 +78,8 @@ pub struct Delivery {
     pub entry: Arc<Queued>,
     /// When it came into memory.
     pub loaded: Now,
+    /// Why a parked session was not taken for its transaction.
+    pub unfit: Option<Unfit>,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -104,6 +109,7 @@ impl Delivery {
         Delivery {
             entry,
             loaded,
+            unfit: None,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),
@@ -135,6 +141,7 @@ impl Delivery {
             relay: answer.relay.clone(),
             uses: answer.uses,
             found: Some(found),
+            unfit: self.unfit,
             started: opened
                 .filter(|_| matches!(found, Found::Miss | Found::Off))
                 .unwrap_or(asked),
@@ -164,6 +171,7 @@ impl Delivery {
             relay: "local".into(),
             uses: 0,
             found: None,
+            unfit: None,
             started: now,
             mail_sent: None,
             answered: now,

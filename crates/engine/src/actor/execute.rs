@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::Now;
+use remuda_connection_cache::Unfit;
 use remuda_dispatch::{
     command::{Command, Found, RetireCause},
     event::{Event, Unresolved},
@@ -29,6 +30,7 @@ struct Transact {
     recipients_max: u32,
     next_host: bool,
     found: Found,
+    unfit: Option<Unfit>,
 }
 
 impl Actor {
@@ -62,6 +64,7 @@ impl Actor {
                 recipients_max,
                 next_host,
                 found,
+                unfit,
             } => {
                 self.transact(
                     Transact {
@@ -71,6 +74,7 @@ impl Actor {
                         recipients_max,
                         next_host,
                         found,
+                        unfit,
                     },
                     now,
                 );
@@ -193,6 +197,7 @@ impl Actor {
         let Some(delivery) = self.delivery(command.delivery, command.entry) else {
             return;
         };
+        delivery.unfit = command.unfit;
         let recipients = delivery.batch(command.recipients_max, command.next_host, command.found, now);
         let entry = delivery.entry.clone();
         let order = TransactOrder {
