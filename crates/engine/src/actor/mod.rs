@@ -58,7 +58,10 @@ use crate::{
     reporting::Reporter,
     resolve::Resolver,
     route::Router,
-    session::order::{Order, Report},
+    session::{
+        guard::guarded,
+        order::{Order, Report},
+    },
     settings::Settings,
 };
 pub use inputs::Input;
@@ -260,10 +263,9 @@ where
     G: FnOnce() -> Input + Send + 'static,
 {
     let inputs = inputs.clone();
-    let task = tokio::spawn(work);
     tokio::spawn(async move {
-        let input = task.await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, "a task of the engine panicked; this is a defect");
+        let input = guarded(work).await.unwrap_or_else(|panicked| {
+            tracing::error!(?panicked, "a task of the engine panicked; this is a defect");
             fallen()
         });
         // The actor is gone only when the process ends.
