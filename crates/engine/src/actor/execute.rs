@@ -79,7 +79,7 @@ impl Actor {
                     now,
                 );
             }
-            Command::DeliverLocally { delivery, entry } => self.deliver_locally(delivery, entry, now),
+            Command::DeliverLocally { delivery, entry } => self.deliver_locally(delivery, entry),
             Command::Watch { session } => self.order(session, Order::Watch),
             Command::Retire { session, cause } => self.retire(session, cause),
             Command::Settle {
@@ -212,7 +212,7 @@ impl Actor {
         self.order(command.session, Order::Transact(Box::new(order)));
     }
 
-    fn deliver_locally(&mut self, id: DeliveryId, entry: EntryId, _now: Now) {
+    fn deliver_locally(&mut self, id: DeliveryId, entry: EntryId) {
         let Some(delivery) = self.delivery(id, entry) else {
             return;
         };

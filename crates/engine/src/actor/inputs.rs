@@ -67,15 +67,7 @@ impl Actor {
         for queued in entries {
             if self.entries.was_overtaken(queued.id) {
                 // Its settlement has ended a count that never began.
-                let destination = queued.destination;
-                let counted = Event::Wakened {
-                    destination,
-                    due: Wall::NEVER,
-                    added: 1,
-                    from_held: 0,
-                    thaw: false,
-                };
-                self.handle(counted, now);
+                self.count(queued.destination, Wall::NEVER, 1, now);
                 continue;
             }
             if self.is_rerouted(&queued) {

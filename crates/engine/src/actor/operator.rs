@@ -81,14 +81,7 @@ impl Actor {
                 };
                 self.handle(back, now);
             }
-            self.handle(
-                Event::Withdrawn {
-                    destination,
-                    entry,
-                    held,
-                },
-                now,
-            );
+            self.withdraw_from(destination, entry, held, now);
         }
         in_flight.dedup();
         in_flight
