@@ -27,5 +27,6 @@ pub mod resolve;
 pub mod route;
 pub mod session;
 pub mod settings;
+mod watchdog;
 
 pub use engine::{Engine, StartError};

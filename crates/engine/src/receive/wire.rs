@@ -9,12 +9,14 @@
 use std::io;
 
 use bytes::BytesMut;
-use remuda_clock::{Monotonic, SharedClock, Timer};
+use remuda_clock::{Monotonic, SharedClock};
 use remuda_smtp::deadlines::server::{FAREWELL, REPLY};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
 };
+
+use crate::watchdog::Watchdog;
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +51,8 @@ pub(super) struct Wire<Io> {
     io: Io,
     pub input: BytesMut,
     pub output: BytesMut,
-    alarm: Alarm,
+    clock: SharedClock,
+    watchdog: Watchdog,
     phase: watch::Receiver<Phase>,
     /// The stop was heard of.
     is_stopping: bool,
@@ -61,7 +64,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
             io,
             input: BytesMut::new(),
             output: BytesMut::new(),
-            alarm: Alarm { clock, armed: None },
+            watchdog: Watchdog::new(clock.clone()),
+            clock,
             phase,
             is_stopping: false,
         }
@@ -94,7 +98,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
                     Ok(0) | Err(_) => Heard::End,
                     Ok(_) => Heard::Octets,
                 },
-                () = self.alarm.ring(deadline) => return Heard::TimedOut,
+                () = self.watchdog.until(deadline) => return Heard::TimedOut,
                 () = moved(&mut self.phase) => {}
             }
         }
@@ -105,11 +109,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let deadline = self.alarm.clock.now().monotonic + REPLY;
+        let deadline = self.clock.now().monotonic + REPLY;
         let written = tokio::select! {
             biased;
             written = write(&mut self.io, &self.output) => written,
-            () = self.alarm.ring(deadline) => return Err(Lost),
+            () = self.watchdog.until(deadline) => return Err(Lost),
             () = ended(&mut self.phase) => return Err(Lost),
         };
         self.output.clear();
@@ -121,7 +125,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
 
     /// Writes what waits, and closes once the client has had time to read it.
     pub(super) async fn farewell(mut self) {
-        let deadline = self.alarm.clock.now().monotonic + FAREWELL;
+        let deadline = self.clock.now().monotonic + FAREWELL;
         let goodbye = async {
             write(&mut self.io, &self.output).await?;
             self.io.shutdown().await?;
@@ -138,7 +142,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
             biased;
             // The client is gone already: nothing is lost.
             _ = goodbye => {}
-            () = self.alarm.ring(deadline) => {}
+            () = self.watchdog.until(deadline) => {}
         }
     }
 }
@@ -158,32 +162,6 @@ async fn moved(phase: &mut watch::Receiver<Phase>) {
 async fn ended(phase: &mut watch::Receiver<Phase>) {
     if phase.wait_for(|phase| *phase == Phase::Ended).await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// One timer for all waits of a session. Deadlines mostly move away: a timer that is set for an earlier
-/// one stays, and is set anew only when it has rung. So a busy session sets one a minute, not one a read.
-struct Alarm {
-    clock: SharedClock,
-    armed: Option<(Monotonic, Timer)>,
-}
-
-impl Alarm {
-    /// Completes at `deadline`.
-    async fn ring(&mut self, deadline: Monotonic) {
-        loop {
-            match &mut self.armed {
-                Some((at, timer)) if *at <= deadline => {
-                    timer.await;
-                    let is_due = *at == deadline;
-                    self.armed = None;
-                    if is_due {
-                        return;
-                    }
-                }
-                armed => *armed = Some((deadline, self.clock.sleep_until(deadline))),
-            }
-        }
     }
 }
 

@@ -25,7 +25,6 @@ pub(crate) mod guard;
 pub mod order;
 mod spooled;
 mod transact;
-mod watchdog;
 mod wire;
 
 use std::sync::Arc;

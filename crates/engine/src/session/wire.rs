@@ -23,8 +23,7 @@ use remuda_smtp::{
 };
 use tokio::io::ReadBuf;
 
-use super::watchdog::Watchdog;
-use crate::network::Transport;
+use crate::{network::Transport, watchdog::Watchdog};
 
 /// Octets read at once.
 const READ_MAX: usize = 4096;

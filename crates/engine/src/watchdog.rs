@@ -1,12 +1,13 @@
-//! One timer for all of a session's limits.
+//! One timer for all of a session's limits, whichever side we are on.
 //!
-//! Limits change with every reply, and setting a timer costs. So the timer is set for a short while ahead
+//! Limits change with every command and reply, and setting a timer costs. So the timer is set for a short while ahead
 //! and looks, when it fires, whether the limit of the moment has passed: most transactions set none.
 //!
 //! # Contract
 //! * **Fires at the limit asked for**, not before it.
 
 use std::{
+    future::poll_fn,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,18 +18,18 @@ use remuda_clock::{Monotonic, SharedClock, Timer};
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// Wakes the session's task when a limit has passed.
-pub(super) struct Watchdog {
+pub(crate) struct Watchdog {
     clock: SharedClock,
     timer: Option<(Monotonic, Timer)>,
 }
 
 impl Watchdog {
-    pub(super) fn new(clock: SharedClock) -> Self {
+    pub(crate) fn new(clock: SharedClock) -> Self {
         Watchdog { clock, timer: None }
     }
 
     /// Ready once `limit` has passed.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, limit: Monotonic) -> Poll<()> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>, limit: Monotonic) -> Poll<()> {
         loop {
             let (fires, timer) = match &mut self.timer {
                 Some((fires, timer)) if *fires <= limit => (*fires, timer),
@@ -47,15 +48,20 @@ impl Watchdog {
         }
     }
 
+    /// Completes once `limit` has passed.
+    pub(crate) async fn until(&mut self, limit: Monotonic) {
+        poll_fn(|context| self.poll(context, limit)).await;
+    }
+
     /// Lets the timer go: nothing is limited for a while.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.timer = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc};
+    use std::sync::Arc;
 
     use remuda_clock::{Clock, SystemClock};
 
@@ -68,7 +74,7 @@ mod tests {
         for seconds in [1, 59, 60, 61, 300, 600, 5] {
             let before = clock.now().monotonic;
             let limit = before + Duration::from_secs(seconds);
-            poll_fn(|context| watchdog.poll(context, limit)).await;
+            watchdog.until(limit).await;
             assert_eq!(clock.now().monotonic, limit, "{seconds}");
         }
     }
@@ -81,7 +87,7 @@ mod tests {
         let waits = poll_fn(|context| Poll::Ready(watchdog.poll(context, far).is_pending())).await;
         assert!(waits);
         let near = clock.now().monotonic + Duration::from_secs(2);
-        poll_fn(|context| watchdog.poll(context, near)).await;
+        watchdog.until(near).await;
         assert_eq!(clock.now().monotonic, near);
     }
 }
