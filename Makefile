@@ -30,7 +30,7 @@ soak:
 
 # Remuda beside Postfix on this machine, with ratios.
 bench: build
-	@scripts/packages.sh postfix strace swaks python3
+	@scripts/packages.sh postfix linux-perf strace swaks python3
 	bench/run.sh
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.

@@ -209,7 +209,7 @@ fn settings(directory: &std::path::Path, sessions: u32) -> Settings {
 
 async fn store(spool: &Spool, clock: &SharedClock, destination: Destination, recipient: &str) {
     let id = spool.allocate_id();
-    let mut content = spool.writer(id);
+    let mut content = spool.writer(id, None);
     content.write("Subject: x\r\n\r\n".as_bytes()).await.unwrap();
     for _ in 0..1000 {
         content

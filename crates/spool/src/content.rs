@@ -21,7 +21,7 @@ use remuda_mail::MessageId;
 use crate::{
     Error,
     files::{ContentFile, Paths, sync_dir},
-    pace::Arriving,
+    pace::Expected,
 };
 
 mod header;
@@ -92,7 +92,8 @@ pub struct ContentWriter {
     header: HeaderScan,
     content_8bit: bool,
     output: Option<Output>,
-    _arriving: Arriving,
+    /// None from the first window on that went to the file.
+    expected: Option<Expected>,
 }
 
 /// The file of a large content. Moves to a blocking thread and back for each window.
@@ -105,7 +106,7 @@ struct Output {
 }
 
 impl ContentWriter {
-    pub(crate) fn new(paths: Arc<Paths>, message: MessageId, arriving: Arriving) -> Self {
+    pub(crate) fn new(paths: Arc<Paths>, message: MessageId, expected: Option<Expected>) -> Self {
         ContentWriter {
             paths,
             message,
@@ -114,7 +115,7 @@ impl ContentWriter {
             header: HeaderScan::default(),
             content_8bit: false,
             output: None,
-            _arriving: arriving,
+            expected,
         }
     }
 
@@ -175,6 +176,7 @@ impl ContentWriter {
 
     /// Writes the window to the file, which is created with the first one.
     async fn flush(&mut self) -> Result<(), Error> {
+        self.expected = None;
         let (output, window) = (self.output.take(), std::mem::take(&mut self.window));
         let (paths, message) = (self.paths.clone(), self.message);
         let written = blocking(move || {

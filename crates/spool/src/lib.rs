@@ -29,7 +29,9 @@
 //! [`Options::queue_memory`] octets, oldest evicted. Content in memory while it comes: 256 KiB a message.
 //!
 //! # Known faults
-//! A content file that a crash left behind stays until the next start.
+//! A content file that a crash left behind stays until the next start. A large content whose own file cannot
+//! be written or synced is refused alone: [`Health`] speaks of the database only, whose next commit shows
+//! whether the disk is to blame.
 
 mod admin;
 mod apply;
@@ -61,5 +63,6 @@ pub use error::Error;
 pub use health::Health;
 pub use metrics::Metrics;
 pub use model::{Attempt, NewEntry, NewMessage, Origin, Pending, Queued, Settled, Settlement, State};
+pub use pace::Expected;
 pub use read::{Backlog, Heads, Notices};
 pub use spool::{Options, Spool};

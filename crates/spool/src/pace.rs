@@ -4,9 +4,15 @@
 //! a fast one every change would get a commit of its own, and its cost in processor time. So commits keep a
 //! distance while company is on its way, as PostgreSQL's `commit_delay` with `commit_siblings` does.
 //!
+//! Company shows in two ways: messages that are on their way now, and messages that the last commits held
+//! together, the older ones counting half as much each. The first alone is not enough, since short messages
+//! are seldom seen arriving; the second lasts as long as clients come that close together, and a few commits
+//! longer.
+//!
 //! # Contract
-//! * **A client alone is not kept waiting**: with fewer than [`COMPANY_MIN`] other messages arriving its
-//!   commit begins at once.
+//! * **A client alone is not kept waiting**: with fewer than [`COMPANY_MIN`] others its commit begins at
+//!   once. A message is on its way from its MAIL to its end; a large one only while it fits into memory,
+//!   since nobody knows when the rest will come.
 //! * **Settlements alone keep the distance too**: nobody waits for them but the next delivery.
 //! * **Nothing waits longer than [`SPACING`]** for another's sake, and not at all on a disk whose commits
 //!   take that long.
@@ -19,36 +25,56 @@ use std::{
 use remuda_clock::Monotonic;
 
 /// Between the beginnings of two commits, while company is on its way.
-const SPACING: Duration = Duration::from_millis(2);
-/// Messages arriving that are company.
+const SPACING: Duration = Duration::from_millis(3);
+/// Other messages that are company.
 const COMPANY_MIN: usize = 3;
+/// What [`Last::recent`] comes to when each commit holds a client with the least company, less one.
+const RECENT_MIN: usize = 2 * COMPANY_MIN;
 
-/// Held by each content that is on its way in.
-pub(crate) type Arriving = Arc<()>;
+/// Held for each message on its way in, from its MAIL on: the next commit may wait for it a little.
+#[derive(Debug)]
+pub struct Expected {
+    _counted: Arc<()>,
+}
 
 /// When commits begin.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    arriving: Arriving,
-    last: Mutex<Option<Monotonic>>,
+    expected: Arc<()>,
+    last: Mutex<Option<Last>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    began: Monotonic,
+    /// New messages of the last commits, each older one halved.
+    recent: usize,
 }
 
 impl Pace {
-    /// A message begins to arrive; it has arrived when this is dropped.
-    pub(crate) fn arriving(&self) -> Arriving {
-        self.arriving.clone()
+    /// A message is on its way; it has arrived, or given up, when this is dropped.
+    pub(crate) fn expect(&self) -> Expected {
+        Expected {
+            _counted: self.expected.clone(),
+        }
     }
 
-    /// A commit begins.
-    pub(crate) fn begins(&self, now: Monotonic) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    /// A commit begins, with so many new messages.
+    pub(crate) fn begins(&self, stores: usize, now: Monotonic) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.map_or(0, |last| last.recent);
+        *last = Some(Last {
+            began: now,
+            recent: before / 2 + stores,
+        });
     }
 
     /// When the next commit may begin; None: now. `is_urgent`: a client waits for it.
     pub(crate) fn wait_until(&self, is_urgent: bool, now: Monotonic) -> Option<Monotonic> {
-        let has_company = Arc::strong_count(&self.arriving) > COMPANY_MIN;
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = last? + SPACING;
+        let last = (*self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let on_their_way = Arc::strong_count(&self.expected) - 1;
+        let has_company = on_their_way >= COMPANY_MIN || last.recent >= RECENT_MIN;
+        let next = last.began + SPACING;
         (next > now && (has_company || !is_urgent)).then_some(next)
     }
 }
@@ -65,8 +91,8 @@ mod tests {
     fn a_client_alone_is_not_kept_waiting() {
         let pace = Pace::default();
         assert_eq!(pace.wait_until(true, at(10)), None);
-        pace.begins(at(10));
-        let company: Vec<_> = (0..COMPANY_MIN - 1).map(|_| pace.arriving()).collect();
+        pace.begins(1, at(10));
+        let company: Vec<_> = (0..COMPANY_MIN - 1).map(|_| pace.expect()).collect();
         assert_eq!(pace.wait_until(true, at(10)), None);
         drop(company);
     }
@@ -74,18 +100,35 @@ mod tests {
     #[test]
     fn company_is_waited_for_but_not_longer_than_the_spacing() {
         let pace = Pace::default();
-        pace.begins(at(10));
-        let company: Vec<_> = (0..COMPANY_MIN).map(|_| pace.arriving()).collect();
-        assert_eq!(pace.wait_until(true, at(11)), Some(at(12)));
-        assert_eq!(pace.wait_until(true, at(12)), None);
+        pace.begins(1, at(10));
+        let company: Vec<_> = (0..COMPANY_MIN).map(|_| pace.expect()).collect();
+        assert_eq!(pace.wait_until(true, at(12)), Some(at(13)));
+        assert_eq!(pace.wait_until(true, at(13)), None);
         drop(company);
-        assert_eq!(pace.wait_until(true, at(11)), None);
+        assert_eq!(pace.wait_until(true, at(13)), None);
+    }
+
+    #[test]
+    fn commits_that_held_company_are_followed_at_a_distance() {
+        let pace = Pace::default();
+        for _ in 0..10 {
+            pace.begins(COMPANY_MIN, at(10));
+        }
+        assert_eq!(pace.wait_until(true, at(11)), None, "two others are no company");
+        for _ in 0..10 {
+            pace.begins(COMPANY_MIN + 1, at(10));
+        }
+        assert_eq!(pace.wait_until(true, at(11)), Some(at(13)));
+        for _ in 0..3 {
+            pace.begins(1, at(14));
+        }
+        assert_eq!(pace.wait_until(true, at(15)), None, "they are gone");
     }
 
     #[test]
     fn settlements_alone_keep_the_distance() {
         let pace = Pace::default();
-        pace.begins(at(10));
-        assert_eq!(pace.wait_until(false, at(10)), Some(at(12)));
+        pace.begins(0, at(10));
+        assert_eq!(pace.wait_until(false, at(10)), Some(at(13)));
     }
 }

@@ -55,6 +55,13 @@ pub(crate) struct Request {
     pub(crate) failures: u32,
 }
 
+impl Request {
+    /// Answers whether it brings a new message.
+    pub(crate) fn is_store(&self) -> bool {
+        matches!(self.kind, Kind::Store(_))
+    }
+}
+
 /// A [`Job`] from a closure.
 pub(crate) struct Call<F, T> {
     pub(crate) run: F,

@@ -8,7 +8,7 @@ use remuda_mail::{EntryId, MessageId};
 use rusqlite::Connection;
 
 use crate::{
-    Content, ContentWriter, Error, Health, Metrics, NewMessage, Queued, Settlement,
+    Content, ContentWriter, Error, Expected, Health, Metrics, NewMessage, Queued, Settlement,
     apply::{self, Effects},
     codec::{self, MessageRow, json},
     content::Place,
@@ -63,9 +63,14 @@ impl Spool {
         self.shared.allocate_id()
     }
 
-    /// Begins to take the content of a message.
-    pub fn writer(&self, id: MessageId) -> ContentWriter {
-        ContentWriter::new(self.shared.paths.clone(), id, self.shared.pace.arriving())
+    /// A client gave MAIL: its message is to be expected while this is held.
+    pub fn expect(&self) -> Expected {
+        self.shared.pace.expect()
+    }
+
+    /// Begins to take the content of a message, which was expected or not.
+    pub fn writer(&self, id: MessageId, expected: Option<Expected>) -> ContentWriter {
+        ContentWriter::new(self.shared.paths.clone(), id, expected)
     }
 
     /// Makes a message durable. Returns its entries after the commit.

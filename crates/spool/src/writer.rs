@@ -243,9 +243,7 @@ impl Writer {
         let Some(error) = shared.condition().error() else {
             return batch;
         };
-        let (stores, rest) = batch
-            .into_iter()
-            .partition::<Vec<_>, _>(|request| matches!(request.kind, Kind::Store(_)));
+        let (stores, rest) = batch.into_iter().partition::<Vec<_>, _>(Request::is_store);
         for request in stores {
             answer(shared, request, Err(error.clone()));
         }
@@ -270,7 +268,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let _panic = OnPanic(shared);
     let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
     while let Some(batch) = shared.queue.take_batch() {
-        shared.pace.begins(shared.clock.now().monotonic);
+        let stores = batch.iter().filter(|request| request.is_store()).count();
+        shared.pace.begins(stores, shared.clock.now().monotonic);
         writer.write(shared, batch);
         shared.queue.batch_ended(oldest(&writer.kept));
         after_commit(shared, &mut writer);

@@ -196,7 +196,7 @@ impl Test {
         }
         let content = Bytes::from(content);
         let message = self.message(to, notice, ());
-        let mut writer = self.spool.writer(message.id);
+        let mut writer = self.spool.writer(message.id, None);
         writer.push(content.clone()).await.unwrap();
         let message = NewMessage {
             id: message.id,

@@ -191,7 +191,8 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
             ));
             return;
         }
-        self.transaction = Some(Transaction::new(mail.envelope));
+        let expected = Some(self.shared.store.expect());
+        self.transaction = Some(Transaction::new(mail.envelope, expected));
         self.answer(Answer::new(250, "2.1.0", "Ok"));
     }
 
@@ -233,7 +234,7 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
     }
 
     fn begin(&mut self) {
-        let (Some(transaction), Some(hello)) = (&self.transaction, self.server.hello()) else {
+        let (Some(transaction), Some(hello)) = (&mut self.transaction, self.server.hello()) else {
             return;
         };
         let client = Client {
@@ -247,7 +248,7 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
             is_relay: self.is_relay,
         };
         let id = self.shared.store.allocate_id();
-        let writer = self.shared.store.writer(id);
+        let writer = self.shared.store.writer(id, transaction.expected());
         let stamp = (&*self.snapshot.settings.hostname, self.shared.clock.now().wall);
         self.message = Some(Message::new(writer, id, client, transaction, stamp));
     }

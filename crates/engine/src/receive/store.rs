@@ -7,27 +7,34 @@ use std::future::Future;
 
 use remuda_mail::MessageId;
 use remuda_smtp::server::Answer;
-use remuda_spool::{Content, ContentWriter, Error, NewMessage, Queued, Spool};
+use remuda_spool::{Content, ContentWriter, Error, Expected, NewMessage, Queued, Spool};
 
 /// The spool; tests put failures in between.
 pub trait Store: Send + Sync + 'static {
+    /// A message is on its way while this is held.
+    fn expect(&self) -> Expected;
+
     /// A queue id for the next message.
     fn allocate_id(&self) -> MessageId;
 
     /// Begins its content.
-    fn writer(&self, id: MessageId) -> ContentWriter;
+    fn writer(&self, id: MessageId, expected: Option<Expected>) -> ContentWriter;
 
     /// Makes it durable.
     fn store(&self, message: NewMessage<Content>) -> impl Future<Output = Result<Vec<Queued>, Error>> + Send;
 }
 
 impl Store for Spool {
+    fn expect(&self) -> Expected {
+        Spool::expect(self)
+    }
+
     fn allocate_id(&self) -> MessageId {
         Spool::allocate_id(self)
     }
 
-    fn writer(&self, id: MessageId) -> ContentWriter {
-        Spool::writer(self, id)
+    fn writer(&self, id: MessageId, expected: Option<Expected>) -> ContentWriter {
+        Spool::writer(self, id, expected)
     }
 
     async fn store(&self, message: NewMessage<Content>) -> Result<Vec<Queued>, Error> {

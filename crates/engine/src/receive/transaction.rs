@@ -12,7 +12,7 @@ use std::{
 
 use remuda_clock::Wall;
 use remuda_mail::{Address, Destination, Envelope, MessageId, Recipient};
-use remuda_spool::{Content, ContentWriter, Error, NewEntry, NewMessage, Origin};
+use remuda_spool::{Content, ContentWriter, Error, Expected, NewEntry, NewMessage, Origin};
 
 use super::{
     header::{Additions, HeaderPass},
@@ -29,14 +29,17 @@ pub(super) struct Transaction {
     pub envelope: Envelope,
     recipients: Vec<(Recipient, Destination)>,
     seen: HashSet<Address>,
+    /// Until the content begins.
+    expected: Option<Expected>,
 }
 
 impl Transaction {
-    pub(super) fn new(envelope: Envelope) -> Self {
+    pub(super) fn new(envelope: Envelope, expected: Option<Expected>) -> Self {
         Transaction {
             envelope,
             recipients: Vec::new(),
             seen: HashSet::new(),
+            expected,
         }
     }
 
@@ -45,6 +48,11 @@ impl Transaction {
         if self.seen.insert(recipient.address.clone()) {
             self.recipients.push((recipient, destination));
         }
+    }
+
+    /// Hands over to the content.
+    pub(super) fn expected(&mut self) -> Option<Expected> {
+        self.expected.take()
     }
 
     /// How many they are.
@@ -195,7 +203,7 @@ mod tests {
 
     #[test]
     fn recipients_are_grouped_by_destination_and_repeated_ones_count_once() {
-        let mut transaction = Transaction::new(Envelope::default());
+        let mut transaction = Transaction::new(Envelope::default(), None);
         for address in ["a@x.test", "b@y.test", "c@x.test", "a@X.test"] {
             let address: Address = address.parse().unwrap();
             let destination = Destination::from_key(address.domain().as_str());

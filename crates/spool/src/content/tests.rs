@@ -12,7 +12,7 @@ fn place() -> (tempfile::TempDir, Arc<Paths>) {
 #[tokio::test]
 async fn small_content_stays_in_memory() {
     let (_dir, paths) = place();
-    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), None);
     writer.write(&vec![b'x'; CONTENT_IN_ROW_MAX - 1]).await.unwrap();
     writer.push(Bytes::from_static(b"y")).await.unwrap();
     let content = writer.finish().await.unwrap();
@@ -23,7 +23,7 @@ async fn small_content_stays_in_memory() {
 #[tokio::test]
 async fn memory_is_bounded_by_the_window() {
     let (_dir, paths) = place();
-    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
+    let mut writer = ContentWriter::new(paths.clone(), MessageId(1), None);
     for _ in 0..100 {
         writer.write(&[b'x'; 30_000]).await.unwrap();
         assert!(writer.window.capacity() <= 2 * CONTENT_IN_ROW_MAX);
@@ -52,8 +52,7 @@ async fn octets_above_127_are_noted_however_the_content_is_cut() {
         let noted = Content::from(Bytes::copy_from_slice(octets));
         assert_eq!((noted.header_8bit(), noted.content_8bit()), (header, whole));
         for length in [1, 7, octets.len().max(1)] {
-            let arriving = crate::pace::Arriving::default();
-            let mut writer = ContentWriter::new(paths.clone(), MessageId(1), arriving);
+            let mut writer = ContentWriter::new(paths.clone(), MessageId(1), None);
             for piece in octets.chunks(length) {
                 writer.write(piece).await.unwrap();
             }
@@ -72,10 +71,9 @@ fn what_is_dropped_leaves_no_file() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut unfinished =
-            ContentWriter::new(paths.clone(), MessageId(1), crate::pace::Arriving::default());
+        let mut unfinished = ContentWriter::new(paths.clone(), MessageId(1), None);
         unfinished.write(&vec![0; 1 << 20]).await.unwrap();
-        let mut finished = ContentWriter::new(paths.clone(), MessageId(2), crate::pace::Arriving::default());
+        let mut finished = ContentWriter::new(paths.clone(), MessageId(2), None);
         finished.write(&vec![0; 1 << 20]).await.unwrap();
         let finished = finished.finish().await.unwrap();
         assert_eq!(paths.contents().unwrap().len(), 2);

@@ -136,7 +136,7 @@ async fn a_large_content_comes_back_in_small_pieces() {
     let fixture = Fixture::new();
     let id = fixture.spool.allocate_id();
     let sent: Vec<u8> = (0..700_001_u32).map(|n| (n % 251) as u8).collect();
-    let mut writer = fixture.spool.writer(id);
+    let mut writer = fixture.spool.writer(id, None);
     for piece in sent.chunks(10_007) {
         writer.push(Bytes::copy_from_slice(piece)).await.unwrap();
     }

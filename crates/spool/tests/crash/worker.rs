@@ -66,7 +66,7 @@ async fn store_as(spool: &Spool, id: MessageId, say: &Say) -> Result<Vec<Queued>
 }
 
 async fn try_store(spool: &Spool, id: MessageId) -> Result<Vec<Queued>, remuda_spool::Error> {
-    let mut writer = spool.writer(id);
+    let mut writer = spool.writer(id, None);
     for piece in content(id).chunks(60_000) {
         writer.push(Bytes::copy_from_slice(piece)).await?;
     }

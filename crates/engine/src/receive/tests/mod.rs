@@ -16,7 +16,7 @@ use std::{
 
 use remuda_clock::{SharedClock, SystemClock};
 use remuda_mail::MessageId;
-use remuda_spool::{Content, ContentWriter, Error, Health, NewMessage, Options, Queued, Spool};
+use remuda_spool::{Content, ContentWriter, Error, Expected, Health, NewMessage, Options, Queued, Spool};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -41,12 +41,16 @@ pub(super) struct Hurdle {
 }
 
 impl Store for Hurdle {
+    fn expect(&self) -> Expected {
+        self.spool.expect()
+    }
+
     fn allocate_id(&self) -> MessageId {
         self.spool.allocate_id()
     }
 
-    fn writer(&self, id: MessageId) -> ContentWriter {
-        self.spool.writer(id)
+    fn writer(&self, id: MessageId, expected: Option<Expected>) -> ContentWriter {
+        self.spool.writer(id, expected)
     }
 
     async fn store(&self, message: NewMessage<Content>) -> Result<Vec<Queued>, Error> {

@@ -76,7 +76,7 @@ async fn a_verb_over_many_goes_in_steps_and_reaches_all() {
 async fn deleting_removes_the_content_file() {
     let fixture = Fixture::new();
     let id = fixture.spool.allocate_id();
-    let mut writer = fixture.spool.writer(id);
+    let mut writer = fixture.spool.writer(id, None);
     writer.write(&vec![b'x'; 300_000]).await.unwrap();
     let content = writer.finish().await.unwrap();
     let message = NewMessage {
