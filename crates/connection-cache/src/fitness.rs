@@ -6,12 +6,19 @@
 //!
 //! # Contract
 //! * **A stronger session serves a weaker need, never the other way round.**
-//! * **The verdict depends on nothing else**: not on how the session was found, nor on the time.
+//! * **The verdict depends on nothing else**: not on how the session was found; on the time only as far as
+//!   `may` is content with clear for [`HANDSHAKE_MEMORY`] after a handshake failed.
 //!
 //! # Not here
 //! Age, idle time and use counts: [`Limits`](crate::Limits) decide on those for every delivery alike.
 
-use remuda_mail::{Capabilities, Facts, Requirements, ServiceLimits};
+use std::sync::Arc;
+
+use remuda_clock::Monotonic;
+use remuda_mail::{
+    Authenticated, Capabilities, Clear, Facts, HANDSHAKE_MEMORY, Requirements, ServiceLimits, Tls, TlsLevel,
+    TlsPolicy,
+};
 
 /// Why a session may not carry a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +27,14 @@ pub enum Unfit {
     Endpoint,
     /// It introduced itself with another name.
     HeloName,
+    /// It began with TLS and should not have, or the other way round (T51).
+    TlsMode,
+    /// It is in clear and must not be (T52).
+    Tls,
+    /// It is with nobody who is known to be the right one.
+    Identity,
+    /// It has shown other credentials, or some where none are wanted (T56).
+    Credentials,
     /// SMTPUTF8 is needed and not offered (T60).
     Smtputf8,
     /// The content is larger than its SIZE limit (T41).
@@ -32,6 +47,10 @@ impl Unfit {
         match self {
             Unfit::Endpoint => "endpoint",
             Unfit::HeloName => "helo_name",
+            Unfit::TlsMode => "tls_mode",
+            Unfit::Tls => "tls",
+            Unfit::Identity => "identity",
+            Unfit::Credentials => "credentials",
             Unfit::Smtputf8 => "smtputf8",
             Unfit::Size => "size",
         }
@@ -42,11 +61,14 @@ impl Unfit {
 ///
 /// # Errors
 /// The first reason found against it.
-pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> {
+pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Result<(), Unfit> {
     let Facts {
         endpoint,
         host: _,
         helo_name,
+        is_tls_implicit,
+        tls,
+        credentials,
         capabilities,
         opened: _,
         uses: _,
@@ -56,7 +78,10 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     let Requirements {
         destination: _,
         endpoints,
+        hosts,
         helo_name: helo_name_wanted,
+        tls: tls_wanted,
+        credentials: credentials_wanted,
         smtputf8: smtputf8_wanted,
         size: size_wanted,
     } = requirements;
@@ -76,12 +101,22 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
                 rcpt_max: _,
                 rcpt_domain_max: _,
             },
+        starttls: _,
+        auth_plain: _,
+        auth_login: _,
     } = capabilities;
-    if !endpoints.contains(endpoint) {
+    let Some(place) = endpoints.iter().position(|allowed| allowed == endpoint) else {
         return Err(Unfit::Endpoint);
-    }
+    };
     if helo_name != helo_name_wanted {
         return Err(Unfit::HeloName);
+    }
+    if *is_tls_implicit != tls_wanted.is_implicit(*endpoint) {
+        return Err(Unfit::TlsMode);
+    }
+    tls_fitness(tls, tls_wanted, hosts.get(place), now)?;
+    if credentials != credentials_wanted {
+        return Err(Unfit::Credentials);
     }
     if *smtputf8_wanted && !smtputf8 {
         return Err(Unfit::Smtputf8);
@@ -92,62 +127,32 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::{endpoint, facts, requirements};
-
-    /// T74: the current address set decides, whatever the cache remembers.
-    #[test]
-    fn only_the_current_address_set_is_served() {
-        let wanted = requirements("a.test", &[1]);
-        assert_eq!(fitness(&facts(1), &wanted), Ok(()));
-        assert_eq!(fitness(&facts(2), &wanted), Err(Unfit::Endpoint));
-    }
-
-    /// T59: two ports of one address are two endpoints.
-    #[test]
-    fn ports_are_never_mixed() {
-        let mut other = facts(1);
-        other.endpoint = remuda_mail::Endpoint(std::net::SocketAddr::new(endpoint(1).0.ip(), 2525));
-        assert_eq!(
-            fitness(&other, &requirements("a.test", &[1])),
-            Err(Unfit::Endpoint)
-        );
-    }
-
-    #[test]
-    fn another_helo_name_is_another_sender() {
-        let mut wanted = requirements("a.test", &[1]);
-        wanted.helo_name = "other.test".into();
-        assert_eq!(fitness(&facts(1), &wanted), Err(Unfit::HeloName));
-    }
-
-    /// T60: recorded features decide, so a session with SMTPUTF8 serves both kinds of mail.
-    #[test]
-    fn smtputf8_is_needed_only_by_those_who_ask() {
-        for (offered, wanted, fits) in [
-            (false, false, Ok(())),
-            (true, false, Ok(())),
-            (true, true, Ok(())),
-            (false, true, Err(Unfit::Smtputf8)),
-        ] {
-            let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
-            facts.capabilities.smtputf8 = offered;
-            requirements.smtputf8 = wanted;
-            assert_eq!(fitness(&facts, &requirements), fits, "{offered} {wanted}");
+/// Answers whether what a session has of TLS is what is demanded of a host that is called `host`.
+fn tls_fitness(tls: &Tls, wanted: &TlsPolicy, host: Option<&Arc<str>>, now: Monotonic) -> Result<(), Unfit> {
+    let TlsPolicy {
+        level,
+        mode: _,
+        names,
+    } = wanted;
+    match (level, tls) {
+        (TlsLevel::None, _) | (TlsLevel::May | TlsLevel::Encrypt, Tls::Encrypted { .. }) => Ok(()),
+        (TlsLevel::May, Tls::Clear(Clear::NotOffered)) => Ok(()),
+        (TlsLevel::May, Tls::Clear(Clear::HandshakeFailed(at))) if now - *at < HANDSHAKE_MEMORY => Ok(()),
+        (TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Verify, Tls::Clear(_)) => Err(Unfit::Tls),
+        (TlsLevel::Verify, Tls::Encrypted { authenticated, .. }) => {
+            let proved = match authenticated {
+                Authenticated::Nobody => &[][..],
+                Authenticated::Names(names) => names,
+            };
+            let mut accepted = names.iter().chain(host.filter(|_| names.is_empty()));
+            if accepted.any(|name| proved.contains(name)) {
+                Ok(())
+            } else {
+                Err(Unfit::Identity)
+            }
         }
     }
-
-    /// T41: the limit travels with the session.
-    #[test]
-    fn a_size_limit_is_remembered_on_reuse() {
-        let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
-        requirements.size = 5000;
-        assert_eq!(fitness(&facts, &requirements), Ok(()));
-        facts.capabilities.size_max = Some(1000);
-        assert_eq!(fitness(&facts, &requirements), Err(Unfit::Size));
-        facts.capabilities.size_max = Some(5000);
-        assert_eq!(fitness(&facts, &requirements), Ok(()));
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -350,7 +350,7 @@ impl ConnectionCache {
             if kept.deadline <= now {
                 continue;
             }
-            match fitness(&kept.parked.facts, requirements) {
+            match fitness(&kept.parked.facts, requirements, now) {
                 Ok(()) => return Some((*place, *session)),
                 Err(reason) => {
                     self.interval.count_unfit(reason);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use remuda_mail::Capabilities;
+use remuda_mail::{Capabilities, Clear, Tls, TlsLevel, TlsPolicy};
 
 use super::*;
 
@@ -30,6 +30,9 @@ pub(crate) fn facts(n: u8) -> Facts {
         endpoint: endpoint(n),
         host: "mx.test".into(),
         helo_name: "us.test".into(),
+        is_tls_implicit: false,
+        tls: Tls::Clear(Clear::ByPolicy),
+        credentials: None,
         capabilities: Capabilities::default(),
         opened: Monotonic::ZERO,
         uses: 1,
@@ -46,7 +49,13 @@ pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
     Requirements {
         destination: destination(name),
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
+        hosts: endpoints.iter().map(|_| "mx.test".into()).collect(),
         helo_name: "us.test".into(),
+        tls: TlsPolicy {
+            level: TlsLevel::None,
+            ..TlsPolicy::default()
+        },
+        credentials: None,
         smtputf8: false,
         size: 1000,
     }

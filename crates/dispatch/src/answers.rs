@@ -8,7 +8,10 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
+use remuda_connection_cache::{Unfit, fitness};
+use remuda_mail::{
+    Blame, Clear, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId, Tls,
+};
 
 use crate::{
     Dispatch,
@@ -43,12 +46,16 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
+        session.tls = Some(facts.tls.clone());
         let endpoint = session.endpoint;
         self.hosts.opened(endpoint);
+        match facts.tls {
+            Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(endpoint, at),
+            Tls::Encrypted { .. } => self.hosts.made_handshake(endpoint),
+            Tls::Clear(Clear::ByPolicy | Clear::NotOffered) => {}
+        }
         match owner {
-            // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
-            // message, not of the session.
-            Some(delivery) if !self.is_stopping && facts.helo_name == self.settings.helo_name => {
+            Some(delivery) if !self.is_stopping && self.may_carry(delivery, &facts) => {
                 let caches = self
                     .deliveries
                     .get(&delivery)
@@ -59,6 +66,7 @@ impl Dispatch {
             Some(delivery) => {
                 self.retire(id, RetireCause::Drained);
                 self.leave_lines(delivery);
+                self.pass_over_unless_reloaded(delivery, endpoint, &facts);
                 self.seek_or_stop(delivery);
             }
             None => {
@@ -77,6 +85,10 @@ impl Dispatch {
             return;
         };
         let endpoint = session.endpoint;
+        if failure.blame == Blame::Policy {
+            // It was there, and is no worse for what we demand.
+            self.hosts.opened(endpoint);
+        }
         if is_of_the_host(&failure) {
             let words = failure.refusal.words();
             self.hosts
@@ -86,11 +98,36 @@ impl Dispatch {
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
         if let Some(delivery) = self.deliveries.get_mut(&owner) {
-            delivery.is_site_failing |= is_of_the_host(&failure);
+            // What a policy demands, the next message of the destination will not get either.
+            delivery.is_site_failing |= is_of_the_host(&failure) || failure.blame == Blame::Policy;
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
         self.seek_or_stop(owner);
+    }
+
+    /// A new session is not what was ordered. After a reload another dial brings it; else it would go on so.
+    fn pass_over_unless_reloaded(&mut self, id: DeliveryId, endpoint: Endpoint, facts: &Facts) {
+        if facts.helo_name == self.settings.helo_name
+            && !self.is_stopping
+            && let Some(delivery) = self.deliveries.get_mut(&id)
+        {
+            delivery.refusal = Some(Refusal::ours(
+                EnhancedStatus::new(4, 7, 0),
+                "the session that was opened lacks what was demanded of it",
+            ));
+            delivery.leave_host(endpoint);
+        }
+    }
+
+    /// Answers whether a new session may carry the delivery that it was dialled for: also if the host lacks
+    /// what the message needs, which is then said of the message. What it was dialled to have it must have.
+    fn may_carry(&self, delivery: DeliveryId, facts: &Facts) -> bool {
+        let Some(delivery) = self.deliveries.get(&delivery) else {
+            return false;
+        };
+        let verdict = fitness(facts, &self.requirements(delivery), self.now.monotonic);
+        matches!(verdict, Ok(()) | Err(Unfit::Smtputf8 | Unfit::Size))
     }
 
     /// A transaction or a local delivery is over.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::{rngs::StdRng, seq::SliceRandom};
 use remuda_clock::Monotonic;
 use remuda_hosts::Hosts;
-use remuda_mail::Endpoint;
+use remuda_mail::{CredentialsId, Endpoint, HopLogin, HopPolicy, TlsLevel, TlsPolicy};
 
 use crate::event::Candidate;
 
@@ -20,6 +20,12 @@ use crate::event::Candidate;
 pub(crate) struct Servers {
     candidates: Vec<Candidate>,
     pub(crate) endpoints: Arc<[Endpoint]>,
+    /// Their names, in the same order.
+    pub(crate) hosts: Arc<[Arc<str>]>,
+    /// What must protect sessions to them.
+    pub(crate) tls: TlsPolicy,
+    /// As whom to log in.
+    pub(crate) login: Option<HopLogin>,
 }
 
 /// What one delivery has still to try.
@@ -33,7 +39,8 @@ pub(crate) struct Itinerary {
 }
 
 impl Servers {
-    pub(crate) fn new(mut candidates: Vec<Candidate>) -> Self {
+    /// These candidates under a route's policy; `level`: how much TLS, if the route does not say.
+    pub(crate) fn new(mut candidates: Vec<Candidate>, policy: HopPolicy, level: TlsLevel) -> Self {
         candidates.sort_by_key(|candidate| candidate.preference);
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(candidates.len());
         // One address under two names is one server; the better preference counts.
@@ -44,10 +51,31 @@ impl Servers {
             }
             is_new
         });
+        let HopPolicy {
+            tls,
+            tls_mode,
+            tls_names,
+            login,
+        } = policy;
         Servers {
+            hosts: candidates
+                .iter()
+                .map(|candidate| candidate.host.clone())
+                .collect(),
             candidates,
             endpoints: endpoints.into(),
+            tls: TlsPolicy {
+                level: tls.unwrap_or(level),
+                mode: tls_mode,
+                names: tls_names,
+            },
+            login,
         }
+    }
+
+    /// What sessions to them must have shown at AUTH.
+    pub(crate) fn credentials(&self) -> Option<CredentialsId> {
+        self.login.as_ref().map(|login| login.credentials)
     }
 
     /// The name of the host behind an endpoint.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use remuda_clock::Wall;
+use remuda_clock::{Monotonic, Wall};
 use remuda_connection_cache::Unfit;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, HopLogin, Refusal, SessionId, TlsPolicy};
 
 /// How the session of a transaction was found: `cache=` of the delivery log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +61,17 @@ pub enum Rest {
     },
 }
 
+/// What a session that is dialled must have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Security {
+    /// How much TLS.
+    pub tls: TlsPolicy,
+    /// For `may`: a handshake failed there lately, at that time; it is not tried again.
+    pub failed_handshake: Option<Monotonic>,
+    /// As whom to log in.
+    pub login: Option<HopLogin>,
+}
+
 /// Everything that `dispatch` can order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -84,8 +95,10 @@ pub enum Command {
         endpoint: Endpoint,
         /// The host's name.
         host: Arc<str>,
-        /// For whom (log, policy); another may get it.
+        /// For whom (log); another may get it.
         destination: Destination,
+        /// What must protect it.
+        security: Security,
     },
     /// Run a transaction on a session that is parked or was just opened or freed.
     Transact {

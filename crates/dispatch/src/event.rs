@@ -10,7 +10,9 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, Refusal, SessionId};
+use remuda_mail::{
+    DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, HopPolicy, Refusal, SessionId,
+};
 pub use remuda_schedule::{Backlog, Entry};
 
 use crate::settings::Settings;
@@ -31,6 +33,8 @@ pub struct Candidate {
 pub struct Resolution {
     /// All usable addresses; never empty.
     pub candidates: Vec<Candidate>,
+    /// What the route that names them says about TLS and AUTH.
+    pub policy: HopPolicy,
     /// When to ask again.
     pub valid_until: Monotonic,
 }
@@ -53,6 +57,10 @@ pub enum DialStep {
     Greeting,
     /// EHLO and HELO refused or unanswered.
     Helo,
+    /// STARTTLS, the handshake, or the host's certificate.
+    Tls,
+    /// AUTH.
+    Auth,
 }
 
 /// What is left of a session after a transaction.

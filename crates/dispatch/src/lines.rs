@@ -88,6 +88,11 @@ impl Lines {
         self.at.get(&endpoint)?.starved.values().next().copied()
     }
 
+    /// Since when somebody lacks room at `endpoint`.
+    pub(crate) fn starved_since(&self, endpoint: Endpoint) -> Option<Ticket> {
+        self.at.get(&endpoint)?.starved.keys().next().copied()
+    }
+
     /// The first that lacks a session in all.
     pub(crate) fn starved(&self) -> Option<(Ticket, DeliveryId)> {
         self.starved.iter().next().map(|(ticket, id)| (*ticket, *id))

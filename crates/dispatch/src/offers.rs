@@ -2,7 +2,8 @@
 //!
 //! # Contract
 //! * **The next in turn gets it**: the first delivery in line for its endpoint that it fits, whosever it is;
-//!   unless somebody else waits longer for any session at all, who then gets its place.
+//!   unless somebody whom it does not fit waits longer for room there, or for any session at all, who then
+//!   gets its place.
 //! * **Then the same destination's next message**, if nobody waits.
 //! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
@@ -26,7 +27,7 @@ use crate::{
 enum Next {
     Waiting(DeliveryId),
     SameDestination,
-    /// Somebody waits longer for any session.
+    /// Somebody waits longer for its place.
     Another,
     Nobody,
 }
@@ -112,10 +113,12 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
-        let starved = self.lines.starved();
+        let anywhere = self.lines.starved().map(|(ticket, _)| ticket);
+        let at_endpoint = self.lines.starved_since(facts.endpoint);
+        let starved = anywhere.into_iter().chain(at_endpoint).min();
         let here = self.first_fitting(facts);
         match (here, starved) {
-            (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
+            (Some((ticket, _)), Some(older)) if older < ticket => Next::Another,
             (Some((_, delivery)), _) => Next::Waiting(delivery),
             (None, Some(_)) => Next::Another,
             (None, None) if self.suits_next(id, facts) => Next::SameDestination,
@@ -128,7 +131,7 @@ impl Dispatch {
             let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.caches) else {
                 continue;
             };
-            match fitness(facts, &self.requirements(delivery)) {
+            match fitness(facts, &self.requirements(delivery), self.now.monotonic) {
                 Ok(()) => return Some((ticket, id)),
                 Err(reason) => self.cache.count_unfit(reason),
             }
@@ -151,13 +154,16 @@ impl Dispatch {
         let wanted = remuda_mail::Requirements {
             destination: destination.clone(),
             endpoints: servers.endpoints.clone(),
+            hosts: servers.hosts.clone(),
             helo_name: self.settings.helo_name.clone(),
+            tls: servers.tls.clone(),
+            credentials: servers.credentials(),
             smtputf8: entry.smtputf8,
             size: entry.size,
         };
         let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
             || self.cache.is_bound(destination, facts.endpoint, now);
-        is_good && fitness(facts, &wanted).is_ok()
+        is_good && fitness(facts, &wanted, now).is_ok()
     }
 
     /// Starts the destination's next delivery on its own session.

@@ -91,10 +91,14 @@ impl Dispatch {
 
     /// What a delivery demands of a session.
     pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
+        let servers = delivery.itinerary.servers();
         Requirements {
             destination: delivery.entry.destination.clone(),
-            endpoints: delivery.itinerary.servers().endpoints.clone(),
+            endpoints: servers.endpoints.clone(),
+            hosts: servers.hosts.clone(),
             helo_name: self.settings.helo_name.clone(),
+            tls: servers.tls.clone(),
+            credentials: servers.credentials(),
             smtputf8: delivery.entry.smtputf8,
             size: delivery.entry.size,
         }

@@ -151,11 +151,12 @@ impl Dispatch {
             _ if is_stale => {}
             Ok(Resolution {
                 candidates,
+                policy,
                 valid_until,
             }) => {
                 // Valid for the start at hand even if it says "now", or nothing would ever start.
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
-                let servers = Arc::new(Servers::new(candidates));
+                let servers = Arc::new(Servers::new(candidates, policy, self.settings.tls_level));
                 self.site(destination).servers = Resolved::Known(servers, until);
             }
             Err(Unresolved { refusal, valid_until }) if refusal.is_permanent() => {

@@ -17,11 +17,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::Leaving;
-use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, HopLogin, SessionId, Tls, TlsLevel, TlsPolicy};
 
 use crate::{
     Dispatch,
-    command::{Command, Found, RetireCause},
+    candidates::Servers,
+    command::{Command, Found, RetireCause, Security},
     deliveries::Stage,
 };
 
@@ -33,6 +34,10 @@ pub(crate) struct Session {
     /// Whom it works for or worked for last.
     pub(crate) destination: Destination,
     pub(crate) state: State,
+    /// What it was dialled to have.
+    pub(crate) wanted: Wanted,
+    /// What it has of TLS, once it is open.
+    pub(crate) tls: Option<Tls>,
     /// From before its dial.
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
@@ -58,6 +63,26 @@ pub(crate) enum State {
     Retiring,
 }
 
+/// What a dial is to bring, as far as it decides for whom else it would do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    tls: TlsPolicy,
+    login: Option<HopLogin>,
+    /// The host as it is called, where that matters.
+    host: Option<Arc<str>>,
+}
+
+impl Wanted {
+    fn new(servers: &Servers, endpoint: Endpoint) -> Self {
+        let is_named = servers.tls.level == TlsLevel::Verify && servers.tls.names.is_empty();
+        Wanted {
+            tls: servers.tls.clone(),
+            login: servers.login.clone(),
+            host: servers.host(endpoint).filter(|_| is_named),
+        }
+    }
+}
+
 impl Session {
     /// Answers whether it counts against the limits.
     pub(crate) fn is_counted(&self) -> bool {
@@ -73,19 +98,21 @@ impl Dispatch {
     pub(crate) fn dial(&mut self, endpoint: Endpoint, delivery: DeliveryId) -> SessionId {
         let id = SessionId(self.session_next);
         self.session_next += 1;
-        let (host, destination) = match self.deliveries.get(&delivery) {
+        let (servers, destination) = match self.deliveries.get(&delivery) {
             Some(delivery) => (
-                delivery.itinerary.servers().host(endpoint),
+                delivery.itinerary.servers().clone(),
                 delivery.entry.destination.clone(),
             ),
-            None => (None, Destination::from_key("")),
+            None => (Arc::default(), Destination::from_key("")),
         };
+        let host = servers.host(endpoint);
         let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
         self.out.push(Command::Dial {
             session: id,
             endpoint,
             host: host.clone(),
             destination: destination.clone(),
+            security: self.security(&servers, endpoint),
         });
         self.hosts.dialled(endpoint, self.now.monotonic);
         self.occupy(endpoint);
@@ -94,6 +121,8 @@ impl Dispatch {
             host,
             destination,
             state: State::Dialling(Some(delivery)),
+            wanted: Wanted::new(&servers, endpoint),
+            tls: None,
             dialled: self.now.monotonic,
             uses: 0,
             unsettled: 0,
@@ -101,6 +130,19 @@ impl Dispatch {
         };
         self.sessions.insert(id, session);
         id
+    }
+
+    /// What a session to `endpoint` must have.
+    fn security(&self, servers: &Servers, endpoint: Endpoint) -> Security {
+        // The memory has to last until the session is open.
+        let then = self.now.monotonic + OPENING_MAX;
+        let failed = self.hosts.handshake_failed(endpoint, then);
+        let is_excused = servers.tls.level == TlsLevel::May && !servers.tls.is_implicit(endpoint);
+        Security {
+            tls: servers.tls.clone(),
+            failed_handshake: failed.filter(|_| is_excused),
+            login: servers.login.clone(),
+        }
     }
 
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
@@ -215,11 +257,19 @@ impl Dispatch {
         }
     }
 
-    /// Finds a dial that nobody waits for, to one of these endpoints, for a delivery.
+    /// Finds a dial that nobody waits for, to one of these endpoints, for a delivery: one that brings what
+    /// the delivery's own would.
     pub(crate) fn adopt(&mut self, endpoints: &[Endpoint], delivery: DeliveryId) -> Option<SessionId> {
-        let found = endpoints
-            .iter()
-            .find_map(|endpoint| self.orphans.get(endpoint)?.front().map(|dial| (*endpoint, *dial)));
+        let servers = self.deliveries.get(&delivery)?.itinerary.servers();
+        let found = endpoints.iter().find_map(|endpoint| {
+            let wanted = Wanted::new(servers, *endpoint);
+            let mut dials = self.orphans.get(endpoint)?.iter();
+            let dial = dials.find(|dial| {
+                let session = self.sessions.get(dial);
+                session.is_some_and(|session| session.wanted == wanted)
+            })?;
+            Some((*endpoint, *dial))
+        });
         let (endpoint, dial) = found?;
         self.strike_orphan(endpoint, dial);
         self.sessions.get_mut(&dial)?.state = State::Dialling(Some(delivery));
@@ -283,6 +333,9 @@ impl RetireCause {
         }
     }
 }
+
+/// For a session to be opened; nearly none takes that long.
+const OPENING_MAX: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Dials that nobody waits for, oldest first.
 pub(crate) type Orphans = std::collections::HashMap<Endpoint, VecDeque<SessionId>>;

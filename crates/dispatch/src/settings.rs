@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use remuda_mail::TlsLevel;
+
 /// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -25,6 +27,8 @@ pub struct Settings {
     pub active_messages: usize,
     /// `delivery.helo_name`, or the hostname.
     pub helo_name: Arc<str>,
+    /// `delivery.tls.level`, where no route says otherwise.
+    pub tls_level: TlsLevel,
     /// `[connection_cache]`.
     pub cache: CacheSettings,
     /// Seed of every random choice (shuffles, jitter).
@@ -104,6 +108,7 @@ impl Default for Settings {
             maximal_backoff: Duration::from_secs(4000),
             active_messages: 20_000,
             helo_name: "localhost".into(),
+            tls_level: TlsLevel::May,
             cache: CacheSettings::default(),
             seed: 0,
         }

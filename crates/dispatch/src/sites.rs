@@ -102,9 +102,11 @@ pub(crate) fn is_listed(destination: &Destination, cache: &CacheSettings) -> boo
     if listed.is_empty() {
         return false;
     }
+    // Behind the hosts stands what the route says of TLS and AUTH.
+    let hosts = key.split_once(';').map_or(key, |(hosts, _)| hosts);
     listed.contains("*")
         || listed.contains(key)
-        || key.trim_start_matches("mx:").split(',').any(|host| {
+        || hosts.trim_start_matches("mx:").split(',').any(|host| {
             let host = host.split_once('=').map_or(host, |(host, _)| host);
             let bare = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
                 Some((address, _)) => address,
@@ -168,6 +170,8 @@ mod tests {
             ("relay.test:587,192.0.2.1:2700", "relay.test", true),
             ("relay.test:587,192.0.2.1:2700", "192.0.2.1:2700", true),
             ("mx:relay.test=10", "relay.test", true),
+            ("relay.test:587;tls=verify;user=a,b", "relay.test", true),
+            ("relay.test:587;tls=verify;user=a,b", "b", false),
             ("[2001:db8::1]:25", "2001:db8::1", true),
             ("[2001:db8::1]:25", "2001:db8::2", false),
         ] {

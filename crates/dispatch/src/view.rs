@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
 pub use remuda_connection_cache::Statistics as CacheStatistics;
-use remuda_mail::{Destination, Endpoint, SessionId};
+use remuda_mail::{Destination, Endpoint, SessionId, Tls};
 
 /// What a session does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct ConnectionView {
     pub endpoint: Endpoint,
     /// The host's name.
     pub host: Arc<str>,
+    /// What protects it; None while it is being opened.
+    pub tls: Option<Tls>,
     /// Transactions begun on it.
     pub uses: u32,
     /// Since before connect.

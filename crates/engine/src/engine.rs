@@ -32,6 +32,8 @@ use crate::{
     resolve::{Resolver, ResolverError},
     route::Router,
     settings::Settings,
+    tls::{Clients, TrustError},
+    vault::Vault,
 };
 
 /// Why the engine does not start, or keeps its old configuration.
@@ -59,6 +61,9 @@ pub enum StartError {
     /// A listener's address cannot be bound, or the hostname is none.
     #[error(transparent)]
     Receive(#[from] receive::Error),
+    /// Those whom TLS is to trust cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The descriptor limit is too low for the sessions asked for.
     #[error("{0}")]
     Descriptors(String),
@@ -224,10 +229,14 @@ async fn or_stop<T>(
 fn plan(settings: Settings, clock: &SharedClock) -> Result<Arc<Plan>, StartError> {
     let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
     let router = Arc::new(Router::new(&settings));
+    let clients = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
+    let vault = Vault::new(&settings);
     Ok(Arc::new(Plan {
         settings: Arc::new(settings),
         router,
         resolver,
+        clients,
+        vault,
     }))
 }
 

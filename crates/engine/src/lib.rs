@@ -27,6 +27,8 @@ pub mod resolve;
 pub mod route;
 pub mod session;
 pub mod settings;
+pub mod tls;
+mod vault;
 mod watchdog;
 
 pub use engine::{Engine, StartError};

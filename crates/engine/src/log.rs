@@ -11,7 +11,7 @@ use std::{fmt, time::Duration};
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::command::Found;
-use remuda_mail::Outcome;
+use remuda_mail::{Outcome, TlsProtocol};
 
 use crate::actor::delivery::{Decided, Via};
 
@@ -45,6 +45,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         to = %format_args!("<{}>", decided.recipient.address),
         orig_to = decided.recipient.original.as_ref().map(|to| tracing::field::display(format!("<{to}>"))),
         relay = decided.relay().unwrap_or("none"),
+        tls = via.and_then(|via| via.tls).map(TlsProtocol::as_str),
         conn_use = via.map(|via| via.uses).filter(|uses| *uses > 1),
         delay = %Seconds(ended.since(subject.arrived)),
         delays = %Delays { subject, via },

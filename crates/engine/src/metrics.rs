@@ -27,7 +27,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use remuda_dispatch::event::Undecided;
-use remuda_mail::Outcome;
+use remuda_mail::{Outcome, TlsProtocol};
 use remuda_spool::Spool;
 
 pub use rate::Rate;
@@ -72,6 +72,14 @@ struct ByResult {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByTls {
     tls: &'static str,
+}
+
+impl ByTls {
+    fn of(tls: Option<TlsProtocol>) -> Self {
+        ByTls {
+            tls: tls.map_or("none", TlsProtocol::as_str),
+        }
+    }
 }
 
 impl Metrics {
@@ -147,7 +155,9 @@ impl Metrics {
                 result: result.as_str(),
             }));
         }
-        drop(self.opened.get_or_create(&ByTls { tls: "none" }));
+        for tls in [None, Some(TlsProtocol::Tls12), Some(TlsProtocol::Tls13)] {
+            drop(self.opened.get_or_create(&ByTls::of(tls)));
+        }
     }
 
     /// Lets another part name its counters.
@@ -184,8 +194,8 @@ impl Metrics {
     }
 
     /// Counts a session that has been greeted and has introduced itself.
-    pub fn connection_opened(&self) {
-        self.opened.get_or_create(&ByTls { tls: "none" }).inc();
+    pub fn connection_opened(&self, tls: Option<TlsProtocol>) {
+        self.opened.get_or_create(&ByTls::of(tls)).inc();
     }
 
     /// Counts the end of a session after `uses` transactions.
@@ -278,6 +288,7 @@ mod tests {
             "remuda_transactions_total{result=\"refused\"} 0",
             "remuda_transaction_flights_total 0",
             "remuda_connections_opened_total{tls=\"none\"} 0",
+            "remuda_connections_opened_total{tls=\"TLSv1.2\"} 0",
             "remuda_connection_uses_count 0",
             "remuda_queue_messages{state=\"held\"} 0",
             "remuda_connection_cache_lookups_total{by=\"address\",result=\"miss\"} 0",
@@ -318,7 +329,8 @@ mod tests {
         let refusal = Refusal::ours(EnhancedStatus::new(4, 2, 0), "busy");
         metrics.delivery(&Outcome::Deferred(refusal), Duration::from_secs(1));
         metrics.flights(2);
-        metrics.connection_opened();
+        metrics.connection_opened(None);
+        metrics.connection_opened(Some(TlsProtocol::Tls13));
         metrics.connection_closed(3);
         let text = metrics.text(&Snapshot::default());
         for line in [
@@ -326,6 +338,7 @@ mod tests {
             "remuda_delivery_delay_seconds_count 0",
             "remuda_transaction_flights_total 2",
             "remuda_connections_opened_total{tls=\"none\"} 1",
+            "remuda_connections_opened_total{tls=\"TLSv1.3\"} 1",
             "remuda_connection_uses_sum 3.0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");

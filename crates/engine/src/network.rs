@@ -6,7 +6,7 @@
 //! * **A stream can be asked without waiting whether it is quiet**, past any cached readiness.
 //!
 //! # Not here
-//! Time limits: the session's. Name resolution: `resolve`. TLS: to come, as another [`Transport`].
+//! Time limits: the session's. Name resolution: `resolve`. TLS: `tls`, another [`Transport`] over one of these.
 
 use std::{
     future::Future,
@@ -36,6 +36,12 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
     /// Answers whether nothing has come, the stream's end or failure included. It asks the system and
     /// not the runtime, which may not have heard of it yet; what has come may be lost by asking.
     fn is_quiet(&mut self) -> bool;
+
+    /// Takes what has come, in the same way; 0 at the stream's end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing has come; or the stream has failed.
+    fn take_now(&mut self, octets: &mut [u8]) -> io::Result<usize>;
 }
 
 /// The real network.
@@ -59,6 +65,11 @@ impl Transport for TcpStream {
         let seen = rustix::net::recv(&*self, &mut octet[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         seen.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
+
+    fn take_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let (taken, _) = rustix::net::recv(&*self, octets, RecvFlags::DONTWAIT)?;
+        Ok(taken)
+    }
 }
 
 impl Transport for DuplexStream {
@@ -67,6 +78,15 @@ impl Transport for DuplexStream {
         let mut context = Context::from_waker(Waker::noop());
         let read = Pin::new(self).poll_read(&mut context, &mut ReadBuf::new(&mut octet));
         matches!(read, Poll::Pending)
+    }
+
+    fn take_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut buffer = ReadBuf::new(octets);
+        match Pin::new(self).poll_read(&mut context, &mut buffer) {
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(read) => read.map(|()| buffer.filled().len()),
+        }
     }
 }
 

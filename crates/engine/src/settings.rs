@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use remuda_mail::{Address, HostPort};
+use remuda_mail::{Address, Credentials, HopLogin, HopPolicy, HostPort, Names, TlsLevel, TlsMode};
 
 /// Everything that the engine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +100,62 @@ pub struct Route {
     pub mx: bool,
     /// `accept`: mail for this domain is taken from anyone.
     pub accept: bool,
+    /// `tls`; None: what `[delivery.tls]` says.
+    pub tls: Option<TlsLevel>,
+    /// `tls_mode`.
+    pub tls_mode: TlsMode,
+    /// `tls_names`.
+    pub tls_names: Names,
+    /// `username` and what belongs to it.
+    pub login: Option<Login>,
+}
+
+/// `username`, `password_file` and `auth_in_clear` of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// What is said.
+    pub credentials: Credentials,
+    /// `auth_in_clear`: also without TLS.
+    pub in_clear: bool,
+}
+
+impl Route {
+    /// To these hosts as everybody goes to them: nothing is said of TLS, nobody logs in.
+    pub fn new(domain: RouteDomain, hosts: Arc<[HostPort]>) -> Self {
+        Route {
+            domain,
+            hosts,
+            mx: false,
+            accept: false,
+            tls: None,
+            tls_mode: TlsMode::default(),
+            tls_names: Names::default(),
+            login: None,
+        }
+    }
+
+    /// What it says about TLS and AUTH.
+    pub fn policy(&self) -> HopPolicy {
+        HopPolicy {
+            tls: self.tls,
+            tls_mode: self.tls_mode,
+            tls_names: self.tls_names.clone(),
+            login: self.login.as_ref().map(|login| HopLogin {
+                username: login.credentials.username.clone(),
+                credentials: crate::vault::id(&login.credentials),
+                in_clear: login.in_clear,
+            }),
+        }
+    }
+}
+
+/// `[delivery.tls]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// `level`.
+    pub level: TlsLevel,
+    /// `ca_file`; None: the system's trust store.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Which domains a route is for.
@@ -146,6 +202,8 @@ pub struct Delivery {
     pub connect_timeout: Duration,
     /// `helo_name`, or the hostname.
     pub helo_name: Arc<str>,
+    /// `[delivery.tls]`.
+    pub tls: Tls,
 }
 
 impl Network {
@@ -203,6 +261,7 @@ impl Settings {
             maximal_backoff: self.delivery.maximal_backoff,
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
+            tls_level: self.delivery.tls.level,
             cache: self.connection_cache.clone(),
             seed,
         }
@@ -266,6 +325,7 @@ impl Delivery {
             bounce_lifetime: 5 * day,
             connect_timeout: Duration::from_secs(30),
             helo_name: helo_name.clone(),
+            tls: Tls::default(),
         }
     }
 }

@@ -141,6 +141,7 @@ impl Stage {
         let hop = NextHop::Hosts {
             hosts: settings.routes[0].hosts.clone(),
             look_up_mx: false,
+            policy: Arc::default(),
         };
         let spool = Spool::open(Options::new(&settings.data_dir), clock.clone()).unwrap();
         for recipient in recipients {
@@ -191,12 +192,7 @@ fn settings(directory: &std::path::Path, sessions: u32) -> Settings {
         port: None,
         preference: u16::from(octet),
     };
-    let route = Route {
-        domain: RouteDomain::Any,
-        hosts: [host(1), host(2)].into(),
-        mx: false,
-        accept: false,
-    };
+    let route = Route::new(RouteDomain::Any, [host(1), host(2)].into());
     let mut settings = Settings {
         data_dir: directory.join("data"),
         routes: vec![route],

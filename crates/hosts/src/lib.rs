@@ -10,6 +10,8 @@
 //!   counts as paused for everybody else.
 //! * **A session that opens ends the memory of failures.**
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer.
+//! * **A failed handshake is remembered for [`HANDSHAKE_MEMORY`]**, until one succeeds; a connection in clear
+//!   does not end that memory.
 //! * **The number of sessions is exact**: a record with sessions is never forgotten.
 //! * **Callers report every dial** with [`Hosts::dialled`] and then `opened` or `failed`, and every change
 //!   of sessions.
@@ -28,7 +30,7 @@ use std::{
 
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
-use remuda_mail::Endpoint;
+use remuda_mail::{Endpoint, HANDSHAKE_MEMORY};
 
 /// The records of all endpoints.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub struct Record {
     pub paused_until: Monotonic,
     /// Smoothed time spent waiting for replies in a transaction.
     pub wait: Option<Duration>,
+    /// When a TLS handshake failed last; None once one has succeeded.
+    pub handshake_failed: Option<Monotonic>,
     /// A dial after a pause is under way.
     is_on_trial: bool,
     last_use: u64,
@@ -140,6 +144,30 @@ impl Hosts {
         });
     }
 
+    /// A TLS handshake failed at `at`.
+    pub fn failed_handshake(&mut self, endpoint: Endpoint, at: Monotonic) {
+        self.change(endpoint, |record| {
+            record.handshake_failed = record.handshake_failed.max(Some(at));
+        });
+    }
+
+    /// A TLS handshake succeeded.
+    pub fn made_handshake(&mut self, endpoint: Endpoint) {
+        if self
+            .get(endpoint)
+            .is_some_and(|record| record.handshake_failed.is_some())
+        {
+            self.change(endpoint, |record| record.handshake_failed = None);
+        }
+    }
+
+    /// When a handshake failed, as long as that excuses another try.
+    pub fn handshake_failed(&self, endpoint: Endpoint, now: Monotonic) -> Option<Monotonic> {
+        self.get(endpoint)?
+            .handshake_failed
+            .filter(|at| now - *at < HANDSHAKE_MEMORY)
+    }
+
     /// A transaction was accepted after `wait` of waiting for replies.
     pub fn waited(&mut self, endpoint: Endpoint, wait: Duration) {
         self.change(endpoint, |record| {
@@ -154,6 +182,7 @@ impl Hosts {
     pub fn forgive(&mut self, endpoint: Endpoint) {
         if self.records.contains_key(&endpoint) {
             self.opened(endpoint);
+            self.made_handshake(endpoint);
         }
     }
 
@@ -252,6 +281,23 @@ mod tests {
         hosts.opened(endpoint(1));
         assert!(!hosts.is_paused(endpoint(1), at(2002)));
         assert_eq!(hosts.get(endpoint(1)).map(|record| record.failures), Some(0));
+    }
+
+    #[test]
+    fn a_failed_handshake_is_remembered_for_an_hour_or_until_one_succeeds() {
+        let mut hosts = Hosts::default();
+        hosts.failed_handshake(endpoint(1), at(1000));
+        hosts.opened(endpoint(1));
+        assert_eq!(hosts.handshake_failed(endpoint(1), at(3_600_999)), Some(at(1000)));
+        assert_eq!(hosts.handshake_failed(endpoint(1), at(3_601_000)), None);
+        // Told again of what it knows, it does not begin anew.
+        hosts.failed_handshake(endpoint(1), at(1000));
+        assert_eq!(hosts.handshake_failed(endpoint(1), at(3_601_000)), None);
+        hosts.failed_handshake(endpoint(1), at(4_000_000));
+        hosts.made_handshake(endpoint(1));
+        assert_eq!(hosts.handshake_failed(endpoint(1), at(4_000_001)), None);
+        hosts.made_handshake(endpoint(2));
+        assert_eq!(hosts.len(), 1);
     }
 
     #[test]

@@ -36,4 +36,10 @@ pub struct Capabilities {
     pub size_max: Option<u64>,
     /// RFC 9422.
     pub limits: ServiceLimits,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// RFC 4954: AUTH PLAIN.
+    pub auth_plain: bool,
+    /// AUTH LOGIN.
+    pub auth_login: bool,
 }

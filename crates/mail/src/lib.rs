@@ -18,6 +18,7 @@ mod envelope;
 mod ids;
 mod next_hop;
 mod outcome;
+mod security;
 mod session;
 mod status;
 
@@ -30,5 +31,9 @@ pub use envelope::{Body, Envelope, Notify, OriginalRecipient, Recipient, Return,
 pub use ids::{DeliveryId, EntryId, MessageId, SessionId};
 pub use next_hop::{Destination, HostPort, NextHop};
 pub use outcome::{Blame, Failure, Outcome, Receipt, Refusal, Scope};
+pub use security::{
+    Authenticated, Clear, Credentials, CredentialsId, HANDSHAKE_MEMORY, HopLogin, HopPolicy,
+    IMPLICIT_TLS_PORT, Names, Secret, Tls, TlsLevel, TlsMode, TlsPolicy, TlsProtocol,
+};
 pub use session::{Facts, Requirements};
 pub use status::{Class, EnhancedStatus, Reply};

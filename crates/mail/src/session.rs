@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, Destination, Endpoint};
+use crate::{Capabilities, CredentialsId, Destination, Endpoint, Tls, TlsPolicy};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,12 @@ pub struct Facts {
     pub host: Arc<str>,
     /// The HELO name it introduced itself with.
     pub helo_name: Arc<str>,
+    /// The connection began with TLS; never mixed with STARTTLS (T51).
+    pub is_tls_implicit: bool,
+    /// What protects it.
+    pub tls: Tls,
+    /// What it has shown at AUTH.
+    pub credentials: Option<CredentialsId>,
     /// Of the last EHLO.
     pub capabilities: Capabilities,
     /// From before `connect` (T20).
@@ -38,8 +44,14 @@ pub struct Requirements {
     pub destination: Destination,
     /// The current address set (T74): only these may carry it.
     pub endpoints: Arc<[Endpoint]>,
+    /// The names of their hosts, in the same order: who must be there for `verify`, if `tls` names nobody.
+    pub hosts: Arc<[Arc<str>]>,
     /// The HELO name it must have used.
     pub helo_name: Arc<str>,
+    /// What must protect it.
+    pub tls: TlsPolicy,
+    /// What it must have shown at AUTH: this, or nothing (T56).
+    pub credentials: Option<CredentialsId>,
     /// SMTPUTF8 must be offered (T60).
     pub smtputf8: bool,
     /// Octets of content; a known SIZE limit below forbids (T41).

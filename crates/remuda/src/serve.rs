@@ -169,9 +169,10 @@ async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
 /// What the configuration is to blame for is exit 78.
 fn start_failure(error: StartError) -> Failure {
     let exit = match &error {
-        StartError::DataDir { .. } | StartError::Resolver(_) | StartError::Descriptors(_) => {
-            Exit::Configuration
-        }
+        StartError::DataDir { .. }
+        | StartError::Resolver(_)
+        | StartError::Trust(_)
+        | StartError::Descriptors(_) => Exit::Configuration,
         StartError::Spool { .. } | StartError::Receive(_) => Exit::Failed,
     };
     Failure::new(exit, error)

@@ -25,12 +25,7 @@ fn settings(dir: &std::path::Path, port: u16) -> Settings {
         port: Some(port),
         preference: 0,
     };
-    let route = Route {
-        domain: RouteDomain::Any,
-        hosts: [host].into(),
-        mx: false,
-        accept: false,
-    };
+    let route = Route::new(RouteDomain::Any, [host].into());
     Settings {
         hostname: "relay.test".into(),
         data_dir: dir.join("data"),

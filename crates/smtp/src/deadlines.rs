@@ -5,7 +5,7 @@
 //! # Contract
 //! * **Every wait has a limit.** There is one for each [`Step`] of the client and for each state of the
 //!   server; none is infinite.
-//! * **Limits are the RFC's minima or longer**, except where the RFC names none (RSET, QUIT).
+//! * **Limits are the RFC's minima or longer**, except where the RFC names none (STARTTLS, RSET, QUIT).
 
 /// What a client grants a server.
 pub mod client {
@@ -17,6 +17,10 @@ pub mod client {
     pub const GREETING: Duration = Duration::from_secs(5 * 60);
     /// EHLO and HELO.
     pub const HELO: Duration = Duration::from_secs(5 * 60);
+    /// STARTTLS, and AUTH to each of its replies; no limit in RFC 3207, some minutes in RFC 4954.
+    pub const SECURITY: Duration = Duration::from_secs(5 * 60);
+    /// The TLS handshake as a whole; no limit in the RFC. As long as the greeting.
+    pub const HANDSHAKE: Duration = GREETING;
     /// MAIL (RFC 5321 §4.5.3.2.2).
     pub const MAIL: Duration = Duration::from_secs(5 * 60);
     /// RCPT (RFC 5321 §4.5.3.2.3).
@@ -37,6 +41,7 @@ pub mod client {
         match step {
             Step::Greeting => GREETING,
             Step::Ehlo | Step::Helo => HELO,
+            Step::StartTls | Step::Auth => SECURITY,
             Step::Rset => RSET,
             Step::Mail => MAIL,
             Step::Rcpt => RCPT,
@@ -73,6 +78,8 @@ mod tests {
             (Step::Greeting, 300),
             (Step::Ehlo, 300),
             (Step::Helo, 300),
+            (Step::StartTls, 300),
+            (Step::Auth, 300),
             (Step::Rset, 20),
             (Step::Mail, 300),
             (Step::Rcpt, 300),

@@ -8,13 +8,13 @@ use std::{
 
 use remuda_clock::{Monotonic, Now, Wall};
 use remuda_mail::{
-    Blame, Capabilities, DeliveryId, Destination, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
-    MessageId, Refusal, Scope, SessionId,
+    Authenticated, Blame, Capabilities, Clear, DeliveryId, Destination, Endpoint, EnhancedStatus, EntryId,
+    Facts, Failure, HopPolicy, MessageId, Refusal, Scope, SessionId, Tls, TlsLevel, TlsProtocol,
 };
 
 use crate::{
     Dispatch,
-    command::{Command, Rest},
+    command::{Command, Rest, Security},
     event::{After, Answer, Backlog, Candidate, DialStep, Entry, Event, Resolution, Undecided, Unresolved},
     settings::Settings,
 };
@@ -28,6 +28,10 @@ pub(super) struct World {
     waiting: BTreeMap<Destination, BTreeSet<(Wall, EntryId)>>,
     /// Servers by destination: endpoint and preference; none: refused for ever.
     pub(super) dns: BTreeMap<Destination, Vec<(Endpoint, u16)>>,
+    /// What routes say about TLS and AUTH.
+    pub(super) policies: BTreeMap<Destination, HopPolicy>,
+    /// Every server offers STARTTLS.
+    pub(super) offers_tls: bool,
     pub(super) sessions: BTreeMap<SessionId, Peer>,
     pub(super) deliveries: BTreeMap<DeliveryId, (EntryId, Option<Rest>)>,
     /// Commands that have not been answered.
@@ -83,6 +87,21 @@ pub(super) fn failure(scope: Scope) -> Failure {
     }
 }
 
+/// What a dial brings of TLS: what is demanded, or what may be had.
+fn tls_of(security: &Security, host: &std::sync::Arc<str>, is_offered: bool) -> Tls {
+    let encrypted = |authenticated| Tls::Encrypted {
+        protocol: TlsProtocol::Tls13,
+        authenticated,
+    };
+    match (security.tls.level, security.failed_handshake) {
+        (TlsLevel::None, _) => Tls::Clear(Clear::ByPolicy),
+        (TlsLevel::May, Some(at)) => Tls::Clear(Clear::HandshakeFailed(at)),
+        (TlsLevel::May, None) if !is_offered => Tls::Clear(Clear::NotOffered),
+        (TlsLevel::May | TlsLevel::Encrypt, _) => encrypted(Authenticated::Nobody),
+        (TlsLevel::Verify, _) => encrypted(Authenticated::Names(security.tls.names_of(host))),
+    }
+}
+
 impl World {
     pub(super) fn new(settings: Settings) -> Self {
         let now = Now {
@@ -95,6 +114,8 @@ impl World {
             spool: BTreeMap::new(),
             waiting: BTreeMap::new(),
             dns: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            offers_tls: false,
             sessions: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             todo: VecDeque::new(),
@@ -143,12 +164,16 @@ impl World {
                 session,
                 endpoint,
                 host,
+                security,
                 ..
             } => {
                 let facts = Facts {
                     endpoint: *endpoint,
                     host: host.clone(),
                     helo_name: "us.test".into(),
+                    is_tls_implicit: security.tls.is_implicit(*endpoint),
+                    tls: tls_of(security, host, self.offers_tls),
+                    credentials: security.login.as_ref().map(|login| login.credentials),
                     capabilities: Capabilities::default(),
                     opened: self.now.monotonic,
                     uses: 0,
@@ -368,6 +393,7 @@ impl World {
         let valid_until = self.now.monotonic + Duration::from_secs(60);
         match self.dns.get(destination) {
             Some(servers) => Ok(Resolution {
+                policy: self.policies.get(destination).cloned().unwrap_or_default(),
                 candidates: servers
                     .iter()
                     .map(|(endpoint, preference)| Candidate {

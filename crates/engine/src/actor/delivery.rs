@@ -16,7 +16,7 @@ use std::{collections::VecDeque, sync::Arc};
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::command::{Found, Rest};
-use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal};
+use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal, TlsProtocol};
 use remuda_spool::Queued;
 
 use crate::session::order::Transacted;
@@ -32,6 +32,8 @@ pub struct Via {
     pub found: Option<Found>,
     /// Why a parked one was not taken.
     pub unfit: Option<Unfit>,
+    /// The TLS version of the session.
+    pub tls: Option<TlsProtocol>,
     /// When the session was asked for, or dialled.
     pub started: Now,
     /// When MAIL was sent; None when it never was.
@@ -80,6 +82,8 @@ pub struct Delivery {
     pub loaded: Now,
     /// Why a parked session was not taken for its transaction.
     pub unfit: Option<Unfit>,
+    /// The TLS version of its session.
+    pub tls: Option<TlsProtocol>,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -110,6 +114,7 @@ impl Delivery {
             entry,
             loaded,
             unfit: None,
+            tls: None,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),
@@ -142,6 +147,7 @@ impl Delivery {
             uses: answer.uses,
             found: Some(found),
             unfit: self.unfit,
+            tls: self.tls,
             started: opened
                 .filter(|_| matches!(found, Found::Miss | Found::Off))
                 .unwrap_or(asked),
@@ -172,6 +178,7 @@ impl Delivery {
             uses: 0,
             found: None,
             unfit: None,
+            tls: None,
             started: now,
             mail_sent: None,
             answered: now,

@@ -9,6 +9,7 @@ use remuda_dispatch::{
     event::{Event, Unresolved},
 };
 use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId};
+use remuda_smtp::client::Login;
 use remuda_spool::Heads;
 
 use super::{
@@ -19,7 +20,10 @@ use super::{
 };
 use crate::{
     local, session,
-    session::order::{DialOrder, Order, TransactOrder},
+    session::{
+        dial::Means,
+        order::{DialOrder, Order, Security, TransactOrder},
+    },
 };
 
 /// A command to run a transaction.
@@ -43,19 +47,18 @@ impl Actor {
                 endpoint,
                 host,
                 destination: _,
+                security,
             } => {
                 let settings = &self.plan.settings.delivery;
-                let (helo_name, connect_timeout) = (settings.helo_name.clone(), settings.connect_timeout);
-                self.dial(
-                    DialOrder {
-                        session,
-                        endpoint,
-                        host,
-                        helo_name,
-                        connect_timeout,
-                    },
-                    now,
-                );
+                let order = DialOrder {
+                    session,
+                    endpoint,
+                    host,
+                    helo_name: settings.helo_name.clone(),
+                    connect_timeout: settings.connect_timeout,
+                    security: self.security(security),
+                };
+                self.dial(order, now);
             }
             Command::Transact {
                 session,
@@ -174,23 +177,44 @@ impl Actor {
 
     pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
         let id = order.session;
-        let source = Arc::new(self.around.spool.clone());
-        let orders = session::spawn(
-            order,
-            self.around.network.clone(),
-            source,
-            self.around.clock.clone(),
-            self.reports.clone(),
-        );
+        let means = Means {
+            network: self.around.network.clone(),
+            clients: self.plan.clients.clone(),
+            source: Arc::new(self.around.spool.clone()),
+            clock: self.around.clock.clone(),
+        };
+        let orders = session::spawn(order, means, self.reports.clone());
         self.sessions.insert(
             id,
             Session {
                 orders,
                 dialled: now,
                 is_open: false,
+                tls: None,
                 uses: 0,
             },
         );
+    }
+
+    /// What a dial is to have, with the words behind the ids. Credentials that a reload has taken away since
+    /// are not there: the session is held against what was demanded, and is none.
+    fn security(&self, ordered: remuda_dispatch::command::Security) -> Security {
+        let login = ordered.login.and_then(|login| {
+            let credentials = self.plan.vault.get(login.credentials)?.clone();
+            let in_clear = login.in_clear;
+            Some((
+                login.credentials,
+                Login {
+                    credentials,
+                    in_clear,
+                },
+            ))
+        });
+        Security {
+            tls: ordered.tls,
+            failed_handshake: ordered.failed_handshake,
+            login,
+        }
     }
 
     fn transact(&mut self, command: Transact, now: Now) {

@@ -112,8 +112,10 @@ impl Actor {
         let now = self.around.clock.now();
         match report {
             Report::Opened(facts) => {
-                self.around.metrics.connection_opened();
+                let tls = facts.tls.protocol();
+                self.around.metrics.connection_opened(tls);
                 if let Some(known) = self.sessions.get_mut(&session) {
+                    known.tls = tls;
                     known.is_open = true;
                 }
                 self.handle(
@@ -150,6 +152,7 @@ impl Actor {
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
         let known = self.sessions.get_mut(&session);
         let dialled = known.as_ref().map(|known| known.dialled);
+        let tls = known.as_ref().and_then(|known| known.tls);
         if let Some(known) = known {
             known.uses = answer.uses;
         }
@@ -164,6 +167,7 @@ impl Actor {
         }
         let mut ahead = 0;
         if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
+            delivery.tls = tls;
             delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
             ahead = delivery.ahead();
         }

@@ -44,7 +44,7 @@ use remuda_dispatch::{
     command::Command,
     event::{Backlog, Event},
 };
-use remuda_mail::{DeliveryId, EntryId, SessionId};
+use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol};
 use remuda_spool::Spool;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -63,6 +63,8 @@ use crate::{
         order::{Order, Report},
     },
     settings::Settings,
+    tls::Clients,
+    vault::Vault,
 };
 pub use inputs::Input;
 
@@ -86,6 +88,10 @@ pub struct Plan {
     pub router: Arc<Router>,
     /// How destinations are found.
     pub resolver: Arc<Resolver>,
+    /// How TLS is made.
+    pub clients: Arc<Clients>,
+    /// Whom routes log in as.
+    pub vault: Vault,
 }
 
 /// The task's state.
@@ -127,6 +133,7 @@ struct Session {
     orders: mpsc::Sender<Order>,
     dialled: Now,
     is_open: bool,
+    tls: Option<TlsProtocol>,
     uses: u32,
 }
 

@@ -46,12 +46,10 @@ fn settings(dir: &tempfile::TempDir) -> Settings {
     Settings {
         data_dir: dir.path().to_owned(),
         dns_servers: vec![([127, 0, 0, 1], 9).into()],
-        routes: vec![Route {
-            domain: RouteDomain::Exact("a.test".parse().unwrap()),
-            hosts: hosts.into(),
-            mx: false,
-            accept: false,
-        }],
+        routes: vec![Route::new(
+            RouteDomain::Exact("a.test".parse().unwrap()),
+            hosts.into(),
+        )],
         ..Settings::defaults("us.test")
     }
 }
@@ -60,6 +58,8 @@ fn plan(settings: Settings, clock: &SharedClock) -> Arc<Plan> {
     Arc::new(Plan {
         router: Arc::new(Router::new(&settings)),
         resolver: Arc::new(Resolver::new(&settings, clock.clone()).unwrap()),
+        clients: Arc::new(Clients::new(&settings.delivery.tls, clock).unwrap()),
+        vault: Vault::new(&settings),
         settings: Arc::new(settings),
     })
 }
@@ -338,6 +338,7 @@ async fn a_stop_waits_for_no_dial() {
         host: "a".into(),
         helo_name: "us.test".into(),
         connect_timeout: Duration::from_secs(30),
+        security: Default::default(),
     };
     actor.dial(order, now);
     let (told, stopped) = oneshot::channel();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_clock::Wall;
 use remuda_dispatch::view::{self, ConnectionView, SessionState};
-use remuda_mail::MessageId;
+use remuda_mail::{MessageId, Tls, TlsProtocol};
 use remuda_spool::{AgeRow, Attempt, Listed, Pending, Queued, Shown, ShownEntry, State};
 
 use crate::operations::*;
@@ -21,11 +21,20 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         destination: view.destination.to_string(),
         endpoint: view.endpoint.to_string(),
         host: view.host.to_string(),
-        tls: "none".to_owned(),
+        tls: tls(view.tls.as_ref()).to_owned(),
         uses: view.uses,
         age_seconds: view.age.as_secs_f64(),
         idle_seconds: view.idle.as_secs_f64(),
         transaction_ms: None,
+    }
+}
+
+/// The version; none for a session in clear, nothing known of one that is being opened.
+fn tls(tls: Option<&Tls>) -> &'static str {
+    match tls {
+        None => "-",
+        Some(Tls::Clear(_)) => "none",
+        Some(tls) => tls.protocol().map_or("none", TlsProtocol::as_str),
     }
 }
 

@@ -114,7 +114,7 @@ impl Resolver {
         }
         let plan = self.plan(hop).await;
         let now = self.clock.now().monotonic;
-        let answer = plan.into_answer(now);
+        let answer = plan.into_answer(now, hop.policy());
         self.cached().insert(destination, answer.clone(), now);
         answer
     }
@@ -133,7 +133,9 @@ impl Resolver {
         let asked = async {
             match hop {
                 NextHop::Mx(domain) => self.plan_domain(domain).await,
-                NextHop::Hosts { hosts, look_up_mx } => self.plan_route(hosts, *look_up_mx).await,
+                NextHop::Hosts {
+                    hosts, look_up_mx, ..
+                } => self.plan_route(hosts, *look_up_mx).await,
                 NextHop::Literal(ip) => plan::literal(*ip, self.smtp_port, &self.own),
                 NextHop::Local => Plan::refused(LOCAL, "this machine has no address to look up"),
             }
@@ -156,6 +158,7 @@ impl Resolver {
         let name = NextHop::Hosts {
             hosts: hosts.into(),
             look_up_mx,
+            policy: Arc::default(),
         }
         .destination();
         let found = if look_up_mx {

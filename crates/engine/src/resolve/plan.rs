@@ -11,7 +11,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_dispatch::event::{Candidate, Resolution, Unresolved};
-use remuda_mail::{Endpoint, EnhancedStatus, Refusal};
+use remuda_mail::{Endpoint, EnhancedStatus, HopPolicy, Refusal};
 
 use super::{
     NO_ANSWER,
@@ -113,11 +113,12 @@ impl Plan {
         self
     }
 
-    /// The answer to `dispatch` as of `now`.
-    pub(super) fn into_answer(self, now: Monotonic) -> Result<Resolution, Unresolved> {
+    /// The answer to `dispatch` as of `now`, for hosts that are spoken to as `policy` says.
+    pub(super) fn into_answer(self, now: Monotonic, policy: HopPolicy) -> Result<Resolution, Unresolved> {
         match self.answer {
             Ok(candidates) => Ok(Resolution {
                 candidates,
+                policy,
                 valid_until: now + self.ttl.clamp(TTL_MIN, TTL_MAX),
             }),
             Err(refusal) => {

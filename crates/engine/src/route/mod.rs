@@ -15,20 +15,27 @@
 //! # Not here
 //! Whether a client may send at all (`receive`). Accounts and aliases.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use remuda_mail::{Address, Destination, Domain, NextHop};
+use remuda_mail::{Address, Destination, Domain, HopPolicy, NextHop};
 
 use crate::settings::{Route, RouteDomain, Settings};
 
 /// The routes of one configuration, ready for look-ups.
 #[derive(Debug)]
 pub struct Router {
-    exact: HashMap<Domain, Route>,
-    below: HashMap<Domain, Route>,
-    any: Option<Route>,
+    exact: HashMap<Domain, Known>,
+    below: HashMap<Domain, Known>,
+    any: Option<Known>,
     hostname: Option<Domain>,
     postmaster: Option<Address>,
+}
+
+/// A route with what it says about TLS and AUTH.
+#[derive(Debug)]
+struct Known {
+    route: Route,
+    policy: Arc<HopPolicy>,
 }
 
 impl Router {
@@ -52,7 +59,9 @@ impl Router {
     }
 
     fn add(&mut self, route: Route) {
-        match route.domain.clone() {
+        let (domain, policy) = (route.domain.clone(), Arc::new(route.policy()));
+        let route = Known { route, policy };
+        match domain {
             RouteDomain::Exact(domain) => {
                 self.exact.entry(domain).or_insert(route);
             }
@@ -91,7 +100,7 @@ impl Router {
 
     /// Answers whether mail for `domain` is taken from anyone: its route says `accept = true`.
     pub fn accepts(&self, domain: &Domain) -> bool {
-        self.route_for(domain).is_some_and(|route| route.accept)
+        self.route_for(domain).is_some_and(|known| known.route.accept)
     }
 
     /// The next-hop behind `destination` for mail to `domain`, or None when that mail is routed
@@ -112,9 +121,10 @@ impl Router {
             return NextHop::Local;
         }
         match self.route_for(domain) {
-            Some(route) if !route.hosts.is_empty() => NextHop::Hosts {
+            Some(Known { route, policy }) if !route.hosts.is_empty() => NextHop::Hosts {
                 hosts: route.hosts.clone(),
                 look_up_mx: route.mx,
+                policy: policy.clone(),
             },
             _ => match domain.literal() {
                 Some(ip) => NextHop::Literal(ip),
@@ -123,7 +133,7 @@ impl Router {
         }
     }
 
-    fn route_for(&self, domain: &Domain) -> Option<&Route> {
+    fn route_for(&self, domain: &Domain) -> Option<&Known> {
         self.exact
             .get(domain)
             .or_else(|| self.route_below(domain))
@@ -131,7 +141,7 @@ impl Router {
     }
 
     /// The route of the nearest parent. One look-up a label, at most 127.
-    fn route_below(&self, domain: &Domain) -> Option<&Route> {
+    fn route_below(&self, domain: &Domain) -> Option<&Known> {
         if self.below.is_empty() || domain.literal().is_some() {
             return None;
         }

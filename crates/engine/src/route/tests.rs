@@ -20,12 +20,7 @@ fn route(domain: &str, hosts: &[&str]) -> Route {
         Some(parent) => RouteDomain::Subdomains(parent.parse().unwrap()),
         None => RouteDomain::Exact(domain.parse().unwrap()),
     };
-    Route {
-        domain,
-        hosts: hosts.iter().map(|name| host(name)).collect::<Vec<_>>().into(),
-        mx: false,
-        accept: false,
-    }
+    Route::new(domain, hosts.iter().map(|name| host(name)).collect())
 }
 
 fn router(routes: &[Route]) -> Router {
@@ -181,7 +176,8 @@ fn of_two_routes_for_one_domain_the_first_counts() {
         router.route(&"x@a.test".parse().unwrap()),
         NextHop::Hosts {
             hosts,
-            look_up_mx: false
+            look_up_mx: false,
+            policy: Default::default(),
         }
     );
 }

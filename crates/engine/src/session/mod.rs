@@ -14,13 +14,14 @@
 //! * **After `DialFailed`, `Transacted` with `Gone`, or `Ended` the task takes no more orders.** After
 //!   `Died` it answers orders that were on their way, until the sender is dropped.
 //! * **A session says QUIT when it is left in order**, waits a second at most, and has reported before.
-//! * **A parked session is read**: whatever comes or its end is its death.
+//! * **A parked session is read**: whatever comes or its end is its death. What only TLS says (tickets, new
+//!   keys) does not come from the server.
 //!
 //! # Not here
 //! What is said on the wire: `remuda_smtp::client`. Where connections come from: `network`.
 
 pub mod content;
-mod dial;
+pub mod dial;
 pub(crate) mod guard;
 pub mod order;
 mod spooled;
@@ -40,13 +41,12 @@ use tokio::sync::mpsc;
 
 use self::{
     content::ContentSource,
-    dial::NotOpened,
+    dial::{Means, NotOpened},
     guard::{Panicked, guarded},
     order::{DialOrder, Order, Report, TransactOrder, Transacted},
     transact::{our_failure, undecided},
     wire::Wire,
 };
-use crate::network::Network;
 
 /// Orders that may wait for a session's task: it is given one transaction at a time.
 const ORDERS_MAX: usize = 8;
@@ -55,13 +55,7 @@ const ORDERS_MAX: usize = 8;
 pub type Reports = mpsc::UnboundedSender<(SessionId, Report)>;
 
 /// Spawns the task of one session, which dials at once.
-pub fn spawn(
-    order: DialOrder,
-    network: Arc<dyn Network>,
-    source: Arc<dyn ContentSource>,
-    clock: SharedClock,
-    reports: Reports,
-) -> mpsc::Sender<Order> {
+pub fn spawn(order: DialOrder, means: Means, reports: Reports) -> mpsc::Sender<Order> {
     let (sender, orders) = mpsc::channel(ORDERS_MAX);
     let task = Task {
         id: order.session,
@@ -70,7 +64,8 @@ pub fn spawn(
         reports,
     };
     tokio::spawn(async move {
-        let dialled = dial::dial(&order, network, source, clock.clone());
+        let clock = means.clock.clone();
+        let dialled = dial::dial(&order, means);
         task.run(dialled, &clock).await;
     });
     sender
@@ -106,7 +101,9 @@ impl Task {
                 self.serve(session).await;
             }
             Ok(Err(not_opened)) => {
-                let NotOpened { step, failure, left } = not_opened;
+                let NotOpened {
+                    step, failure, left, ..
+                } = not_opened;
                 let failure = Box::new(failure);
                 self.report(Report::DialFailed { step, failure });
                 if let Some((wire, client)) = left {

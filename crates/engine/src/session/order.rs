@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use remuda_clock::Monotonic;
 use remuda_dispatch::event::{After, DialStep, Undecided};
-use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId};
+use remuda_mail::{
+    CredentialsId, DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId,
+    TlsPolicy,
+};
+use remuda_smtp::client::Login;
 
 /// What to dial.
 #[derive(Clone, Debug)]
@@ -18,6 +23,19 @@ pub struct DialOrder {
     pub helo_name: Arc<str>,
     /// For the TCP connect.
     pub connect_timeout: Duration,
+    /// What must protect it.
+    pub security: Security,
+}
+
+/// What must protect a session.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// How much TLS.
+    pub tls: TlsPolicy,
+    /// For `may`: a handshake failed there at that time and is not tried again.
+    pub failed_handshake: Option<Monotonic>,
+    /// As whom to log in.
+    pub login: Option<(CredentialsId, Login)>,
 }
 
 /// One transaction to run.

@@ -12,6 +12,8 @@ use remuda_clock::{Clock, SystemClock};
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, Sender};
 use tokio::sync::mpsc;
 
+use crate::{settings, tls::Clients};
+
 use self::peer::{Peer, Script};
 use super::{
     content::{Boxed, Content, ContentSource, Unreadable},
@@ -46,8 +48,15 @@ impl Fixture {
             host: "mx.test".into(),
             helo_name: "us.test".into(),
             connect_timeout: CONNECT,
+            security: order::Security::default(),
         };
-        let orders = spawn(order, peer.network(), Arc::new(store), clock.clone(), sender);
+        let means = Means {
+            network: peer.network(),
+            clients: clients(clock.clone()),
+            source: Arc::new(store),
+            clock: clock.clone(),
+        };
+        let orders = spawn(order, means, sender);
         Fixture {
             clock,
             orders,
@@ -129,6 +138,11 @@ impl Fixture {
         while self.reports.recv().await.is_some() {}
         self.peer.heard().await
     }
+}
+
+/// TLS for who trusts nobody in particular.
+fn clients(clock: SharedClock) -> Arc<Clients> {
+    Arc::new(Clients::new(&settings::Tls::default(), &clock).unwrap())
 }
 
 /// The message of most tests.

@@ -49,7 +49,12 @@ impl Wire {
         }
     }
 
-    /// Works until the machine wants content or nothing; answers the time spent waiting for replies with
+    /// Gives the stream up, to be another's below.
+    pub(super) fn into_transport(self) -> Box<dyn Transport> {
+        self.transport
+    }
+
+    /// Works until the machine wants content, a handshake or nothing; answers the time spent waiting for replies with
     /// nothing left to write.
     pub(super) async fn advance(&mut self, client: &mut Client) -> Duration {
         let mut waited = Duration::ZERO;

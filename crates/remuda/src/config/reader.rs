@@ -241,14 +241,19 @@ impl<'n, 't> Section<'n, 't> {
 
     /// Opens the table `[name]` below the top; an absent one has only defaults.
     pub fn section(&self, name: &'static str) -> Section<'n, 't> {
-        let (table, line) = match self.find(name) {
+        self.subsection(name, name)
+    }
+
+    /// Opens the table that `key` is here, as `[name]`.
+    pub fn subsection(&self, key: &'static str, name: &'static str) -> Section<'n, 't> {
+        let (table, line) = match self.find(key) {
             None => (None, 1),
             Some((line, value)) => match value.get_ref() {
                 DeValue::Table(table) => (Some(table), line),
                 other => {
                     self.problem(
                         Some(line),
-                        name,
+                        key,
                         format!("{}; expected a section [{name}]", found(other)),
                     );
                     (None, line)

@@ -6,6 +6,7 @@
 
 mod delivery;
 mod route;
+mod security;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

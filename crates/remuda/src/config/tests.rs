@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use remuda_engine::settings::{BareNewline, RouteDomain, Settings};
 
+use remuda_mail::{TlsLevel, TlsMode};
+
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
@@ -74,6 +76,9 @@ mx = true
 [[route]]
 domain = "*"
 hosts = ["smart.example"]
+tls = "verify"
+tls_mode = "implicit"
+tls_names = ["smart.example", "192.0.2.1"]
 [delivery]
 smtp_port = 2500
 initial_concurrency = 2
@@ -90,6 +95,8 @@ queue_lifetime = "5m"
 bounce_lifetime = "4h"
 connect_timeout = "5s"
 helo_name = "out.example.org"
+[delivery.tls]
+level = "encrypt"
 [connection_cache]
 on_demand = false
 destinations = ["Example.net", "192.0.2.1:2700"]
@@ -175,6 +182,10 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         (delivery.connect_timeout, &*delivery.helo_name),
         (Duration::from_secs(5), "out.example.org")
     );
+    assert_eq!(
+        (delivery.tls.level, &delivery.tls.ca_file),
+        (TlsLevel::Encrypt, &None)
+    );
     let cache = &settings.connection_cache;
     assert!(!cache.on_demand && cache.destinations.contains("example.net"));
     assert_eq!(
@@ -224,6 +235,64 @@ fn routes_keep_their_hosts_and_preferences() {
     assert!(routes[0].accept && !routes[0].mx && routes[1].mx && !routes[1].accept);
 }
 
+#[test]
+fn a_route_says_how_its_hosts_are_spoken_to() {
+    let routes = sound(EVERY_KEY).settings.routes;
+    assert_eq!(
+        (routes[0].tls, routes[0].tls_mode, routes[0].tls_names.len()),
+        (None, TlsMode::ByPort, 0)
+    );
+    assert_eq!(
+        (routes[2].tls, routes[2].tls_mode),
+        (Some(TlsLevel::Verify), TlsMode::Implicit)
+    );
+    assert_eq!(
+        routes[2].tls_names,
+        ["smart.example".into(), "192.0.2.1".into()].into()
+    );
+}
+
+/// `{}` is a file that holds `content`.
+fn with_file(text: &str, content: &str) -> Result<Config, Vec<Problem>> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, content.as_bytes()).unwrap();
+    parse(&text.replace("{}", file.path().to_str().unwrap()), "mx.test")
+}
+
+const LOGIN: &str =
+    "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\nusername = \"me\"\npassword_file = \"{}\"\n";
+
+#[test]
+fn a_password_is_the_first_line_of_its_file_and_shown_nowhere() {
+    for content in ["hunter2", "hunter2\n", "hunter2\r\nnotes\n"] {
+        let config = with_file(LOGIN, content).unwrap();
+        let login = config.settings.routes[0].login.clone().unwrap();
+        assert_eq!(&*login.credentials.username, "me");
+        assert_eq!(login.credentials.password.reveal(), "hunter2");
+        assert!(!login.in_clear);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+    for content in ["", "\nx", "hunter2\0", &"x".repeat(256)] {
+        let problems = with_file(LOGIN, content).unwrap_err();
+        assert_eq!(problems[0].key, "route.password_file");
+        assert!(!format!("{problems:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn one_user_of_the_same_hosts_has_one_password() {
+    let twice = |first: &str, second: &str| {
+        let other = LOGIN.replace('*', "b.test").replace("{}", second);
+        with_file(&format!("{LOGIN}{other}"), first)
+    };
+    let mut same = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut same, b"one").unwrap();
+    let path = same.path().to_str().unwrap();
+    assert!(twice("one", path).is_ok());
+    let problems = twice("two", path).unwrap_err();
+    assert_eq!(problems[0].key, "route.password_file");
+}
+
 /// A wrong file, and what is said of it.
 const WRONG: &[(&str, &str)] = &[
     (
@@ -267,12 +336,60 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:1: deliver: unknown key; did you mean delivery?",
     ),
     (
-        "[delivery.tls]\nlevel = \"may\"",
-        "f.toml:1: delivery.tls: unknown key",
+        "[delivery.tls]\nlevel = \"always\"",
+        "f.toml:2: delivery.tls.level: \"always\" is not known; write \"none\", \"may\", \"encrypt\" or \"verify\"",
+    ),
+    (
+        "[delivery.tls]\ncolour = 5",
+        "f.toml:2: delivery.tls.colour: unknown key; known here: ca_file, level",
+    ),
+    (
+        "[delivery]\ntls = \"may\"",
+        "f.toml:2: delivery.tls: \"may\" is a string; expected a section [delivery.tls]",
+    ),
+    (
+        "[delivery.tls]\nca_file = \"/none\"",
+        "f.toml:2: delivery.tls.ca_file: \"/none\" cannot be read",
+    ),
+    (
+        "[delivery.tls]\nca_file = \"/dev/null\"",
+        "f.toml:2: delivery.tls.ca_file: \"/dev/null\" holds no certificate",
     ),
     (
         "[[listener]]\naddress = \"127.0.0.1:25\"\ntls = \"none\"",
         "f.toml:3: listener.tls: unknown key",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls = \"none\"\ntls_mode = \"implicit\"",
+        "f.toml:5: route.tls_mode: contradicts tls = \"none\"; remove one of the two",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls_mode = \"ssl\"",
+        "f.toml:4: route.tls_mode: \"ssl\" is not known; write \"starttls\" or \"implicit\"",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls = \"encrypt\"\ntls_names = [\"a.test\"]",
+        "f.toml:5: route.tls_names: has an effect only with tls = \"verify\"",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls_names = [\"a b\"]",
+        "f.toml:4: route.tls_names: \"a b\" is not a host name; write one such as \"mx.example.org\"",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\nusername = \"me\"",
+        "f.toml:4: route.username: needs a password_file, with the password in its first line",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\npassword_file = \"/none\"",
+        "f.toml:4: route.password_file: \"/none\" cannot be read",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\nauth_in_clear = true",
+        "f.toml:4: route.auth_in_clear: has an effect only with a username",
+    ),
+    (
+        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\npassword_file = \"/etc/hostname\"",
+        "f.toml:4: route.password_file: needs a username",
     ),
     (
         "[[source]]\naddress = \"192.0.2.1\"",
@@ -500,7 +617,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
     for text in [
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
-        "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls = \"may\"",
         "[[destination]]\nmatch = \"a.test\"",
         "[delivery]\nendpoint_choice = \"random\"",
         "[delivery]\npipeline_depth = 4",

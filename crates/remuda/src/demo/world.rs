@@ -122,12 +122,8 @@ fn settings(directory: &Path, reuse: Reuse, receivers: &[SocketAddr]) -> anyhow:
             port: Some(receivers[*number].port()),
             preference: 0,
         });
-        routes.push(Route {
-            domain: RouteDomain::Exact(site.domain.parse().context(site.domain)?),
-            hosts: hosts.collect(),
-            mx: false,
-            accept: false,
-        });
+        let domain = RouteDomain::Exact(site.domain.parse().context(site.domain)?);
+        routes.push(Route::new(domain, hosts.collect()));
     }
     let mut settings = Settings {
         data_dir: directory.to_owned(),

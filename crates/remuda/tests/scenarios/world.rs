@@ -242,14 +242,13 @@ pub fn preferring(domain: &str, hosts: &[(SocketAddr, u16)]) -> Route {
         port: Some(host.port()),
         preference: *preference,
     });
+    let domain = match domain {
+        "*" => RouteDomain::Any,
+        domain => RouteDomain::Exact(domain.parse().unwrap()),
+    };
     Route {
-        domain: match domain {
-            "*" => RouteDomain::Any,
-            domain => RouteDomain::Exact(domain.parse().unwrap()),
-        },
-        hosts: hosts.collect(),
-        mx: false,
         accept: true,
+        ..Route::new(domain, hosts.collect())
     }
 }
 

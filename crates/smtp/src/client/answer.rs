@@ -28,12 +28,14 @@ pub enum Want {
     Reply(Step),
     /// Give the next block of content, or its end.
     Content,
+    /// Make the TLS handshake, and say [`secured`](super::Client::secured) when it has succeeded.
+    Handshake,
 }
 
 /// A session that did not come about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
-    /// Where it stopped: the greeting, EHLO or HELO.
+    /// Where it stopped: the greeting, EHLO, HELO, STARTTLS or AUTH.
     pub step: Step,
     /// Why.
     pub failure: Failure,

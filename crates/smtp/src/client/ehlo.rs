@@ -31,10 +31,25 @@ pub fn capabilities(reply: &Reply) -> Capabilities {
                     .filter(|max| *max > 0);
             }
             "LIMITS" => offered.limits = limits(words),
+            "STARTTLS" => offered.starttls = true,
+            "AUTH" => authentication(&mut offered, words),
+            // As some servers of old write it.
+            word if word.starts_with("AUTH=") => {
+                let first = keyword.split_once('=').map(|(_, mechanism)| mechanism);
+                authentication(&mut offered, first.into_iter().chain(words));
+            }
             _ => {}
         }
     }
     offered
+}
+
+/// RFC 4954 §3: the mechanisms.
+fn authentication<'a>(offered: &mut Capabilities, mechanisms: impl Iterator<Item = &'a str>) {
+    for mechanism in mechanisms {
+        offered.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+        offered.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
+    }
 }
 
 /// RFC 9422 §4: `NAME=VALUE …`; values from 1 to six digits.
@@ -67,7 +82,7 @@ mod tests {
     #[test]
     fn capabilities_are_read_in_any_case() {
         let all = "mx.example\npipelining\nSize 1000\n8bitMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\n\
-                   CHUNKING\nLimits MailMax=20 RCPTMAX=3 RCPTDOMAINMAX=1 X=2";
+                   CHUNKING\nLimits MailMax=20 RCPTMAX=3 RCPTDOMAINMAX=1 X=2\nstartTLS\nAuth plain LOGIN";
         assert_eq!(
             offered(all),
             Capabilities {
@@ -85,8 +100,25 @@ mod tests {
                     rcpt_max: Some(3),
                     rcpt_domain_max: Some(1),
                 },
+                starttls: true,
+                auth_plain: true,
+                auth_login: true,
             }
         );
+    }
+
+    #[test]
+    fn mechanisms_are_read_however_they_are_written() {
+        for (line, plain, login) in [
+            ("AUTH PLAIN", true, false),
+            ("AUTH=LOGIN PLAIN", true, true),
+            ("AUTH CRAM-MD5 login", false, true),
+            ("AUTH XPLAIN", false, false),
+            ("AUTH", false, false),
+        ] {
+            let offered = offered(&format!("a\n{line}"));
+            assert_eq!((offered.auth_plain, offered.auth_login), (plain, login), "{line}");
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@
 //! * **The shell reads while it writes**, so that a negative reply stops what is not yet sent.
 //!
 //! # Not here
-//! Whether to retry, on which host and when: `dispatch`. TLS and BDAT flights: to come; the queue of
-//! awaited replies has room for them.
+//! Whether to retry, on which host and when: `dispatch`. The TLS handshake: the shell's. BDAT flights: to come;
+//! the queue of awaited replies has room for them.
 
 mod answer;
 mod begin;
@@ -43,14 +43,14 @@ use remuda_mail::{Capabilities, Domain, Refusal, Reply, Scope};
 pub use answer::{Finished, Health, Order, Refused, Rest, Want};
 pub use commands::COMMAND_LENGTH_MAX;
 pub use ehlo::capabilities;
+pub use opening::{Login, Security, WantedTls};
 pub use step::Step;
 pub use words::{Loss, Peer, TEXT_KEPT_MAX};
 
-use self::{flight::Flight, transaction::Transaction};
+use self::{flight::Flight, opening::Opening, transaction::Transaction};
 use crate::reply::ReplyParser;
 
 /// The machine of one session.
-#[derive(Debug)]
 pub struct Client {
     line: Line,
     parser: ReplyParser,
@@ -83,7 +83,7 @@ struct Line {
 
 #[derive(Debug)]
 enum State {
-    Opening,
+    Opening(Box<Opening>),
     Refused(Box<Refused>),
     Ready,
     Busy(Box<Transaction>),
@@ -92,8 +92,13 @@ enum State {
 }
 
 impl Client {
-    /// The machine of a connection that has just been made.
+    /// The machine of a connection that has just been made, without TLS and AUTH.
     pub fn new(peer: Peer, helo_name: Arc<str>) -> Self {
+        Client::with(peer, helo_name, Security::default())
+    }
+
+    /// The machine of a connection that has just been made.
+    pub fn with(peer: Peer, helo_name: Arc<str>, security: Security) -> Self {
         let mut flight = Flight::default();
         flight.expect(Step::Greeting);
         Client {
@@ -103,7 +108,7 @@ impl Client {
                 health: Health::Sound,
             },
             parser: ReplyParser::new(),
-            state: State::Opening,
+            state: State::Opening(Box::new(Opening::new(security))),
             helo_name,
             capabilities: Capabilities::default(),
             needs_rset: false,
@@ -119,7 +124,7 @@ impl Client {
     /// How the opening went; None while it is under way.
     pub fn opening(&self) -> Option<Result<&Capabilities, &Refused>> {
         match &self.state {
-            State::Opening => None,
+            State::Opening(_) => None,
             State::Refused(refused) => Some(Err(refused)),
             _ => Some(Ok(&self.capabilities)),
         }
@@ -135,7 +140,8 @@ impl Client {
         match &self.state {
             State::Busy(transaction) if transaction.wants_content(&self.line) => Want::Content,
             State::Busy(transaction) => Want::Reply(transaction.step(&self.line)),
-            State::Opening | State::Quitting => match self.line.flight.awaiting() {
+            State::Opening(opening) if opening.awaits_handshake => Want::Handshake,
+            State::Opening(_) | State::Quitting => match self.line.flight.awaiting() {
                 Some(step) => Want::Reply(step),
                 None => Want::Nothing,
             },
@@ -166,7 +172,7 @@ impl Client {
         while self.line.health != Health::Broken {
             match self.parser.next(&mut bytes) {
                 Ok(Some(reply)) => self.on_reply(reply),
-                Ok(None) => return,
+                Ok(None) => return self.check_handshake(),
                 Err(error) => return self.on_breach(&format!("sent what is {error}")),
             }
         }
@@ -175,8 +181,8 @@ impl Client {
     /// Takes the end of the connection, or of a step's time.
     pub fn lost(&mut self, loss: &Loss) {
         match &mut self.state {
-            State::Opening => {
-                let step = self.line.flight.awaiting().unwrap_or(Step::Greeting);
+            State::Opening(_) => {
+                let step = self.line.flight.awaiting().unwrap_or(Step::StartTls);
                 let failure = self.line.peer.lost(step, loss, Scope::Endpoint);
                 self.refuse(step, failure);
                 self.line.end();
@@ -253,7 +259,7 @@ impl Client {
             return;
         };
         match &mut self.state {
-            State::Opening => self.on_opening_reply(step, &reply),
+            State::Opening(_) => self.on_opening_reply(step, &reply),
             State::Busy(transaction) => transaction.on_reply(step, &reply, &mut self.line),
             _ => {}
         }
@@ -268,7 +274,7 @@ impl Client {
                 transaction.on_reply(step, &reply, &mut self.line);
                 self.settle();
             }
-            State::Busy(_) | State::Opening => self.on_breach(&format!("sent \"{reply}\" unasked")),
+            State::Busy(_) | State::Opening(_) => self.on_breach(&format!("sent \"{reply}\" unasked")),
             _ => {
                 self.line.end();
                 self.surprise.get_or_insert(reply);
@@ -278,8 +284,8 @@ impl Client {
 
     fn on_breach(&mut self, what: &str) {
         match &mut self.state {
-            State::Opening => {
-                let step = self.line.flight.awaiting().unwrap_or(Step::Greeting);
+            State::Opening(_) => {
+                let step = self.line.flight.awaiting().unwrap_or(Step::StartTls);
                 let failure = self.line.peer.broke_protocol(step, what, Scope::Endpoint);
                 self.refuse(step, failure);
             }

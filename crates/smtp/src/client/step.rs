@@ -12,6 +12,10 @@ pub enum Step {
     Ehlo,
     /// HELO, after a refused EHLO.
     Helo,
+    /// STARTTLS.
+    StartTls,
+    /// AUTH and what belongs to it.
+    Auth,
     /// RSET before a transaction.
     Rset,
     /// MAIL.
@@ -35,6 +39,8 @@ impl Step {
             Step::Greeting => "receiving the initial server greeting",
             Step::Ehlo => "performing the EHLO handshake",
             Step::Helo => "performing the HELO handshake",
+            Step::StartTls => "performing the STARTTLS handshake",
+            Step::Auth => "performing AUTH",
             Step::Rset => "sending RSET",
             Step::Mail => "sending MAIL FROM",
             Step::Rcpt => "sending RCPT TO",
@@ -53,6 +59,8 @@ impl fmt::Display for Step {
             Step::Greeting => "connection",
             Step::Ehlo => "EHLO command",
             Step::Helo => "HELO command",
+            Step::StartTls => "STARTTLS command",
+            Step::Auth => "AUTH command",
             Step::Rset => "RSET command",
             Step::Mail => "MAIL FROM command",
             Step::Rcpt => "RCPT TO command",

@@ -88,10 +88,8 @@ pub(super) fn settings() -> Settings {
     // The tests' own memory is not the subject.
     settings.limits.memory = Some(u64::MAX);
     settings.routes = vec![Route {
-        domain: RouteDomain::Exact("accepted.test".parse().unwrap()),
-        hosts: Arc::new([]),
-        mx: false,
         accept: true,
+        ..Route::new(RouteDomain::Exact("accepted.test".parse().unwrap()), Arc::new([]))
     }];
     settings
 }

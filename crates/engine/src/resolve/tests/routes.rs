@@ -15,6 +15,7 @@ impl Scene {
         let hop = NextHop::Hosts {
             hosts: hosts.into(),
             look_up_mx,
+            policy: Arc::default(),
         };
         match self.resolver.resolve(&hop).await {
             Ok(answer) => Ok(listed(&answer)),

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::network::{Connecting, Transport};
+use crate::network::{Connecting, Network, Transport};
 
 /// What the server does, step by step. Once the steps are over it closes.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use remuda_dispatch::settings::CacheSettings;
 use remuda_engine::settings::Delivery;
 
-use super::{duration_from, host_name};
+use super::{duration_from, host_name, security};
 use crate::config::{
     limits::{Side, ordered},
     reader::{Section, boolean, number, text},
@@ -64,6 +64,7 @@ pub fn delivery(top: &Section<'_, '_>, hostname: &Arc<str>) -> (Delivery, Option
         )
         .value,
         helo_name: helo_name(&section, hostname),
+        tls: security::delivery(&section),
     };
     section.close();
     (delivery, sessions_line)

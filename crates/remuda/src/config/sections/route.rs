@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use remuda_engine::settings::{Route, RouteDomain};
 use remuda_mail::{Domain, HostPort};
 
+use super::security;
 use crate::config::{
     reader::{Section, Setting, boolean, number, text},
     values,
@@ -16,6 +17,7 @@ pub fn routes(top: &Section<'_, '_>) -> Vec<Route> {
     let mut routes = Vec::new();
     for section in top.sections("route").unwrap_or_default() {
         if let Some(route) = route(&section, &mut seen) {
+            security::check_password(&section, &route, &routes);
             routes.push(route);
         }
         section.close();
@@ -39,6 +41,7 @@ fn route(section: &Section<'_, '_>, seen: &mut BTreeSet<String>) -> Option<Route
     let preference = section.list("preference", number(0..=u16::MAX));
     let mx = section.read("mx", false, boolean);
     let accept = section.read("accept", false, boolean).value;
+    let security = security::route(section);
     let hosts = with_preference(section, hosts, preference)?;
     if let Some(address) = hosts.iter().find(|host| mx.value && host.ip().is_some()) {
         section.problem(
@@ -48,10 +51,13 @@ fn route(section: &Section<'_, '_>, seen: &mut BTreeSet<String>) -> Option<Route
         );
     }
     Some(Route {
-        domain: domain?,
-        hosts: hosts.into(),
         mx: mx.value,
         accept,
+        tls: security.tls,
+        tls_mode: security.tls_mode,
+        tls_names: security.tls_names,
+        login: security.login,
+        ..Route::new(domain?, hosts.into())
     })
 }
 
