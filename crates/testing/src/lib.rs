@@ -8,6 +8,7 @@
 //! # Not here
 //! Helpers that only one crate uses: they live with it.
 
+pub mod certificates;
 pub mod dns;
 pub mod exim;
 mod namespace;

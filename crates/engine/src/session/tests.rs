@@ -3,7 +3,9 @@
 mod endings;
 mod limits;
 mod peer;
+mod secure;
 mod talk;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

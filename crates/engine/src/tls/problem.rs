@@ -62,6 +62,10 @@ impl Problem {
                 wanted: expected.to_str().into_owned(),
                 presented: listed(presented.iter().map(|name| bare(name))),
             },
+            CertificateError::BadSignature => {
+                Problem::Certificate("it is not signed by the issuer that it names".to_owned())
+            }
+            CertificateError::InvalidPurpose => Problem::Certificate("it is not for servers".to_owned()),
             other => Problem::Certificate(other.to_string()),
         }
     }
