@@ -6,7 +6,7 @@
 //!   when no file is named.
 
 use remuda_clock::SystemClock;
-use remuda_sink::{Config, Listener, start};
+use remuda_sink::{Config, Listener, TlsMode, start};
 
 use crate::{
     cli::{Behaviour, SinkArguments},
@@ -84,6 +84,12 @@ fn listeners(behaviour: Behaviour) -> Vec<Listener> {
         dsn: !behaviour.no_dsn,
         size: behaviour.size,
         limits: behaviour.limits,
+        tls: behaviour.tls,
+        tls_mode: if behaviour.tls_implicit {
+            TlsMode::Implicit
+        } else {
+            TlsMode::StartTls
+        },
         ..Listener::default()
     };
     behaviour
@@ -99,6 +105,8 @@ fn listeners(behaviour: Behaviour) -> Vec<Listener> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+
+    use remuda_sink::Certificate;
 
     use super::*;
     use crate::cli::{Arguments, Command};
@@ -127,6 +135,7 @@ mod tests {
             "--no-chunking",
             "--size=1MiB",
             "--limits=MAILMAX=5",
+            "--tls=self-signed",
             "--messages=7",
             "--keep-digests",
         ];
@@ -152,6 +161,10 @@ mod tests {
             !second.pipelining && !second.chunking && second.eight_bit_mime && second.close_after.is_some()
         );
         assert_eq!((second.max_connections, second.size), (Some(4), Some(1 << 20)));
+        assert_eq!(
+            (&second.tls, second.tls_mode),
+            (&Some(Certificate::SelfSigned), TlsMode::StartTls)
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) enum Command<'a> {
         is_last: bool,
     },
     Rset,
+    StartTls,
     Noop,
     Vrfy,
     Expn,
@@ -85,6 +86,7 @@ impl<'a> Command<'a> {
             "DATA" if is_bare => Command::Data,
             "DATA" => Command::Malformed(Verb::Data, "DATA takes no argument"),
             "BDAT" => chunk(arguments),
+            "STARTTLS" if is_bare => Command::StartTls,
             "RSET" if is_bare => Command::Rset,
             "QUIT" if is_bare => Command::Quit,
             "RSET" | "QUIT" => Command::Malformed(Verb::Other, "RSET and QUIT take no argument"),
@@ -103,7 +105,7 @@ impl<'a> Command<'a> {
                 false
             }
             Command::Malformed(verb, _) => matches!(verb, Verb::Helo | Verb::Data),
-            Command::Ehlo | Command::Helo | Command::Data | Command::Quit => true,
+            Command::Ehlo | Command::Helo | Command::Data | Command::Quit | Command::StartTls => true,
             Command::Noop | Command::Vrfy | Command::Expn | Command::Help => true,
         }
     }
@@ -259,7 +261,7 @@ mod tests {
         ] {
             assert!(matches!(Command::parse(line), Command::Malformed(..)), "{line}");
         }
-        for line in ["", "STARTTLS", "AUTH PLAIN", "MAILFROM:<a@b>", "\u{e4}"] {
+        for line in ["", "STARTTLS now", "AUTH PLAIN", "MAILFROM:<a@b>", "\u{e4}"] {
             assert_eq!(Command::parse(line), Command::Unknown, "{line}");
         }
     }

@@ -14,6 +14,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    certificate::{Certificate, TlsMode},
     rule::{DelayRule, DropRule, ReplyRule, StallRule},
     value::{self, CloseAfter, Limits},
 };
@@ -92,6 +93,10 @@ pub struct Listener {
     /// Limits that are announced and enforced.
     #[serde(deserialize_with = "value::optional")]
     pub limits: Option<Limits>,
+    /// Its certificate; with one it speaks TLS.
+    pub tls: Option<Certificate>,
+    /// How TLS begins.
+    pub tls_mode: TlsMode,
 }
 
 impl Default for Listener {
@@ -115,6 +120,8 @@ impl Default for Listener {
             size_extension: true,
             size: None,
             limits: None,
+            tls: None,
+            tls_mode: TlsMode::StartTls,
         }
     }
 }
@@ -209,6 +216,8 @@ mod tests {
             drop = ["quit=reset"]
             max_connections = 1
             size = 1000
+            tls = "self-signed"
+            tls_mode = "implicit"
             "#,
         )
         .expect("every key is known");
@@ -225,12 +234,17 @@ mod tests {
         assert_eq!((first.size, second.size), (Some(1 << 20), Some(1000)));
         assert!(first.pipelining && !second.pipelining);
         assert!(second.drop[0].is_reset);
+        assert_eq!((first.tls.is_some(), first.tls_mode), (false, TlsMode::StartTls));
+        assert_eq!(
+            (&second.tls, second.tls_mode),
+            (&Some(Certificate::SelfSigned), TlsMode::Implicit)
+        );
     }
 
     #[test]
     fn an_unknown_key_is_refused() {
         for text in [
-            "[[listener]]\ntls = \"self-signed\"",
+            "[[listener]]\ntls = \"maybe\"",
             "colour = 1\n[[listener]]",
             "[[listener]]\nrtt = \"fast\"",
         ] {

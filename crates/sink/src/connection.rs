@@ -76,6 +76,10 @@ type Course = Result<(), End>;
 
 impl Connection {
     async fn converse(&mut self) -> io::Result<End> {
+        if self.session.is_tls_implicit() {
+            self.wire.accept().await;
+            self.handshake().await?;
+        }
         if let Err(end) = self.greet().await? {
             return Ok(end);
         }
@@ -92,7 +96,9 @@ impl Connection {
 
     /// Accepts and greets: each costs a round trip.
     async fn greet(&mut self) -> io::Result<Course> {
-        self.wire.accept().await;
+        if !self.session.is_tls_implicit() {
+            self.wire.accept().await;
+        }
         let verdict = self.script.at(Point::Connect, "");
         if let Err(end) = self.abide(Point::Connect, &verdict).await? {
             return Ok(Err(end));
@@ -159,6 +165,7 @@ impl Connection {
         self.count_violations(text);
         let course = match step {
             Step::Continue => Ok(()),
+            Step::StartTls => self.start_tls().await?,
             Step::Data => self.data().await?,
             Step::Chunk { length, is_last } => self.chunk(length, is_last).await?,
             Step::Close => self.close(command == Command::Quit).await?,
@@ -185,6 +192,27 @@ impl Connection {
         if line.len() > Command::line_max(line) {
             self.violate(ViolationKind::CommandTooLong, text);
         }
+    }
+
+    /// Sends the reply to STARTTLS; what the client has sent behind the command is lost with the old state.
+    async fn start_tls(&mut self) -> io::Result<Course> {
+        self.wire.round_trip().await;
+        if !self.wire.input.is_empty() || self.wire.try_read() > 0 {
+            self.violate(ViolationKind::PipelinedTooFar, "behind STARTTLS");
+            self.wire.input.clear();
+        }
+        self.send().await?;
+        self.handshake().await?;
+        Ok(Ok(()))
+    }
+
+    async fn handshake(&mut self) -> io::Result<()> {
+        let shared = self.seat.shared();
+        let config = shared.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
+        let is_resumed = self.wire.handshake(config).await?;
+        shared.counters.handshake(is_resumed);
+        self.session.secured();
+        Ok(())
     }
 
     /// Sends the last replies.

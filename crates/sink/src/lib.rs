@@ -25,8 +25,9 @@
 //! * **It is light.** Without digests nothing is hashed and no content is kept; one task a connection.
 //!
 //! # Not here
-//! Arguments and output of the program `remuda sink`; TLS.
+//! Arguments and output of the program `remuda sink`; AUTH.
 
+mod certificate;
 mod command;
 mod config;
 mod connection;
@@ -39,9 +40,11 @@ mod script;
 mod selector;
 mod server;
 mod session;
+mod stream;
 mod value;
 mod wire;
 
+pub use certificate::{Certificate, TlsMode, parse_tls};
 pub use config::{Config, ConfigError, Listener};
 pub use digest::sha256;
 pub use report::{

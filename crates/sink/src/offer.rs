@@ -16,12 +16,14 @@ pub(crate) struct Offer {
     pub smtputf8: bool,
     pub dsn: bool,
     pub size: bool,
+    pub starttls: bool,
 }
 
 impl Offer {
-    /// What `listener` offers at EHLO.
-    pub fn of(listener: &Listener) -> Self {
+    /// What `listener` offers at EHLO; STARTTLS only in clear.
+    pub fn of(listener: &Listener, is_encrypted: bool) -> Self {
         Offer {
+            starttls: listener.tls.is_some() && !is_encrypted,
             pipelining: listener.pipelining,
             chunking: listener.chunking,
             eight_bit_mime: listener.eight_bit_mime,
@@ -33,8 +35,7 @@ impl Offer {
 }
 
 /// The reply to EHLO.
-pub(crate) fn ehlo_reply(listener: &Listener) -> String {
-    let offer = Offer::of(listener);
+pub(crate) fn ehlo_reply(listener: &Listener, offer: Offer) -> String {
     let size = listener
         .size
         .map_or_else(|| "SIZE".to_owned(), |size| format!("SIZE {size}"));
@@ -46,6 +47,7 @@ pub(crate) fn ehlo_reply(listener: &Listener) -> String {
         offer.smtputf8.then(|| "SMTPUTF8".to_owned()),
         offer.dsn.then(|| "DSN".to_owned()),
         offer.chunking.then(|| "CHUNKING".to_owned()),
+        offer.starttls.then(|| "STARTTLS".to_owned()),
         limits.map(|limits| format!("LIMITS {limits}")),
     ];
     let mut reply = format!("250-{}\r\n", listener.hostname);
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_may_be_used() {
-        let all = Offer::of(&Listener::default());
+        let all = Offer::of(&Listener::default(), false);
         let read = mail("SIZE=5 body=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb", all).expect("all offered");
         assert_eq!(
             (read.size, read.is_eight_bit, read.is_smtputf8),
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused() {
-        let all = Offer::of(&Listener::default());
+        let all = Offer::of(&Listener::default(), false);
         for parameter in [
             "SIZE=x",
             "SIZE",
@@ -234,7 +236,7 @@ mod tests {
             chunking: false,
             ..Listener::default()
         };
-        let reply = ehlo_reply(&listener);
+        let reply = ehlo_reply(&listener, Offer::of(&listener, false));
         assert!(reply.contains("250-SIZE 1000\r\n") && reply.contains("250-LIMITS RCPTMAX=5\r\n"));
         assert!(!reply.contains("CHUNKING") && reply.ends_with("250 ENHANCEDSTATUSCODES\r\n"));
     }

@@ -68,6 +68,12 @@ pub struct ListenerReport {
     pub refused_connections: u64,
     /// Connections that the client ended without QUIT.
     pub closed_without_quit: u64,
+    /// TLS handshakes that succeeded, resumed ones included.
+    #[serde(default)]
+    pub tls_handshakes: u64,
+    /// Those of them that resumed an earlier session.
+    #[serde(default)]
+    pub tls_resumed: u64,
     /// Messages accepted (2xx at their end).
     pub messages: u64,
     /// Recipients of these messages.
@@ -98,6 +104,8 @@ impl ListenerReport {
             max_connections: 0,
             refused_connections: 0,
             closed_without_quit: 0,
+            tls_handshakes: 0,
+            tls_resumed: 0,
             messages: 0,
             recipients: 0,
             bytes: 0,
@@ -268,6 +276,13 @@ impl Counters {
     /// Counts a connection that the client left without QUIT.
     pub fn left_without_quit(&self) {
         self.lock().report.closed_without_quit += 1;
+    }
+
+    /// Counts a handshake.
+    pub fn handshake(&self, is_resumed: bool) {
+        let report = &mut self.lock().report;
+        report.tls_handshakes += 1;
+        report.tls_resumed += u64::from(is_resumed);
     }
 
     /// Counts a transaction, the connection's `number`-th, and the message if it was accepted.

@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! * **`#N` counts in the narrowest thing that repeats:** rcpt, bdat, data, content and dot in the
-//!   transaction, helo, mail, rset and quit in the connection, connect (like `##N`) in the listener.
+//!   transaction, helo, starttls, mail, rset and quit in the connection, connect (like `##N`) in the listener.
 //! * **`##N` counts in the listener**, over all its connections.
 //! * **An address narrows what is counted too**: only occurrences for that address count.
 //!
@@ -20,6 +20,8 @@ pub enum Point {
     Connect,
     /// EHLO or HELO.
     Helo,
+    /// STARTTLS.
+    StartTls,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -40,9 +42,10 @@ pub enum Point {
 
 impl Point {
     /// Every point, as the conversation passes them.
-    pub const ALL: [Point; 10] = [
+    pub const ALL: [Point; 11] = [
         Point::Connect,
         Point::Helo,
+        Point::StartTls,
         Point::Mail,
         Point::Rcpt,
         Point::Data,
@@ -58,6 +61,7 @@ impl Point {
         match self {
             Point::Connect => "connect",
             Point::Helo => "helo",
+            Point::StartTls => "starttls",
             Point::Mail => "mail",
             Point::Rcpt => "rcpt",
             Point::Data => "data",

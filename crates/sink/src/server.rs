@@ -19,6 +19,7 @@ use std::{
 };
 
 use remuda_clock::SharedClock;
+use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
@@ -72,7 +73,12 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", listener.listen)))?;
         let address = socket.local_addr()?;
+        let tls = match &listener.tls {
+            Some(certificate) => Some(certificate.load(&names(&listener, address))?),
+            None => None,
+        };
         let shared = Arc::new(Shared {
+            tls,
             rules: Arc::new(Rules::new(&listener)),
             counters: Counters::new(address),
             listener: Arc::new(listener),
@@ -164,6 +170,11 @@ impl Running {
     }
 }
 
+/// Whom a listener's own certificate is for.
+fn names(listener: &Listener, address: SocketAddr) -> Vec<String> {
+    vec![listener.hostname.clone(), address.ip().to_string()]
+}
+
 /// What the connections of a listener share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -171,6 +182,8 @@ pub(crate) struct Shared {
     pub rules: Arc<Rules>,
     pub counters: Counters,
     pub keeps: Keep,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Arc<ServerConfig>>,
     answered: watch::Sender<u64>,
 }
 

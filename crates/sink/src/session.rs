@@ -17,6 +17,7 @@ mod transaction;
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
+    certificate::TlsMode,
     command::{Command, Path, Verb},
     config::{Keep, Listener},
     offer::{self, Offer},
@@ -32,6 +33,8 @@ use self::{checks::Refusal, transaction::Transaction};
 pub(crate) enum Step {
     /// The next command.
     Continue,
+    /// The handshake, once the reply is out.
+    StartTls,
     /// The content of DATA.
     Data,
     /// A chunk, whatever its fate.
@@ -57,6 +60,7 @@ pub(crate) struct Session {
     /// The last command must be the last of its group (RFC 2920 §3.1).
     pub is_group_end: bool,
     offer: Option<Offer>,
+    is_encrypted: bool,
     transaction: Option<Transaction>,
     /// MAIL was refused in the flight that is being read.
     was_mail_refused: bool,
@@ -77,12 +81,18 @@ impl Session {
             ended: Vec::new(),
             is_group_end: false,
             offer: None,
+            is_encrypted: false,
             transaction: None,
             was_mail_refused: false,
             mails: 0,
             transactions: 0,
             domains: HashSet::new(),
         }
+    }
+
+    /// Whether TLS begins with the connection.
+    pub fn is_tls_implicit(&self) -> bool {
+        self.listener.tls.is_some() && self.listener.tls_mode == TlsMode::Implicit
     }
 
     /// Whether several commands may come at once.
@@ -115,6 +125,7 @@ impl Session {
             Command::Mail(path) => Some((Point::Mail, path.address)),
             Command::Rcpt(path) => Some((Point::Rcpt, path.address)),
             Command::Data => Some((Point::Data, "")),
+            Command::StartTls => Some((Point::StartTls, "")),
             Command::Rset => Some((Point::Rset, "")),
             Command::Quit => Some((Point::Quit, "")),
             // BDAT is answered behind its chunk.
@@ -126,7 +137,7 @@ impl Session {
     pub fn answer(&mut self, command: &Command<'_>, scripted: Option<&Reply>) -> Step {
         self.is_group_end = command.ends_group();
         match command {
-            Command::Ehlo => self.hello(Offer::of(&self.listener), scripted),
+            Command::Ehlo => self.hello(Offer::of(&self.listener, self.is_encrypted), scripted),
             Command::Helo => self.hello(Offer::default(), scripted),
             Command::Mail(path) => self.mail(path, scripted),
             Command::Rcpt(path) => self.rcpt(path, scripted),
@@ -135,6 +146,7 @@ impl Session {
                 length: *length,
                 is_last: *is_last,
             },
+            Command::StartTls => self.start_tls(scripted),
             Command::Rset => {
                 self.transaction = None;
                 self.scripted_or(scripted, "250 2.0.0 ok\r\n")
@@ -168,9 +180,42 @@ impl Session {
             let reply = format!("250 {}\r\n", self.listener.hostname);
             self.say(&reply)
         } else {
-            let reply = offer::ehlo_reply(&self.listener);
+            let reply = offer::ehlo_reply(&self.listener, offer);
             self.say(&reply)
         }
+    }
+
+    fn start_tls(&mut self, scripted: Option<&Reply>) -> Step {
+        if !self.offer.is_some_and(|offer| offer.starttls) {
+            return self.refuse(
+                ViolationKind::UnknownCommand,
+                "502 5.5.1 STARTTLS is not offered\r\n",
+            );
+        }
+        if self.transaction.is_some() {
+            return self.refuse(
+                ViolationKind::BadSequence,
+                "503 5.5.1 not inside a transaction\r\n",
+            );
+        }
+        match scripted {
+            Some(reply) if reply.code() != 220 => self.scripted(reply),
+            Some(reply) => {
+                self.scripted(reply);
+                Step::StartTls
+            }
+            None => {
+                self.say("220 2.0.0 go ahead\r\n");
+                Step::StartTls
+            }
+        }
+    }
+
+    /// The handshake has succeeded: the client has to introduce itself again (RFC 3207 §4.2).
+    pub fn secured(&mut self) {
+        self.is_encrypted = true;
+        self.offer = None;
+        self.transaction = None;
     }
 
     fn mail(&mut self, path: &Path<'_>, scripted: Option<&Reply>) -> Step {

@@ -1,4 +1,4 @@
-//! The socket of a connection with the input read so far and the flight it belongs to.
+//! The stream of a connection with the input read so far and the flight it belongs to.
 //!
 //! # Contract
 //! * **A flight begins with its first octet** and ends when the connection says so.
@@ -7,14 +7,14 @@
 //! # Limits
 //! After the sink's last word the client has [`LINGER_MAX`] to close.
 
-use std::{io, mem, time::Duration};
+use std::{io, mem, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use remuda_clock::{Monotonic, SharedClock, before};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// How long the client may take to close after the sink's last word.
 const LINGER_MAX: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const READ_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
 
 /// A socket, its input, and the flight.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     clock: SharedClock,
     rtt: Duration,
     /// What has been read and not been consumed.
@@ -48,7 +48,7 @@ pub(crate) struct Flight {
 impl Wire {
     pub fn new(stream: TcpStream, clock: SharedClock, rtt: Duration) -> Self {
         Wire {
-            stream,
+            stream: Stream::Clear(stream),
             clock,
             rtt,
             input: BytesMut::new(),
@@ -87,7 +87,7 @@ impl Wire {
     /// Reads more; 0 at the end of the stream.
     pub async fn read(&mut self) -> io::Result<usize> {
         let room = self.make_room();
-        let read = self.stream.read_buf(&mut self.input).await?;
+        let read = self.stream.read(&mut self.input).await?;
         self.note_read(read, room);
         Ok(read)
     }
@@ -95,7 +95,7 @@ impl Wire {
     /// Reads what is there already; errors are left to the next read.
     pub fn try_read(&mut self) -> usize {
         let room = self.make_room();
-        let read = self.stream.try_read_buf(&mut self.input).unwrap_or(0);
+        let read = self.stream.try_read(&mut self.input).unwrap_or(0);
         self.note_read(read, room);
         read
     }
@@ -115,6 +115,12 @@ impl Wire {
         before(&*clock, due, self.read()).await.transpose()
     }
 
+    /// Takes part in a TLS handshake, which is no flight; says whether it resumed an earlier session.
+    pub async fn handshake(&mut self, config: Arc<ServerConfig>) -> io::Result<bool> {
+        let kind = self.stream.handshake(config, &self.clock, self.rtt).await?;
+        Ok(kind == HandshakeKind::Resumed)
+    }
+
     /// Ends the flight; says whether it carried some of a transaction.
     pub fn end_flight(&mut self) -> bool {
         mem::take(&mut self.flight).is_transaction
@@ -122,14 +128,16 @@ impl Wire {
 
     /// Sends replies.
     pub async fn write(&mut self, replies: &[u8]) -> io::Result<()> {
-        self.stream.write_all(replies).await
+        self.stream.write(replies).await
     }
 
     /// Reads to the end of the stream; says how many octets came.
     pub async fn drain(&mut self) -> io::Result<u64> {
-        let mut scratch = [0; 4096];
+        let mut scratch = BytesMut::new();
         let mut octets = 0;
         loop {
+            scratch.clear();
+            scratch.reserve(READ_SIZES.0);
             match self.stream.read(&mut scratch).await? {
                 0 => return Ok(octets),
                 read => octets += read as u64,
@@ -155,8 +163,7 @@ impl Wire {
 
     /// Makes the end of the connection a reset.
     pub fn reset(&mut self) {
-        // When it fails the connection closes in an orderly way, which is all that is left.
-        let _ = self.stream.set_zero_linger();
+        self.stream.reset();
     }
 
     fn due(&self) -> Option<Monotonic> {

@@ -4,11 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use remuda_sink::{
-    CloseAfter, DelayRule, DropRule, Limits, ReplyRule, StallRule, parse_close_after, parse_delay,
-    parse_drop, parse_duration, parse_limits, parse_reply, parse_size, parse_stall,
+    Certificate, CloseAfter, DelayRule, DropRule, Limits, ReplyRule, StallRule, parse_close_after,
+    parse_delay, parse_drop, parse_duration, parse_limits, parse_reply, parse_size, parse_stall, parse_tls,
 };
 
-/// `remuda sink`. COMMAND is connect, helo, mail, rcpt, data, bdat, dot, rset or quit.
+/// `remuda sink`. COMMAND is connect, helo, starttls, mail, rcpt, data, bdat, dot, rset or quit.
 #[derive(Debug, Args)]
 pub struct SinkArguments {
     /// A file that lists several listeners with different behaviour.
@@ -83,6 +83,12 @@ pub struct Behaviour {
     /// Announced and enforced: "MAILMAX=N RCPTMAX=N RCPTDOMAINMAX=N".
     #[arg(long, value_name = "LIMITS", value_parser = parse_limits)]
     pub limits: Option<Limits>,
+    /// Offer STARTTLS, with a certificate of its own or one from two PEM files.
+    #[arg(long, value_name = "self-signed|CERT:KEY", value_parser = parse_tls)]
+    pub tls: Option<Certificate>,
+    /// Begin with TLS instead of offering STARTTLS.
+    #[arg(long, requires = "tls")]
+    pub tls_implicit: bool,
 }
 
 /// `remuda load`.
