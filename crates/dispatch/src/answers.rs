@@ -8,10 +8,7 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_connection_cache::{Unfit, fitness};
-use remuda_mail::{
-    Blame, Clear, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId, Tls,
-};
+use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
 
 use crate::{
     Dispatch,
@@ -46,14 +43,8 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
-        session.tls = Some(facts.tls.clone());
         let endpoint = session.endpoint;
-        self.hosts.opened(endpoint);
-        match facts.tls {
-            Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(endpoint, at),
-            Tls::Encrypted { .. } => self.hosts.made_handshake(endpoint),
-            Tls::Clear(Clear::ByPolicy | Clear::NotOffered) => {}
-        }
+        self.note_opened(id, endpoint, &facts);
         match owner {
             Some(delivery) if !self.is_stopping && self.may_carry(delivery, &facts) => {
                 let caches = self
@@ -85,15 +76,7 @@ impl Dispatch {
             return;
         };
         let endpoint = session.endpoint;
-        if failure.blame == Blame::Policy {
-            // It was there, and is no worse for what we demand.
-            self.hosts.opened(endpoint);
-        }
-        if is_of_the_host(&failure) {
-            let words = failure.refusal.words();
-            self.hosts
-                .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
-        }
+        self.note_dial_failure(endpoint, &failure);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
@@ -104,30 +87,6 @@ impl Dispatch {
             delivery.leave_host(endpoint);
         }
         self.seek_or_stop(owner);
-    }
-
-    /// A new session is not what was ordered. After a reload another dial brings it; else it would go on so.
-    fn pass_over_unless_reloaded(&mut self, id: DeliveryId, endpoint: Endpoint, facts: &Facts) {
-        if facts.helo_name == self.settings.helo_name
-            && !self.is_stopping
-            && let Some(delivery) = self.deliveries.get_mut(&id)
-        {
-            delivery.refusal = Some(Refusal::ours(
-                EnhancedStatus::new(4, 7, 0),
-                "the session that was opened lacks what was demanded of it",
-            ));
-            delivery.leave_host(endpoint);
-        }
-    }
-
-    /// Answers whether a new session may carry the delivery that it was dialled for: also if the host lacks
-    /// what the message needs, which is then said of the message. What it was dialled to have it must have.
-    fn may_carry(&self, delivery: DeliveryId, facts: &Facts) -> bool {
-        let Some(delivery) = self.deliveries.get(&delivery) else {
-            return false;
-        };
-        let verdict = fitness(facts, &self.requirements(delivery), self.now.monotonic);
-        matches!(verdict, Ok(()) | Err(Unfit::Smtputf8 | Unfit::Size))
     }
 
     /// A transaction or a local delivery is over.
@@ -368,7 +327,7 @@ impl Delivery {
 }
 
 /// Answers whether a failure says that the host, or the way to it, does not work.
-fn is_of_the_host(failure: &Failure) -> bool {
+pub(crate) fn is_of_the_host(failure: &Failure) -> bool {
     failure.scope >= Scope::Session && matches!(failure.blame, Blame::Peer | Blame::Network)
 }
 

@@ -41,6 +41,7 @@ mod deliveries;
 pub mod event;
 mod lines;
 mod offers;
+mod openings;
 mod seeking;
 mod selection;
 mod sessions;

@@ -16,6 +16,7 @@
 //! counted, in several.
 
 mod content;
+mod tls;
 
 use std::{io, mem};
 
@@ -192,27 +193,6 @@ impl Connection {
         if line.len() > Command::line_max(line) {
             self.violate(ViolationKind::CommandTooLong, text);
         }
-    }
-
-    /// Sends the reply to STARTTLS; what the client has sent behind the command is lost with the old state.
-    async fn start_tls(&mut self) -> io::Result<Course> {
-        self.wire.round_trip().await;
-        if !self.wire.input.is_empty() || self.wire.try_read() > 0 {
-            self.violate(ViolationKind::PipelinedTooFar, "behind STARTTLS");
-            self.wire.input.clear();
-        }
-        self.send().await?;
-        self.handshake().await?;
-        Ok(Ok(()))
-    }
-
-    async fn handshake(&mut self) -> io::Result<()> {
-        let shared = self.seat.shared();
-        let config = shared.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
-        let is_resumed = self.wire.handshake(config).await?;
-        shared.counters.handshake(is_resumed);
-        self.session.secured();
-        Ok(())
     }
 
     /// Sends the last replies.

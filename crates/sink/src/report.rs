@@ -181,6 +181,9 @@ pub struct Received {
     pub connection: u64,
     /// The transaction of the connection, from 1.
     pub transaction: u64,
+    /// It came over TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// The sender as MAIL has it; empty for `<>`.
     pub sender: String,
     /// The parameters of MAIL as written.

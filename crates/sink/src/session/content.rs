@@ -88,6 +88,7 @@ impl Session {
         let (accepted, violations) = transaction.finish(Place {
             connection: self.connection,
             transaction: self.transactions,
+            is_encrypted: self.is_encrypted,
         });
         self.content_violations.extend(violations);
         self.ended.push(accepted.filter(|_| is_accepted));

@@ -58,6 +58,7 @@ impl Transaction {
         let received = digests.map(|digests| Received {
             connection: place.connection,
             transaction: place.transaction,
+            tls: place.is_encrypted,
             sender: self.sender,
             parameters: self.parameters,
             recipients: self.recipients,
@@ -84,4 +85,6 @@ pub(super) struct Place {
     pub(super) connection: u64,
     /// The transaction of the connection, from 1.
     pub(super) transaction: u64,
+    /// Over TLS.
+    pub(super) is_encrypted: bool,
 }

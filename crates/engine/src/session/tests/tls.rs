@@ -76,59 +76,72 @@ async fn an_older_version_is_named() {
     assert_eq!(words(&dialled.transact().await), "delivered");
 }
 
+/// Whether its issuer is trusted, whom it is for, when it holds, who is wanted (else the host), and what is
+/// said.
+type Row = (
+    bool,
+    &'static [&'static str],
+    Validity,
+    &'static [&'static str],
+    Result<&'static str, &'static str>,
+);
+
+const CERTIFICATES: &[Row] = &[
+    (true, &["mx.test"], Validity::Now, &[], Ok("mx.test")),
+    (true, &["*.b.test"], Validity::Now, &["x.b.test"], Ok("x.b.test")),
+    (
+        true,
+        &["b.test", "c.test"],
+        Validity::Now,
+        &["a.test", "c.test"],
+        Ok("c.test"),
+    ),
+    (
+        true,
+        &["b.test", "192.0.2.7"],
+        Validity::Now,
+        &[],
+        Err("wanted mx.test, its certificate is for b.test, 192.0.2.7"),
+    ),
+    (
+        true,
+        &["mx.test"],
+        Validity::Now,
+        &["a.test", "b.test"],
+        Err("wanted a.test, b.test, its certificate is for mx.test"),
+    ),
+    (
+        true,
+        &["mx.test"],
+        Validity::Past,
+        &[],
+        Err("its certificate expired on 2021-02-01T00:00:00Z"),
+    ),
+    (
+        true,
+        &["mx.test"],
+        Validity::Future,
+        &[],
+        Err("its certificate is valid only from 2090-02-01T00:00:00Z on"),
+    ),
+    (
+        false,
+        &["mx.test"],
+        Validity::Now,
+        &[],
+        Err("its certificate has an unknown issuer"),
+    ),
+];
+
 /// What the operator reads, and what the session proves.
 #[tokio::test(start_paused = true)]
 async fn verify_wants_a_trusted_certificate_for_a_wanted_name() {
     let (ours, theirs) = (Authority::new().unwrap(), Authority::new().unwrap());
     let clock = paused();
     let clients = trusting(&ours, &clock);
-    for (issuer, names, validity, wanted, expected) in [
-        (&ours, &["mx.test"][..], Validity::Now, &[][..], Ok("mx.test")),
-        (&ours, &["*.b.test"], Validity::Now, &["x.b.test"], Ok("x.b.test")),
-        (
-            &ours,
-            &["b.test", "c.test"],
-            Validity::Now,
-            &["a.test", "c.test"],
-            Ok("c.test"),
-        ),
-        (
-            &ours,
-            &["b.test", "192.0.2.7"],
-            Validity::Now,
-            &[],
-            Err("wanted mx.test, its certificate is for b.test, 192.0.2.7"),
-        ),
-        (
-            &ours,
-            &["mx.test"],
-            Validity::Now,
-            &["a.test", "b.test"],
-            Err("wanted a.test, b.test, its certificate is for mx.test"),
-        ),
-        (
-            &ours,
-            &["mx.test"],
-            Validity::Past,
-            &[],
-            Err("its certificate expired on 2021-02-01T00:00:00Z"),
-        ),
-        (
-            &ours,
-            &["mx.test"],
-            Validity::Future,
-            &[],
-            Err("its certificate is valid only from 2090-02-01T00:00:00Z on"),
-        ),
-        (
-            &theirs,
-            &["mx.test"],
-            Validity::Now,
-            &[],
-            Err("its certificate has an unknown issuer"),
-        ),
-    ] {
-        let config = server(&issuer.issue(names, validity).unwrap());
+    for (is_ours, names, validity, wanted, expected) in CERTIFICATES {
+        let issuer = if *is_ours { &ours } else { &theirs };
+        let config = server(&issuer.issue(names, *validity).unwrap());
         let servers = Servers::new(vec![[starttls(&config), vec![Act::Stall]].concat()]);
         let mut security = level(TlsLevel::Verify);
         security.tls.names = wanted.iter().map(|name| Arc::from(*name)).collect();
@@ -138,7 +151,7 @@ async fn verify_wants_a_trusted_certificate_for_a_wanted_name() {
                 let Tls::Encrypted { authenticated, .. } = dialled.opened().await.tls else {
                     panic!("in clear")
                 };
-                assert_eq!(authenticated, Authenticated::Names([name.into()].into()));
+                assert_eq!(authenticated, Authenticated::Names([Arc::from(*name)].into()));
             }
             Err(why) => {
                 let (step, failure) = dialled.failed().await;
