@@ -190,6 +190,17 @@ impl Actor {
     pub(super) fn replanned(&mut self, plan: Arc<Plan>, now: Now) {
         let seed = now.wall.0.unsigned_abs();
         let settings = Box::new(plan.settings.dispatch(seed));
+        if !plan.clients.trusts_as(&self.plan.clients) {
+            // What was verified by others is not verified.
+            let (destination, endpoint) = (None, None);
+            self.handle(
+                Event::RetireParked {
+                    destination,
+                    endpoint,
+                },
+                now,
+            );
+        }
         self.plan = plan;
         self.entries.refresh(&self.plan.router);
         self.move_what_is_here(now);

@@ -20,8 +20,8 @@
 //! [`RESUMPTIONS_MAX`] hosts are remembered for resumption, a kind.
 //!
 //! # Known faults
-//! No revocation lists. After a reload with another `ca_file`, sessions that were verified by the old one
-//! serve on until they are too old (`connection_cache.reuse_time_limit`).
+//! No revocation lists. A reload that trusts others retires what is parked; a session that is busy just then
+//! serves on until it is too old (`connection_cache.reuse_time_limit`).
 
 mod problem;
 mod stream;
@@ -57,6 +57,8 @@ pub struct Clients {
     any: TlsConnector,
     /// For whom the certificate must have a trusted issuer.
     trusted: TlsConnector,
+    /// Stands for those who are trusted.
+    trust: u64,
 }
 
 impl Clients {
@@ -66,12 +68,20 @@ impl Clients {
     /// `ca_file` cannot be used.
     pub fn new(settings: &settings::Tls, clock: &SharedClock) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let trusted = Trusted::new(trust::roots(settings.ca_file.as_deref())?, &provider);
+        let roots = trust::roots(settings.ca_file.as_deref())?;
+        let trust = trust::digest(&roots);
+        let trusted = Trusted::new(roots, &provider);
         let any = Anybody::new(&provider);
         Ok(Clients {
             any: connector(Arc::new(any), provider.clone(), clock),
             trusted: connector(Arc::new(trusted), provider, clock),
+            trust,
         })
+    }
+
+    /// Answers whether both trust the same issuers.
+    pub fn trusts_as(&self, other: &Clients) -> bool {
+        self.trust == other.trust
     }
 
     /// Makes the handshake on a connection to a host that is called `host`; whoever calls limits the time.

@@ -4,7 +4,10 @@
 //! * **A `ca_file` that is named is used or the start fails**; one bad certificate of the system's is only
 //!   logged.
 
-use std::path::{Path, PathBuf};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
 
 use rustls::{
     RootCertStore,
@@ -30,6 +33,15 @@ pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError>
         }),
         None => Ok(from_system()),
     }
+}
+
+/// What stands for these issuers, as long as the program runs.
+pub(super) fn digest(roots: &RootCertStore) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for root in &roots.roots {
+        (root.subject.as_ref(), root.subject_public_key_info.as_ref()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, String> {
