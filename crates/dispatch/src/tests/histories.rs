@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{EntryId, Scope};
+use remuda_mail::{Blame, Clear, CredentialsId, EntryId, HopLogin, HopPolicy, Scope, Tls, TlsLevel};
 
 use super::world::*;
 use crate::{
@@ -54,6 +54,29 @@ fn world(seed: u64, on_demand: bool) -> World {
         .dns
         .insert(to("s3.test"), vec![(endpoint(3), 10), (endpoint(4), 20)]);
     world.serve("s4.test", &[2, 3, 4]);
+    // Each pair that shares an endpoint demands different things of its sessions.
+    let levels = [
+        TlsLevel::None,
+        TlsLevel::Encrypt,
+        TlsLevel::May,
+        TlsLevel::Verify,
+        TlsLevel::May,
+    ];
+    for (site, level) in (0u8..).zip(levels) {
+        let mut policy = HopPolicy {
+            tls: Some(level),
+            ..HopPolicy::default()
+        };
+        policy.login = (site == 4).then(|| HopLogin {
+            username: "me".into(),
+            credentials: CredentialsId(seed),
+            in_clear: true,
+        });
+        if !seed.is_multiple_of(3) {
+            world.policies.insert(to(&name(site)), policy);
+        }
+    }
+    world.offers_tls = seed.is_multiple_of(2);
     world
 }
 
@@ -160,11 +183,24 @@ impl World {
             },
             Command::Dial { session, .. } if how.is_multiple_of(3) => {
                 self.sessions.remove(session);
+                let mut failure = failure(Scope::Endpoint);
+                if how.is_multiple_of(2) {
+                    failure.blame = Blame::Policy;
+                }
                 Event::DialFailed {
                     session: *session,
                     step: DialStep::Connect,
-                    failure: failure(Scope::Endpoint),
+                    failure,
                 }
+            }
+            Command::Dial {
+                session, security, ..
+            } if how.is_multiple_of(7) && security.tls.level == TlsLevel::May => {
+                let failed = self.now.monotonic;
+                if let Some(peer) = self.sessions.get_mut(session) {
+                    peer.facts.tls = Tls::Clear(Clear::HandshakeFailed(failed));
+                }
+                self.good_answer(command)
             }
             Command::Transact {
                 session, delivery, ..

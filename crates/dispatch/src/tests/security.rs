@@ -233,6 +233,38 @@ fn a_policy_that_is_not_met_says_nothing_about_the_host() {
     assert_eq!(world.done.len(), 1);
 }
 
+/// The trial at a pause's end is answered also by a host that is there and does not give what is demanded.
+#[test]
+fn a_policy_that_is_not_met_ends_a_pause() {
+    let mut world = two(settings(), &level(TlsLevel::Encrypt), &level(TlsLevel::May));
+    world.accept("b.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    world.settle_down();
+    assert!(world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic));
+    world.wait(2000);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    let command = world.next(is_dial).unwrap();
+    let Command::Dial { session, .. } = command else {
+        panic!()
+    };
+    assert!(
+        world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic),
+        "on trial"
+    );
+    world.sessions.remove(&session);
+    let mut failure = failure(Scope::Endpoint);
+    failure.blame = Blame::Policy;
+    let step = DialStep::Tls;
+    world.tell(Event::DialFailed {
+        session,
+        step,
+        failure,
+    });
+    assert!(!world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic));
+}
+
 /// What a dial brings is held against what was demanded, whatever the shell says.
 #[test]
 fn a_session_that_lacks_what_was_demanded_carries_nothing() {

@@ -198,6 +198,7 @@ impl World {
                 self.set(*session, PeerState::Busy);
                 self.deliveries.insert(*delivery, (*entry, None));
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
+                self.check_policy(*session, *entry);
             }
             Command::Watch { session } => {
                 assert_eq!(state(session, &self.sessions), Some(PeerState::Free));
@@ -223,6 +224,33 @@ impl World {
                 self.deliveries.insert(*delivery, (*entry, None));
             }
             Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
+        }
+    }
+
+    /// Nothing is carried that its route forbids.
+    fn check_policy(&self, session: SessionId, entry: EntryId) {
+        let facts = &self.sessions[&session].facts;
+        let Some(policy) = self.policies.get(&self.spool[&entry].0.destination) else {
+            assert_eq!(facts.credentials, None, "nobody's user");
+            return;
+        };
+        let login = policy.login.as_ref().map(|login| login.credentials);
+        assert_eq!(facts.credentials, login, "{policy:?}");
+        let is_encrypted = facts.tls.protocol().is_some();
+        match (policy.tls, &facts.tls) {
+            (Some(TlsLevel::May), Tls::Clear(why)) => assert_ne!(*why, Clear::ByPolicy),
+            (Some(TlsLevel::Encrypt), _) => assert!(is_encrypted, "{facts:?}"),
+            (Some(TlsLevel::Verify), tls) => assert!(
+                matches!(
+                    tls,
+                    Tls::Encrypted {
+                        authenticated: Authenticated::Names(_),
+                        ..
+                    }
+                ),
+                "{facts:?}"
+            ),
+            _ => {}
         }
     }
 

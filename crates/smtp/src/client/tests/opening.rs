@@ -67,6 +67,14 @@ fn tls_begins_behind_starttls_and_what_was_said_before_is_forgotten() {
 }
 
 #[test]
+fn who_refuses_ehlo_over_tls_offers_nothing() {
+    let mut client = encrypted(None);
+    hear(&mut client, "502 no\r\n");
+    hear(&mut client, "250 old\r\n");
+    assert_eq!(client.opening(), Some(Ok(&Capabilities::default())));
+}
+
+#[test]
 fn after_the_handshake_starttls_is_not_said_again() {
     let mut client = encrypted(None);
     assert_eq!(hear(&mut client, OFFERS), "");
