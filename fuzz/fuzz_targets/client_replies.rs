@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use remuda_mail::{Endpoint, Envelope, Recipient};
-use remuda_smtp::client::{Client, Loss, Order, Peer, Want};
+use remuda_mail::{Credentials, Endpoint, Envelope, Recipient, Secret};
+use remuda_smtp::client::{Client, Login, Loss, Order, Peer, Security, Want, WantedTls};
 
 fn drain(client: &mut Client, sent: &mut Vec<u8>) {
     let length = client.output().len();
@@ -32,7 +32,7 @@ fn transact(client: &mut Client, replies: &mut std::slice::Chunks<'_, u8>, recip
                 is_content_given = true;
             }
             Want::Content => client.end_content(),
-            Want::Reply(_) | Want::Nothing => match replies.next() {
+            Want::Reply(_) | Want::Nothing | Want::Handshake => match replies.next() {
                 Some(piece) => client.receive(piece),
                 None => client.lost(&Loss::Closed),
             },
@@ -40,19 +40,33 @@ fn transact(client: &mut Client, replies: &mut std::slice::Chunks<'_, u8>, recip
     }
 }
 
+/// With or without TLS and AUTH; a password goes out over TLS only.
+fn security(head: u8) -> Security {
+    let credentials = Credentials { username: "me".into(), password: Secret::new("secret") };
+    Security {
+        tls: [WantedTls::None, WantedTls::IfOffered, WantedTls::Required][usize::from(head >> 6) % 3],
+        login: (head & 32 != 0).then_some(Login { credentials, in_clear: false }),
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((head, input)) = data.split_first() else { return };
     let mut replies = input.chunks(usize::from(head >> 2) + 1);
     let endpoint = Endpoint("127.0.0.1:25".parse().expect("an address"));
-    let mut client = Client::new(Peer::new("mx.test", endpoint), "relay.test".into());
+    let mut client = Client::with(Peer::new("mx.test", endpoint), "relay.test".into(), security(*head));
     let mut sent = Vec::new();
     while client.opening().is_none() {
         drain(&mut client, &mut sent);
         match replies.next() {
+            _ if client.want() == Want::Handshake => client.secured(),
             Some(piece) => client.receive(piece),
             None => client.lost(&Loss::TimedOut),
         }
     }
+    let text = String::from_utf8_lossy(&sent);
+    assert!(text.matches("STARTTLS").count() <= 1, "{text}");
+    let said = text.find("AUTH");
+    assert!(said.is_none_or(|at| text.find("STARTTLS").is_some_and(|tls| tls < at)), "a password in clear: {text}");
     let count = usize::from(head & 3) + 1;
     let recipients: Vec<Recipient> =
         (0..count).map(|i| Recipient::plain(format!("r{i}@d.test").parse().expect("an address"))).collect();

@@ -1,6 +1,7 @@
 //! What holds whatever the server does.
 
 use proptest::prelude::*;
+use remuda_mail::{Credentials, Secret};
 
 use super::*;
 
@@ -28,6 +29,14 @@ fn reply() -> impl Strategy<Value = &'static str> {
             "250",
         ][..],
     )
+}
+
+fn opening_reply() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        4 => proptest::sample::select(&["220 hi", "250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"][..]),
+        2 => proptest::sample::select(&["250-mx\r\n250 AUTH LOGIN", "334 more", "235 in", "250 mx"][..]),
+        1 => reply(),
+    ]
 }
 
 /// How much is written before the server is heard.
@@ -81,6 +90,37 @@ proptest! {
                 client.quit();
                 return Ok(());
             }
+        }
+    }
+
+    /// Whatever the server says, the opening ends, nothing is said behind an unanswered command, and a
+    /// password is said after the handshake or not at all.
+    #[test]
+    fn every_secured_opening_ends_and_keeps_its_password(
+        tls in proptest::sample::select(&[WantedTls::None, WantedTls::IfOffered, WantedTls::Required][..]),
+        replies in proptest::collection::vec(opening_reply(), 0..12),
+    ) {
+        let endpoint = Endpoint("192.0.2.1:25".parse().unwrap());
+        let credentials = Credentials { username: "me".into(), password: Secret::new("secret") };
+        let login = Some(Login { credentials, in_clear: false });
+        let security = Security { tls, login };
+        let mut client = Client::with(Peer::new("mx.test", endpoint), "us.test".into(), security);
+        let mut is_encrypted = false;
+        for reply in replies {
+            if client.want() == Want::Handshake {
+                client.secured();
+                is_encrypted = true;
+            }
+            let said = sent(&mut client);
+            prop_assert!(is_encrypted || !said.contains("AUTH"), "{}", said);
+            prop_assert!(said.matches("\r\n").count() <= 1, "one command at a time: {}", said);
+            client.receive(format!("{reply}\r\n").as_bytes());
+        }
+        client.lost(&Loss::Closed);
+        match client.opening() {
+            None => prop_assert!(false, "it has not ended"),
+            Some(Ok(_)) => prop_assert!(is_encrypted, "nobody is let in without a password"),
+            Some(Err(refused)) => prop_assert!(!refused.failure.refusal.is_permanent()),
         }
     }
 
