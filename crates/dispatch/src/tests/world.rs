@@ -167,19 +167,7 @@ impl World {
                 security,
                 ..
             } => {
-                let facts = Facts {
-                    endpoint: *endpoint,
-                    host: host.clone(),
-                    helo_name: "us.test".into(),
-                    is_tls_implicit: security.tls.is_implicit(*endpoint),
-                    tls: tls_of(security, host, self.offers_tls),
-                    credentials: security.login.as_ref().map(|login| login.credentials),
-                    capabilities: Capabilities::default(),
-                    opened: self.now.monotonic,
-                    uses: 0,
-                    last_used: self.now.monotonic,
-                    refused_in_a_row: 0,
-                };
+                let facts = self.dialled(*endpoint, host, security);
                 let state = PeerState::Dialling;
                 let old = self.sessions.insert(*session, Peer { facts, state });
                 assert!(old.is_none(), "ids are given once");
@@ -224,6 +212,23 @@ impl World {
                 self.deliveries.insert(*delivery, (*entry, None));
             }
             Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
+        }
+    }
+
+    /// What a dial brings when all goes well.
+    fn dialled(&self, endpoint: Endpoint, host: &std::sync::Arc<str>, security: &Security) -> Facts {
+        Facts {
+            endpoint,
+            host: host.clone(),
+            helo_name: "us.test".into(),
+            is_tls_implicit: security.tls.is_implicit(endpoint),
+            tls: tls_of(security, host, self.offers_tls),
+            credentials: security.login.as_ref().map(|login| login.credentials),
+            capabilities: Capabilities::default(),
+            opened: self.now.monotonic,
+            uses: 0,
+            last_used: self.now.monotonic,
+            refused_in_a_row: 0,
         }
     }
 
