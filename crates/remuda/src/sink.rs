@@ -84,6 +84,7 @@ fn listeners(behaviour: Behaviour) -> Vec<Listener> {
         dsn: !behaviour.no_dsn,
         size: behaviour.size,
         limits: behaviour.limits,
+        auth: behaviour.auth,
         tls: behaviour.tls,
         tls_mode: if behaviour.tls_implicit {
             TlsMode::Implicit

@@ -22,6 +22,8 @@ pub(crate) enum Command<'a> {
     },
     Rset,
     StartTls,
+    /// A mechanism in upper case, and perhaps the first answer.
+    Auth(String, &'a str),
     Noop,
     Vrfy,
     Expn,
@@ -87,6 +89,10 @@ impl<'a> Command<'a> {
             "DATA" => Command::Malformed(Verb::Data, "DATA takes no argument"),
             "BDAT" => chunk(arguments),
             "STARTTLS" if is_bare => Command::StartTls,
+            "AUTH" if !is_bare => {
+                let (mechanism, initial) = arguments.split_once(' ').unwrap_or((arguments, ""));
+                Command::Auth(mechanism.to_ascii_uppercase(), initial)
+            }
             "RSET" if is_bare => Command::Rset,
             "QUIT" if is_bare => Command::Quit,
             "RSET" | "QUIT" => Command::Malformed(Verb::Other, "RSET and QUIT take no argument"),
@@ -106,6 +112,7 @@ impl<'a> Command<'a> {
             }
             Command::Malformed(verb, _) => matches!(verb, Verb::Helo | Verb::Data),
             Command::Ehlo | Command::Helo | Command::Data | Command::Quit | Command::StartTls => true,
+            Command::Auth(..) => true,
             Command::Noop | Command::Vrfy | Command::Expn | Command::Help => true,
         }
     }
@@ -117,6 +124,8 @@ impl<'a> Command<'a> {
             Some(b"MAIL") => 512 + 26 + 17 + 10 + 107,
             // RFC 3461 500.
             Some(b"RCPT") => 512 + 500,
+            // RFC 4954 §4.
+            Some(b"AUTH") => 12_288,
             _ => 512,
         }
     }
@@ -261,7 +270,7 @@ mod tests {
         ] {
             assert!(matches!(Command::parse(line), Command::Malformed(..)), "{line}");
         }
-        for line in ["", "STARTTLS now", "AUTH PLAIN", "MAILFROM:<a@b>", "\u{e4}"] {
+        for line in ["", "STARTTLS now", "AUTH", "MAILFROM:<a@b>", "\u{e4}"] {
             assert_eq!(Command::parse(line), Command::Unknown, "{line}");
         }
     }

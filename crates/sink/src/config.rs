@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     certificate::{Certificate, TlsMode},
+    login::Login,
     rule::{DelayRule, DropRule, ReplyRule, StallRule},
     value::{self, CloseAfter, Limits},
 };
@@ -97,6 +98,8 @@ pub struct Listener {
     pub tls: Option<Certificate>,
     /// How TLS begins.
     pub tls_mode: TlsMode,
+    /// Whose mail it takes, after AUTH; nobody: everybody's. With a certificate AUTH is offered over TLS only.
+    pub auth: Vec<Login>,
 }
 
 impl Default for Listener {
@@ -122,6 +125,7 @@ impl Default for Listener {
             limits: None,
             tls: None,
             tls_mode: TlsMode::StartTls,
+            auth: Vec::new(),
         }
     }
 }
@@ -218,6 +222,7 @@ mod tests {
             size = 1000
             tls = "self-signed"
             tls_mode = "implicit"
+            auth = ["me:secret"]
             "#,
         )
         .expect("every key is known");
@@ -234,6 +239,7 @@ mod tests {
         assert_eq!((first.size, second.size), (Some(1 << 20), Some(1000)));
         assert!(first.pipelining && !second.pipelining);
         assert!(second.drop[0].is_reset);
+        assert_eq!((first.auth.len(), second.auth.len()), (0, 1));
         assert_eq!((first.tls.is_some(), first.tls_mode), (false, TlsMode::StartTls));
         assert_eq!(
             (&second.tls, second.tls_mode),

@@ -147,6 +147,10 @@ impl Connection {
             .strip_suffix('\n')
             .map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
         self.check_line(line, text);
+        if self.session.asks() {
+            self.session.answer_auth(text);
+            return Ok(Ok(()));
+        }
         let command = Command::parse(text);
         self.wire.flight.is_transaction |= matches!(
             command,

@@ -25,7 +25,7 @@
 //! * **It is light.** Without digests nothing is hashed and no content is kept; one task a connection.
 //!
 //! # Not here
-//! Arguments and output of the program `remuda sink`; AUTH.
+//! Arguments and output of the program `remuda sink`.
 
 mod certificate;
 mod command;
@@ -33,6 +33,7 @@ mod config;
 mod connection;
 mod content;
 mod digest;
+mod login;
 mod offer;
 mod report;
 mod rule;
@@ -47,6 +48,7 @@ mod wire;
 pub use certificate::{Certificate, TlsMode, parse_tls};
 pub use config::{Config, ConfigError, Listener};
 pub use digest::sha256;
+pub use login::{Login, parse_login};
 pub use report::{
     ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX, Violation, ViolationKind,
 };

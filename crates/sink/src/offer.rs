@@ -17,6 +17,7 @@ pub(crate) struct Offer {
     pub dsn: bool,
     pub size: bool,
     pub starttls: bool,
+    pub auth: bool,
 }
 
 impl Offer {
@@ -24,6 +25,7 @@ impl Offer {
     pub fn of(listener: &Listener, is_encrypted: bool) -> Self {
         Offer {
             starttls: listener.tls.is_some() && !is_encrypted,
+            auth: !listener.auth.is_empty() && (listener.tls.is_none() || is_encrypted),
             pipelining: listener.pipelining,
             chunking: listener.chunking,
             eight_bit_mime: listener.eight_bit_mime,
@@ -48,6 +50,7 @@ pub(crate) fn ehlo_reply(listener: &Listener, offer: Offer) -> String {
         offer.dsn.then(|| "DSN".to_owned()),
         offer.chunking.then(|| "CHUNKING".to_owned()),
         offer.starttls.then(|| "STARTTLS".to_owned()),
+        offer.auth.then(|| "AUTH PLAIN LOGIN".to_owned()),
         limits.map(|limits| format!("LIMITS {limits}")),
     ];
     let mut reply = format!("250-{}\r\n", listener.hostname);

@@ -184,6 +184,9 @@ pub struct Received {
     /// It came over TLS.
     #[serde(default)]
     pub tls: bool,
+    /// Who had logged in.
+    #[serde(default)]
+    pub user: Option<String>,
     /// The sender as MAIL has it; empty for `<>`.
     pub sender: String,
     /// The parameters of MAIL as written.

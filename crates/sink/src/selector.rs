@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! * **`#N` counts in the narrowest thing that repeats:** rcpt, bdat, data, content and dot in the
-//!   transaction, helo, starttls, mail, rset and quit in the connection, connect (like `##N`) in the listener.
+//!   transaction, helo, starttls, auth, mail, rset and quit in the connection, connect (like `##N`) in the listener.
 //! * **`##N` counts in the listener**, over all its connections.
 //! * **An address narrows what is counted too**: only occurrences for that address count.
 //!
@@ -22,6 +22,8 @@ pub enum Point {
     Helo,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -42,10 +44,11 @@ pub enum Point {
 
 impl Point {
     /// Every point, as the conversation passes them.
-    pub const ALL: [Point; 11] = [
+    pub const ALL: [Point; 12] = [
         Point::Connect,
         Point::Helo,
         Point::StartTls,
+        Point::Auth,
         Point::Mail,
         Point::Rcpt,
         Point::Data,
@@ -62,6 +65,7 @@ impl Point {
             Point::Connect => "connect",
             Point::Helo => "helo",
             Point::StartTls => "starttls",
+            Point::Auth => "auth",
             Point::Mail => "mail",
             Point::Rcpt => "rcpt",
             Point::Data => "data",

@@ -23,6 +23,7 @@ use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
+    certificate::Certificate,
     config::{Config, Keep, Listener},
     connection,
     report::{Accepted, Counters, Report},
@@ -73,12 +74,8 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", listener.listen)))?;
         let address = socket.local_addr()?;
-        let tls = match &listener.tls {
-            Some(certificate) => Some(certificate.load(&names(&listener, address))?),
-            None => None,
-        };
         let shared = Arc::new(Shared {
-            tls,
+            tls: tls_of(&listener, address)?,
             rules: Arc::new(Rules::new(&listener)),
             counters: Counters::new(address),
             listener: Arc::new(listener),
@@ -170,9 +167,11 @@ impl Running {
     }
 }
 
-/// Whom a listener's own certificate is for.
-fn names(listener: &Listener, address: SocketAddr) -> Vec<String> {
-    vec![listener.hostname.clone(), address.ip().to_string()]
+/// How a listener speaks TLS; a certificate of its own is for its name and address.
+fn tls_of(listener: &Listener, address: SocketAddr) -> io::Result<Option<Arc<ServerConfig>>> {
+    let names = [listener.hostname.clone(), address.ip().to_string()];
+    let load = |certificate: &Certificate| certificate.load(&names);
+    listener.tls.as_ref().map(load).transpose()
 }
 
 /// What the connections of a listener share.

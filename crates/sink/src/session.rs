@@ -10,6 +10,7 @@
 //!   (RFC 2920 §3.1).
 //! * **Only a final reply of 2xx makes a message accepted.**
 
+mod auth;
 mod checks;
 mod content;
 mod transaction;
@@ -26,7 +27,7 @@ use crate::{
     selector::Point,
 };
 
-use self::{checks::Refusal, transaction::Transaction};
+use self::{auth::Asked, checks::Refusal, transaction::Transaction};
 
 /// What comes after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub(crate) struct Session {
     pub is_group_end: bool,
     offer: Option<Offer>,
     is_encrypted: bool,
+    /// What AUTH has asked for.
+    asked: Option<Asked>,
+    /// Who has logged in.
+    user: Option<String>,
     transaction: Option<Transaction>,
     /// MAIL was refused in the flight that is being read.
     was_mail_refused: bool,
@@ -82,6 +87,8 @@ impl Session {
             is_group_end: false,
             offer: None,
             is_encrypted: false,
+            asked: None,
+            user: None,
             transaction: None,
             was_mail_refused: false,
             mails: 0,
@@ -126,6 +133,7 @@ impl Session {
             Command::Rcpt(path) => Some((Point::Rcpt, path.address)),
             Command::Data => Some((Point::Data, "")),
             Command::StartTls => Some((Point::StartTls, "")),
+            Command::Auth(..) => Some((Point::Auth, "")),
             Command::Rset => Some((Point::Rset, "")),
             Command::Quit => Some((Point::Quit, "")),
             // BDAT is answered behind its chunk.
@@ -147,6 +155,7 @@ impl Session {
                 is_last: *is_last,
             },
             Command::StartTls => self.start_tls(scripted),
+            Command::Auth(mechanism, initial) => self.auth(mechanism, initial, scripted),
             Command::Rset => {
                 self.transaction = None;
                 self.scripted_or(scripted, "250 2.0.0 ok\r\n")

@@ -197,6 +197,44 @@ async fn starttls_can_be_refused_by_the_script() {
     assert_eq!((handshakes(&sink), kinds(&sink)), ((0, 0), vec![]));
 }
 
+#[tokio::test]
+async fn whoever_is_known_logs_in_over_tls() {
+    let listener = Listener {
+        auth: vec!["me:secret".parse().unwrap()],
+        ..secured(TlsMode::StartTls)
+    };
+    let sink = sink(listener).await;
+    let mut client = Client::connect(sink.address()).await;
+    assert!(
+        !client.say("EHLO c.test\r\n").await.contains("AUTH"),
+        "not in clear"
+    );
+    let connector = connector(rustls::ALL_VERSIONS);
+    for (commands, code) in [
+        (&["AUTH PLAIN AG1lAHNlY3JldA==\r\n"][..], "235"),
+        (&["AUTH PLAIN\r\n", "AG1lAHNlY3JldA==\r\n"], "235"),
+        (&["AUTH LOGIN\r\n", "bWU=\r\n", "c2VjcmV0\r\n"], "235"),
+        (&["AUTH LOGIN\r\n", "bWU=\r\n", "bWU=\r\n"], "535"),
+        (&["AUTH PLAIN AG1l\r\n"], "535"),
+    ] {
+        let mut stream = starttls(sink.address(), &connector).await;
+        assert!(
+            say(&mut stream, "EHLO c.test\r\n")
+                .await
+                .contains("AUTH PLAIN LOGIN")
+        );
+        assert!(say(&mut stream, "MAIL FROM:<>\r\n").await.starts_with("530"));
+        let mut last = String::new();
+        for command in commands {
+            last = say(&mut stream, command).await;
+        }
+        assert!(last.starts_with(code), "{commands:?}: {last}");
+        let mail = say(&mut stream, "MAIL FROM:<>\r\n").await;
+        assert_eq!(mail.starts_with("250"), code == "235");
+    }
+    assert_eq!(kinds(&sink), []);
+}
+
 /// The records of a handshake wait too, and are no flight of a transaction.
 #[tokio::test]
 async fn a_handshake_costs_its_round_trips() {

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use remuda_sink::{
-    Certificate, CloseAfter, DelayRule, DropRule, Limits, ReplyRule, StallRule, parse_close_after,
-    parse_delay, parse_drop, parse_duration, parse_limits, parse_reply, parse_size, parse_stall, parse_tls,
+    Certificate, CloseAfter, DelayRule, DropRule, Limits, Login, ReplyRule, StallRule, parse_close_after,
+    parse_delay, parse_drop, parse_duration, parse_limits, parse_login, parse_reply, parse_size, parse_stall,
+    parse_tls,
 };
 
-/// `remuda sink`. COMMAND is connect, helo, starttls, mail, rcpt, data, bdat, dot, rset or quit.
+/// `remuda sink`. COMMAND is connect, helo, starttls, auth, mail, rcpt, data, bdat, dot, rset or quit.
 #[derive(Debug, Args)]
 pub struct SinkArguments {
     /// A file that lists several listeners with different behaviour.
@@ -89,6 +90,9 @@ pub struct Behaviour {
     /// Begin with TLS instead of offering STARTTLS.
     #[arg(long, requires = "tls")]
     pub tls_implicit: bool,
+    /// Take mail only from this user, after AUTH (repeatable).
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_login)]
+    pub auth: Vec<Login>,
 }
 
 /// `remuda load`.

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, path::Path};
 
 use remuda_engine::{
     operations::{ConnectionFilter, EntryStatus},
-    settings::Route,
+    settings::{Login, Route},
 };
-use remuda_mail::{TlsLevel, TlsMode};
+use remuda_mail::{Credentials, Secret, TlsLevel, TlsMode};
 use remuda_sink::{Certificate, Listener, Running};
 use remuda_testing::certificates::{Authority, Validity};
 
@@ -166,6 +166,61 @@ async fn domains_of_other_levels_on_one_host_never_share_a_session_wrongly() {
     let connections = sinks.report().listeners[0].connections;
     assert!(encrypted > 0, "half of it is encrypted");
     assert!(connections < 20, "{connections} connections for 60 messages");
+}
+
+fn login(user: &str, password: &str) -> Option<Login> {
+    let credentials = Credentials {
+        username: user.into(),
+        password: Secret::new(password),
+    };
+    Some(Login {
+        credentials,
+        in_clear: false,
+    })
+}
+
+/// T56: nobody's mail rides on another's login; and whom the host does not know is no reason to avoid it.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_user_has_sessions_of_its_own_and_a_wrong_password_hurts_nobody_else() {
+    let listener = Listener {
+        auth: vec!["one:secret".parse().unwrap(), "two:hidden".parse().unwrap()],
+        ..self_signed()
+    };
+    let sinks = receivers(vec![listener]).await;
+    let host = sinks.address();
+    let user = |domain: &str, user: &str, password: &str| Route {
+        login: login(user, password),
+        ..route(domain, &[host])
+    };
+    let routes = vec![
+        user("one.test", "one", "secret"),
+        user("two.test", "two", "hidden"),
+        user("wrong.test", "three", "guess"),
+    ];
+    let world = World::start_with(routes, |settings| {
+        settings.connection_cache.destinations.insert("*".into());
+    })
+    .await;
+    world.send(message("", "b@wrong.test")).await;
+    let entry = world.waiting_as(EntryStatus::Deferred).await;
+    let reason = entry.reason.unwrap();
+    assert!(reason.contains("535 5.7.8"), "{reason}");
+    assert!(!reason.contains("guess"), "{reason}");
+    world
+        .send_many(40, 4, |index| {
+            let user = if index % 2 == 0 { "one" } else { "two" };
+            message("", &format!("r{index}@{user}.test"))
+        })
+        .await;
+    arrived(&sinks, 40).await;
+    for received in sinks.report().received() {
+        let user = received.user.clone().unwrap();
+        let recipient = &received.recipients[0].address;
+        assert!(
+            received.tls && recipient.ends_with(&format!("@{user}.test")),
+            "{received:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

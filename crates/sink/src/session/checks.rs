@@ -22,6 +22,7 @@ impl Session {
                 "503 5.5.1 MAIL inside a transaction\r\n",
             ));
         }
+        self.check_user()?;
         let mail_max = self.listener.limits.and_then(|limits| limits.mail_max);
         if mail_max.is_some_and(|max| self.mails > max) {
             return Err(Refusal::violation(
@@ -47,6 +48,13 @@ impl Session {
         }
         check_ascii(path, declared.is_smtputf8)?;
         Ok(declared)
+    }
+
+    fn check_user(&self) -> Result<(), Refusal> {
+        if self.listener.auth.is_empty() || self.user.is_some() {
+            return Ok(());
+        }
+        Err(Refusal::plain("530 5.7.0 AUTH first\r\n"))
     }
 
     pub(super) fn check_rcpt(&self, path: &Path<'_>) -> Result<(), Refusal> {

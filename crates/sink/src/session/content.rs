@@ -89,6 +89,7 @@ impl Session {
             connection: self.connection,
             transaction: self.transactions,
             is_encrypted: self.is_encrypted,
+            user: self.user.clone(),
         });
         self.content_violations.extend(violations);
         self.ended.push(accepted.filter(|_| is_accepted));

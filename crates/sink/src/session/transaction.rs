@@ -59,6 +59,7 @@ impl Transaction {
             connection: place.connection,
             transaction: place.transaction,
             tls: place.is_encrypted,
+            user: place.user,
             sender: self.sender,
             parameters: self.parameters,
             recipients: self.recipients,
@@ -79,7 +80,7 @@ impl Transaction {
 }
 
 /// Where a transaction took place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// The connection of the listener, from 1.
     pub(super) connection: u64,
@@ -87,4 +88,6 @@ pub(super) struct Place {
     pub(super) transaction: u64,
     /// Over TLS.
     pub(super) is_encrypted: bool,
+    /// Who has logged in.
+    pub(super) user: Option<String>,
 }
