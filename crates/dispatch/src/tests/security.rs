@@ -164,6 +164,26 @@ fn the_level_of_the_route_goes_before_that_of_all() {
     assert_eq!(levels, [TlsLevel::Encrypt, TlsLevel::None]);
 }
 
+/// A reload that demands more leaves what is parked for those who demand less.
+#[test]
+fn a_reload_that_demands_more_is_not_served_by_what_is_parked() {
+    let mut world = two(listed(), &HopPolicy::default(), &level(TlsLevel::May));
+    world.accept("a.test");
+    world.settle_down();
+    let mut settings = listed();
+    settings.tls_level = TlsLevel::Encrypt;
+    world.tell(Event::Reconfigured(Box::new(settings)));
+    world.accept("a.test");
+    world.settle_down();
+    world.accept("b.test");
+    world.settle_down();
+    let carriers = carriers(&world);
+    assert_eq!(carriers[..2], [(1, None), (2, Some(Unfit::Tls))]);
+    assert_eq!(world.done.len(), 3);
+    let levels: Vec<TlsLevel> = dials(&world).iter().map(|dial| dial.tls.level).collect();
+    assert_eq!(levels, [TlsLevel::May, TlsLevel::Encrypt]);
+}
+
 /// A failed handshake is remembered for the endpoint, for an hour, and for `may` only.
 #[test]
 fn a_failed_handshake_is_remembered_for_may_only() {
