@@ -107,7 +107,7 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
         let listeners = receive::bind(&settings, listeners.unwrap_or_default())?;
-        let plan = plan(settings, &clock)?;
+        let plan = plan(settings, &clock, None)?;
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
         let backlog = spool
@@ -164,7 +164,7 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         let old = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let notes = keep_what_needs_a_restart(&old.settings, &mut settings);
-        let plan = plan(settings, &self.clock)?;
+        let plan = plan(settings, &self.clock, Some(&old.clients))?;
         self.receiver.reload(plan.settings.clone(), plan.router.clone())?;
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone();
         // The actor is gone only when the engine stops; then there is nothing to reload.
@@ -225,11 +225,17 @@ async fn or_stop<T>(
     started
 }
 
-/// Everything in the shell that the configuration decides.
-fn plan(settings: Settings, clock: &SharedClock) -> Result<Arc<Plan>, StartError> {
+/// Everything in the shell that the configuration decides. Those who spoke TLS before go on, with the sessions
+/// that they can resume, if they trust whom they are to trust.
+fn plan(
+    settings: Settings,
+    clock: &SharedClock,
+    old: Option<&Arc<Clients>>,
+) -> Result<Arc<Plan>, StartError> {
     let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
     let router = Arc::new(Router::new(&settings));
-    let clients = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
+    let new = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
+    let clients = old.filter(|old| old.trusts_as(&new)).cloned().unwrap_or(new);
     let vault = Vault::new(&settings);
     Ok(Arc::new(Plan {
         settings: Arc::new(settings),

@@ -7,7 +7,7 @@
 //!
 //! # Contract
 //! * **Resumption works**: each kind has one configuration, with one memory of sessions, for all connections
-//!   until a reload.
+//!   until a reload trusts others.
 //! * **What was resumed is held to the same**: the name is checked after every handshake, against the
 //!   certificate that the first one of the chain had shown.
 //! * **A configuration that trusts anybody never serves `verify`**: the two share no memory.

@@ -64,10 +64,42 @@ async fn mail_goes_over_tls_wherever_it_is_offered_and_handshakes_are_resumed() 
             })
             .await;
     }
+    world.engine.reload(world.settings.clone()).await.unwrap();
+    world.send(message("a@source.test", "b@dest.test")).await;
+    arrived(&sinks, 5).await;
     let report = &sinks.report().listeners[0];
-    assert_eq!((report.connections, report.messages), (4, 4));
-    assert_eq!(handshakes(&sinks, 0), (4, 3));
+    assert_eq!((report.connections, report.messages), (5, 5));
+    assert_eq!(handshakes(&sinks, 0), (5, 4), "also after a reload");
     assert!(report.violations.is_empty(), "{:?}", report.violations);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_mail_arrives_unchanged_over_tls() {
+    let sinks = receivers(vec![self_signed()]).await;
+    let world = World::start(vec![with("dest.test", sinks.address(), TlsLevel::Encrypt)]).await;
+    let mut large = message("", "b@dest.test");
+    let begin = large.content.len();
+    large.content.extend(
+        "0123456789 abcdefghijklmnopqrstuvwxyz.\r\n"
+            .repeat(100_000)
+            .into_bytes(),
+    );
+    let body = large.content[begin..].to_vec();
+    for _ in 0..3 {
+        world.send(large.clone()).await;
+    }
+    arrived(&sinks, 3).await;
+    world.empty().await;
+    let report = sinks.report();
+    for received in report.received() {
+        assert!(
+            received
+                .content
+                .as_ref()
+                .is_some_and(|content| content.ends_with(&body))
+        );
+        assert!(received.tls);
+    }
 }
 
 /// Issue 3: the certificate decides, and the operator reads why.
