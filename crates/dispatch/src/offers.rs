@@ -148,13 +148,7 @@ impl Dispatch {
         let Resolved::Known(servers, _) = site.resolved(self.epoch, now) else {
             return false;
         };
-        let wanted = remuda_mail::Requirements {
-            destination: destination.clone(),
-            endpoints: servers.endpoints.clone(),
-            helo_name: self.settings.helo_name.clone(),
-            smtputf8: entry.smtputf8,
-            size: entry.size,
-        };
+        let wanted = self.requirements_of(entry, &servers);
         let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
             || self.cache.is_bound(destination, facts.endpoint, now);
         is_good && fitness(facts, &wanted).is_ok()

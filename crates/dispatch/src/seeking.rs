@@ -6,10 +6,12 @@
 //!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
 //! * **Limits hold for taking too**: a parked session is busy once taken.
 
-use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources};
+use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
+    candidates::Servers,
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
@@ -91,12 +93,19 @@ impl Dispatch {
 
     /// What a delivery demands of a session.
     pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
+        self.requirements_of(&delivery.entry, delivery.itinerary.servers())
+    }
+
+    /// What an entry demands of a session to one of these servers.
+    pub(crate) fn requirements_of(&self, entry: &Entry, servers: &Servers) -> Requirements {
         Requirements {
-            destination: delivery.entry.destination.clone(),
-            endpoints: delivery.itinerary.servers().endpoints.clone(),
+            destination: entry.destination.clone(),
+            endpoints: servers.endpoints.clone(),
+            sources: Sources::default(),
             helo_name: self.settings.helo_name.clone(),
-            smtputf8: delivery.entry.smtputf8,
-            size: delivery.entry.size,
+            smtputf8: entry.smtputf8,
+            size: entry.size,
+            reuse_count_max: 0,
         }
     }
 

@@ -147,6 +147,7 @@ impl World {
             } => {
                 let facts = Facts {
                     endpoint: *endpoint,
+                    source: None,
                     host: host.clone(),
                     helo_name: "us.test".into(),
                     capabilities: Capabilities::default(),

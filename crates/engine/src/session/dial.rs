@@ -61,6 +61,7 @@ pub(super) async fn dial(
 fn facts(order: &DialOrder, capabilities: Capabilities, opened: Monotonic) -> Facts {
     Facts {
         endpoint: order.endpoint,
+        source: None,
         host: order.host.clone(),
         helo_name: order.helo_name.clone(),
         capabilities,
