@@ -67,16 +67,16 @@ impl Schedule {
                 continue;
             };
             queue.noted.in_ready_ring = false;
-            if queue.is_ready() {
+            if queue.is_ready() && Self::is_admitted(queue) {
                 return Some(destination);
             }
         }
         None
     }
 
-    /// Answers whether the destination has something ready and a slot free.
+    /// Answers whether the destination has something ready, a slot free, and its gate open to it.
     pub fn is_ready(&self, destination: &Destination) -> bool {
-        self.queues.get(destination).is_some_and(|queue| queue.is_ready())
+        self.startable(destination).is_some()
     }
 
     /// Answers whether the destination has something ready in memory.
@@ -105,8 +105,12 @@ impl Schedule {
 
     /// The entry that [`start`](Self::start) would return.
     pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
-        let queue = self.queues.get(destination).filter(|queue| queue.is_ready())?;
-        queue.ready.front()
+        self.startable(destination)?.ready.front()
+    }
+
+    fn startable(&self, destination: &Destination) -> Option<&crate::Queue> {
+        let queue = self.queues.get(destination)?;
+        (queue.is_ready() && Self::is_admitted(queue)).then_some(queue)
     }
 
     /// Starts a delivery: takes a slot and the next entry. The destination goes to the end of the ring.
@@ -114,9 +118,10 @@ impl Schedule {
         let queue = self
             .queues
             .get_mut(destination)
-            .filter(|queue| queue.is_ready())?;
+            .filter(|queue| queue.is_ready() && Self::is_admitted(queue))?;
         let entry = queue.ready.pop_front()?;
         queue.busy += 1;
+        self.pass_gate(destination);
         self.note(destination);
         Some(entry)
     }
