@@ -1,7 +1,8 @@
 //! What is remembered of an endpoint: one bounded, ageing record, shared by all destinations.
 //!
 //! A thousand domains may share one server. What one delivery learned of it, that it does not answer or
-//! how long it takes, is of use to all; so it is kept here by endpoint and not by destination.
+//! how long it takes, is of use to all; so it is kept here by endpoint and not by destination. A receiver
+//! judges each of our addresses by itself; so with several sources there is a record for each [`Way`].
 //!
 //! # Contract
 //! * **A failed dial pauses an endpoint**, the longer the more failed in a row: 1 s … 10 min, with jitter. A
@@ -28,14 +29,14 @@ use std::{
 
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
-use remuda_mail::Endpoint;
+use remuda_mail::Way;
 
 /// The records of all endpoints.
 #[derive(Debug)]
 pub struct Hosts {
-    records: HashMap<Endpoint, Record>,
+    records: HashMap<Way, Record>,
     /// By last use; records with sessions are not in it.
-    idle: BTreeMap<u64, Endpoint>,
+    idle: BTreeMap<u64, Way>,
     use_next: u64,
     records_max: usize,
 }
@@ -76,47 +77,47 @@ impl Hosts {
     }
 
     /// What is remembered of an endpoint.
-    pub fn get(&self, endpoint: Endpoint) -> Option<&Record> {
-        self.records.get(&endpoint)
+    pub fn get(&self, way: impl Into<Way>) -> Option<&Record> {
+        self.records.get(&way.into())
     }
 
     /// Sessions to an endpoint that are busy or being opened.
-    pub fn sessions(&self, endpoint: Endpoint) -> u32 {
-        self.get(endpoint).map_or(0, |record| record.sessions)
+    pub fn sessions(&self, way: impl Into<Way>) -> u32 {
+        self.get(way).map_or(0, |record| record.sessions)
     }
 
     /// Answers whether others should be tried first.
-    pub fn is_paused(&self, endpoint: Endpoint, now: Monotonic) -> bool {
-        self.get(endpoint)
+    pub fn is_paused(&self, way: impl Into<Way>, now: Monotonic) -> bool {
+        self.get(way)
             .is_some_and(|record| record.is_on_trial || record.paused_until > now)
     }
 
     /// A session became busy or is being opened.
-    pub fn add_session(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| record.sessions += 1);
+    pub fn add_session(&mut self, way: impl Into<Way>) {
+        self.change(way, |record| record.sessions += 1);
     }
 
     /// A session is no longer busy.
     ///
     /// # Panics
     /// If there was none: sessions were counted wrongly.
-    pub fn remove_session(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| {
+    pub fn remove_session(&mut self, way: impl Into<Way>) {
+        self.change(way, |record| {
             assert!(record.sessions > 0, "a session that ends was counted");
             record.sessions -= 1;
         });
     }
 
     /// A dial begins.
-    pub fn dialled(&mut self, endpoint: Endpoint, now: Monotonic) {
-        self.change(endpoint, |record| {
+    pub fn dialled(&mut self, way: impl Into<Way>, now: Monotonic) {
+        self.change(way, |record| {
             record.is_on_trial |= record.failures > 0 && record.paused_until <= now;
         });
     }
 
     /// A dial succeeded.
-    pub fn opened(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| {
+    pub fn opened(&mut self, way: impl Into<Way>) {
+        self.change(way, |record| {
             record.failures = 0;
             record.last_failure.clear();
             record.paused_until = Monotonic::ZERO;
@@ -125,9 +126,9 @@ impl Hosts {
     }
 
     /// A dial failed. Failures of dials that began together count once: within a pause it does not grow.
-    pub fn failed(&mut self, endpoint: Endpoint, words: &str, now: Monotonic, rng: &mut impl Rng) {
+    pub fn failed(&mut self, way: impl Into<Way>, words: &str, now: Monotonic, rng: &mut impl Rng) {
         let jitter = rng.random_range(0.9..1.1);
-        self.change(endpoint, |record| {
+        self.change(way, |record| {
             record.last_failure.clear();
             record.last_failure.push_str(words);
             if record.paused_until <= now {
@@ -141,8 +142,8 @@ impl Hosts {
     }
 
     /// A transaction was accepted after `wait` of waiting for replies.
-    pub fn waited(&mut self, endpoint: Endpoint, wait: Duration) {
-        self.change(endpoint, |record| {
+    pub fn waited(&mut self, way: impl Into<Way>, wait: Duration) {
+        self.change(way, |record| {
             record.wait = Some(match record.wait {
                 None => wait,
                 Some(smoothed) => smoothed * 7 / 8 + wait / 8,
@@ -151,9 +152,10 @@ impl Hosts {
     }
 
     /// Forgets the failures of an endpoint, because an operator says so.
-    pub fn forgive(&mut self, endpoint: Endpoint) {
-        if self.records.contains_key(&endpoint) {
-            self.opened(endpoint);
+    pub fn forgive(&mut self, way: impl Into<Way>) {
+        let way = way.into();
+        if self.records.contains_key(&way) {
+            self.opened(way);
         }
     }
 
@@ -168,14 +170,15 @@ impl Hosts {
     }
 
     /// Changes a record, marks it as used, and forgets another if there are too many. O(log n).
-    fn change(&mut self, endpoint: Endpoint, change: impl FnOnce(&mut Record)) {
-        let record = self.records.entry(endpoint).or_default();
+    fn change(&mut self, way: impl Into<Way>, change: impl FnOnce(&mut Record)) {
+        let way = way.into();
+        let record = self.records.entry(way).or_default();
         self.idle.remove(&record.last_use);
         self.use_next += 1;
         record.last_use = self.use_next;
         change(record);
         if record.sessions == 0 {
-            self.idle.insert(record.last_use, endpoint);
+            self.idle.insert(record.last_use, way);
         }
         if self.idle.len() > self.records_max
             && let Some((_, oldest)) = self.idle.pop_first()
@@ -194,6 +197,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use rand::{SeedableRng, rngs::StdRng};
+
+    use remuda_mail::Endpoint;
 
     use super::*;
 
@@ -287,5 +292,20 @@ mod tests {
         assert!(!hosts.is_paused(endpoint(1), at(1)));
         hosts.forgive(endpoint(9));
         assert_eq!(hosts.len(), 1);
+    }
+
+    #[test]
+    fn each_of_our_addresses_has_its_own_record_of_an_endpoint() {
+        let mut hosts = Hosts::default();
+        let from = |n: u8| Way {
+            endpoint: endpoint(1),
+            source: Some([192, 0, 2, n].into()),
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        hosts.failed(from(101), "refused", at(0), &mut rng);
+        hosts.add_session(from(102));
+        assert!(hosts.is_paused(from(101), at(1)) && !hosts.is_paused(from(102), at(1)));
+        assert!(!hosts.is_paused(endpoint(1), at(1)));
+        assert_eq!((hosts.sessions(from(101)), hosts.sessions(from(102))), (0, 1));
     }
 }
