@@ -8,13 +8,15 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
+use remuda_mail::{
+    Blame, DeliveryId, Destination, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId, Way,
+};
 
 use crate::{
     Dispatch,
     command::{Command, Found, RetireCause},
     deliveries::{Delivery, Stage},
-    event::{After, Answer, Undecided},
+    event::{After, Answer, DialStep, Undecided},
     sessions::State,
 };
 
@@ -43,12 +45,15 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
-        let endpoint = session.endpoint;
-        self.hosts.opened(endpoint);
+        let (way, destination) = (session.way(), session.destination.clone());
+        self.hosts.opened(way);
+        if let (Some(source), Some(site)) = (way.source, self.sites.get_mut(&destination)) {
+            site.whence.worked(source);
+        }
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
             // message, not of the session.
-            Some(delivery) if !self.is_stopping && facts.helo_name == self.settings.helo_name => {
+            Some(delivery) if !self.is_stopping && self.settings.is_ours(&facts) => {
                 let caches = self
                     .deliveries
                     .get(&delivery)
@@ -62,35 +67,62 @@ impl Dispatch {
                 self.seek_or_stop(delivery);
             }
             None => {
-                self.strike_orphan(endpoint, id);
+                self.strike_orphan(way, id);
                 self.offer(id, facts);
             }
         }
     }
 
     /// A dial has failed: the next host.
-    pub(crate) fn dial_failed(&mut self, id: SessionId, failure: Failure) {
+    pub(crate) fn dial_failed(&mut self, id: SessionId, step: DialStep, failure: Failure) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
         let State::Dialling(owner) = session.state else {
             return;
         };
-        let endpoint = session.endpoint;
+        let (way, endpoint) = (session.way(), session.endpoint);
+        let of_owner = owner.and_then(|owner| self.deliveries.get(&owner));
+        let destination = of_owner.map_or(&session.destination, |delivery| &delivery.entry.destination);
+        self.blame_source(way, &destination.clone(), step, &failure);
         if is_of_the_host(&failure) {
             let words = failure.refusal.words();
-            self.hosts
-                .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
+            self.hosts.failed(way, &words, self.now.monotonic, &mut self.rng);
         }
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
-        if let Some(delivery) = self.deliveries.get_mut(&owner) {
+        if step == DialStep::Source && self.may_try_another_source(owner) {
+            // The host was not spoken to: it is not done with.
+        } else if let Some(delivery) = self.deliveries.get_mut(&owner) {
             delivery.is_site_failing |= is_of_the_host(&failure);
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
         self.seek_or_stop(owner);
+    }
+
+    /// Tells the destination how a dial from its source failed.
+    fn blame_source(&mut self, way: Way, destination: &Destination, step: DialStep, failure: &Failure) {
+        let all = &self.settings.sources;
+        let (Some(source), Some(site)) = (way.source, self.sites.get_mut(destination)) else {
+            return;
+        };
+        if step == DialStep::Source {
+            site.whence.unusable(source, destination, all);
+        } else if is_of_the_host(failure) {
+            site.whence.refused(source, destination, all);
+        }
+    }
+
+    /// Answers whether a delivery has not gone through all sources.
+    fn may_try_another_source(&mut self, id: DeliveryId) -> bool {
+        let count = self.settings.sources.len();
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return false;
+        };
+        delivery.sources_failed += 1;
+        (delivery.sources_failed as usize) < count
     }
 
     /// A transaction or a local delivery is over.
@@ -128,10 +160,10 @@ impl Dispatch {
         if !matches!(carrier.state, State::Busy(owner) if owner == id) {
             return;
         }
-        let endpoint = carrier.endpoint;
+        let (way, endpoint) = (carrier.way(), carrier.endpoint);
         let is_first_use = carrier.uses <= 1;
         if answer.accepted {
-            self.hosts.waited(endpoint, answer.waited);
+            self.hosts.waited(way, answer.waited);
         }
         let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
         if is_unsent && !is_first_use {
@@ -150,12 +182,11 @@ impl Dispatch {
     /// Carries out what was decided, and lets go of the session where it is not needed again.
     fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), facts: Option<Facts>, next: Next) {
         let (session, endpoint) = on;
-        let now = self.now.monotonic;
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
         let next = delivery.turn_to(next, endpoint);
-        let has_host = delivery.at.is_some() || !delivery.itinerary.next(&self.hosts, now).is_empty();
+        let has_host = delivery.at.is_some() || delivery.itinerary.has_any();
         if next == Next::Done || !has_host {
             return self.end_on(id, session, facts);
         }

@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! * **What leaves the cache is retired**, whatever the reason, so that the shell says QUIT (T80).
-//! * **A reload keeps what still fits**: sessions with the same HELO name within the new limits.
+//! * **A reload keeps what still fits**: sessions from a source with its HELO name within the new limits.
 //! * **After `Stopping` nothing starts**; what waits goes back to the spool, what is or becomes free is
 //!   retired (T86).
 //! * **Memory of a destination without mail goes** once it is of no more use.
@@ -54,8 +54,10 @@ impl Dispatch {
             || !site.starved.is_empty()
             || site.is_fresh(now, keep)
             || !self.schedule.is_at_rest(&destination);
-        if is_of_use {
-            site.review = now + keep;
+        let has_mail = !self.schedule.is_empty(&destination);
+        let is_told = site.whence.is_telling() && (has_mail || site.is_fresh(now, SOURCE_KEEP));
+        if is_of_use || is_told {
+            site.review = now + if is_of_use { keep } else { SOURCE_KEEP };
             self.reviews.insert((site.review, destination));
         } else {
             self.sites.remove(&destination);
@@ -118,19 +120,16 @@ impl Dispatch {
         self.schedule.set_limits(settings.schedule_limits());
         let gone = self.cache.set_limits(settings.cache_limits(), self.now.monotonic);
         self.retire_all(gone);
-        let gone = self
-            .cache
-            .drain(|parked| parked.facts.helo_name != settings.helo_name);
+        let gone = self.cache.drain(|parked| !settings.is_ours(&parked.facts));
         self.retire_all(gone);
         for (destination, site) in &mut self.sites {
             site.is_listed = is_listed(destination, &settings.cache);
+            site.whence.reconfigure(destination, &settings.sources);
         }
         self.settings = settings;
         self.epoch += 1;
         // Higher limits are room for those who wait.
-        let mut waited_for: Vec<Endpoint> = self.lines.endpoints().collect();
-        waited_for.sort_unstable();
-        self.freed.extend(waited_for);
+        self.freed.extend(self.lines.ways());
     }
 
     /// Stops: what is free is retired, what waits goes back.
@@ -159,6 +158,9 @@ impl Dispatch {
         }
     }
 }
+
+/// A destination whose first source does not work is remembered while it has mail, and so long after.
+const SOURCE_KEEP: Duration = Duration::from_secs(3600);
 
 /// A destination is remembered for at least so long after its last message: its servers, its window.
 const KEEP_MIN: Duration = Duration::from_secs(10);

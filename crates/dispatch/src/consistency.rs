@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use remuda_mail::{Destination, Endpoint};
+use remuda_mail::{Destination, Way};
 
 use crate::{Dispatch, deliveries::Stage, lines::Lack, sessions::State};
 
@@ -21,18 +21,18 @@ impl Dispatch {
     }
 
     fn assert_sessions(&self) {
-        let mut at: HashMap<Endpoint, u32> = HashMap::new();
+        let mut at: HashMap<Way, u32> = HashMap::new();
         let (mut parked, mut lingering) = (0, 0);
         for (id, session) in &self.sessions {
             if session.is_counted() {
-                *at.entry(session.endpoint).or_default() += 1;
+                *at.entry(session.way()).or_default() += 1;
             }
             match &session.state {
                 State::Dialling(Some(delivery)) => {
                     let wait = self.deliveries[delivery].wait().expect("it waits for its dial");
                     assert_eq!(wait.dial, Some(*id));
                 }
-                State::Dialling(None) => assert!(self.orphans[&session.endpoint].contains(id)),
+                State::Dialling(None) => assert!(self.orphans[&session.way()].contains(id)),
                 State::Busy(delivery) => match &self.deliveries[delivery].stage {
                     Stage::Transacting(on, _) => assert_eq!(on, id, "one owner"),
                     other => panic!("a busy session's delivery is {other:?}"),
@@ -51,20 +51,13 @@ impl Dispatch {
         assert_eq!(parked, self.cache.len());
         assert_eq!(lingering, self.lingering.len());
         assert_eq!(at.values().sum::<u32>(), self.busy, "sessions are counted");
-        for (endpoint, count) in at {
-            assert_eq!(
-                self.hosts.sessions(endpoint),
-                count,
-                "sessions to {endpoint} are counted"
-            );
+        for (way, count) in at {
+            assert_eq!(self.hosts.sessions(way), count, "sessions by {way:?} are counted");
         }
-        for (endpoint, dials) in &self.orphans {
+        for (way, dials) in &self.orphans {
             for dial in dials {
                 let state = self.sessions.get(dial).map(|session| &session.state);
-                assert!(
-                    matches!(state, Some(State::Dialling(None))),
-                    "{endpoint}: {state:?}"
-                );
+                assert!(matches!(state, Some(State::Dialling(None))), "{way:?}: {state:?}");
             }
         }
     }
@@ -77,8 +70,8 @@ impl Dispatch {
                 Stage::Waiting(wait) => {
                     assert!(!wait.at.is_empty());
                     assert_eq!(wait.dial.is_some(), wait.lack == Lack::Nothing);
-                    for endpoint in &wait.at {
-                        let mut line = self.lines.waiting_at(*endpoint);
+                    for way in &wait.at {
+                        let mut line = self.lines.waiting_at(*way);
                         assert!(line.any(|waiting| waiting == (wait.ticket, *id)));
                     }
                 }
@@ -123,7 +116,7 @@ impl Dispatch {
     fn assert_nobody_waits_in_vain(&self) {
         for (id, delivery) in &self.deliveries {
             let Some(wait) = delivery.wait() else { continue };
-            let is_room = wait.at.iter().any(|endpoint| self.has_room(*endpoint));
+            let is_room = wait.at.iter().any(|way| self.has_room(*way));
             match wait.lack {
                 Lack::Nothing => {}
                 Lack::Session => assert!(!self.has_session_left(), "{id:?} could have a session"),

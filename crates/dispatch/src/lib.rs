@@ -46,6 +46,7 @@ mod selection;
 mod sessions;
 pub mod settings;
 mod sites;
+mod sources;
 pub mod view;
 mod views;
 
@@ -55,7 +56,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};
 use remuda_connection_cache::ConnectionCache;
 use remuda_hosts::Hosts;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
@@ -100,8 +101,8 @@ pub struct Dispatch {
     lingering: BTreeSet<(Monotonic, SessionId)>,
     /// Sessions that count against `settings.sessions`.
     busy: u32,
-    /// Endpoints where a session has stopped to count, during the event at hand.
-    freed: Vec<Endpoint>,
+    /// Ways where a session has stopped to count, during the event at hand.
+    freed: Vec<Way>,
 }
 
 impl Dispatch {
@@ -179,9 +180,9 @@ impl Dispatch {
             Event::Opened { session, facts } => self.opened(session, facts),
             Event::DialFailed {
                 session,
-                step: _,
+                step,
                 failure,
-            } => self.dial_failed(session, failure),
+            } => self.dial_failed(session, step, failure),
             Event::Answered {
                 session,
                 delivery,

@@ -101,7 +101,7 @@ impl Dispatch {
 
     /// Answers whether a session may carry any further transaction.
     pub(crate) fn may_go_on(&self, id: SessionId, facts: &Facts) -> Result<(), RetireCause> {
-        if self.is_stopping || facts.helo_name != self.settings.helo_name {
+        if self.is_stopping || !self.settings.is_ours(facts) {
             return Err(RetireCause::Drained);
         }
         self.cache.limits().check(id, facts, self.now.monotonic)?;
@@ -124,7 +124,7 @@ impl Dispatch {
     }
 
     fn first_fitting(&mut self, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
-        for (ticket, id) in self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX) {
+        for (ticket, id) in self.lines.waiting_at(facts.way()).take(LOOK_AT_MAX) {
             let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.caches) else {
                 continue;
             };
@@ -149,7 +149,7 @@ impl Dispatch {
             return false;
         };
         let wanted = self.requirements_of(entry, &servers);
-        let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
+        let is_good = servers.is_best(facts.endpoint, &self.hosts, &wanted.sources, now)
             || self.cache.is_bound(destination, facts.endpoint, now);
         is_good && fitness(facts, &wanted).is_ok()
     }
@@ -183,7 +183,7 @@ impl Dispatch {
         let idle_max = self.settings.cache.idle_time_limit;
         let site = self.sites.get(destination);
         self.schedule.has_mail_due(destination)
-            || self.lines.waiting_at(session.endpoint).next().is_some()
+            || self.lines.waiting_at(session.way()).next().is_some()
             || site.is_some_and(|site| site.is_listed || site.is_likely(self.now.monotonic, idle_max))
     }
 

@@ -6,7 +6,7 @@
 //!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
 //! * **Limits hold for taking too**: a parked session is busy once taken.
 
-use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources};
+use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources, Way};
 use remuda_schedule::Entry;
 
 use crate::{
@@ -25,10 +25,12 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
-        let at = match delivery.at {
+        let from = self.sources_of(&delivery.entry.destination);
+        let endpoints = match delivery.at {
             Some(endpoint) => vec![endpoint],
-            None => delivery.itinerary.next(&self.hosts, now),
+            None => delivery.itinerary.next(&self.hosts, &from, now),
         };
+        let at: Vec<Way> = endpoints.into_iter().map(|to| from.way_to(to)).collect();
         if at.is_empty() {
             let destination = delivery.entry.destination.clone();
             self.leave_lines(id);
@@ -48,8 +50,8 @@ impl Dispatch {
             None
         };
         let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
-            room.map(|endpoint| self.dial(endpoint, id))
+            let room = at.iter().copied().find(|way| self.has_room(*way));
+            room.map(|way| self.dial(way, id))
         });
         let lack = if dial.is_some() {
             Lack::Nothing
@@ -60,14 +62,14 @@ impl Dispatch {
     }
 
     /// Asks the cache, and keeps for the log why it refused what it looked at.
-    fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+    fn look_up(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
         let found = self.ask_cache(id, at);
         self.deliveries.get_mut(&id)?.unfit = self.cache.take_refused();
         found
     }
 
     /// By destination before the first host, then by each endpoint.
-    fn ask_cache(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+    fn ask_cache(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
             return None;
@@ -75,7 +77,8 @@ impl Dispatch {
         let now = self.now.monotonic;
         let wanted = self.requirements(delivery);
         let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
-        let has_room = |endpoint| hosts.sessions(endpoint) < max;
+        let from = &wanted.sources;
+        let has_room = |endpoint| hosts.sessions(from.way_to(endpoint)) < max;
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
@@ -83,7 +86,7 @@ impl Dispatch {
                 return Some((session, Found::Destination));
             }
         }
-        for endpoint in at.iter().copied().filter(|endpoint| has_room(*endpoint)) {
+        for endpoint in at.iter().map(|way| way.endpoint).filter(|to| has_room(*to)) {
             if let Some((session, _)) = self.cache.take_by_endpoint(endpoint, &wanted, now) {
                 return Some((session, Found::Address));
             }
@@ -101,7 +104,7 @@ impl Dispatch {
         Requirements {
             destination: entry.destination.clone(),
             endpoints: servers.endpoints.clone(),
-            sources: Sources::default(),
+            sources: self.sources_of(&entry.destination),
             helo_name: self.settings.helo_name.clone(),
             smtputf8: entry.smtputf8,
             size: entry.size,
@@ -109,7 +112,13 @@ impl Dispatch {
         }
     }
 
-    fn wait(&mut self, id: DeliveryId, at: Vec<remuda_mail::Endpoint>, lack: Lack, dial: Option<SessionId>) {
+    /// Where a destination's mail comes from.
+    pub(crate) fn sources_of(&self, destination: &Destination) -> Sources {
+        let site = self.sites.get(destination);
+        site.map(|site| site.whence.sources().clone()).unwrap_or_default()
+    }
+
+    fn wait(&mut self, id: DeliveryId, at: Vec<Way>, lack: Lack, dial: Option<SessionId>) {
         let kept = self.leave_lines(id);
         let ticket = kept.unwrap_or_else(|| self.lines.ticket());
         let Some(delivery) = self.deliveries.get_mut(&id) else {

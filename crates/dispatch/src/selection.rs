@@ -48,10 +48,10 @@ impl Dispatch {
         while let Some((_, id)) = self.lines.starved().filter(|_| self.has_session_left()) {
             self.seek(id);
         }
-        for endpoint in std::mem::take(&mut self.freed) {
+        for way in std::mem::take(&mut self.freed) {
             // Without a session left in all, it waits for that from now on.
-            while self.has_room(endpoint)
-                && let Some(id) = self.lines.starved_at(endpoint)
+            while self.has_room(way)
+                && let Some(id) = self.lines.starved_at(way)
             {
                 self.seek(id);
             }
@@ -202,7 +202,7 @@ impl Dispatch {
         if !self.sites.contains_key(destination) {
             let review = self.now.monotonic + self.keep();
             self.reviews.insert((review, destination.clone()));
-            let site = Site::new(destination, &self.settings.cache, review);
+            let site = Site::new(destination, &self.settings, review);
             self.sites.insert(destination.clone(), site);
         }
         self.sites

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use remuda_mail::{Facts, Source};
+
 /// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -25,6 +27,8 @@ pub struct Settings {
     pub active_messages: usize,
     /// `delivery.helo_name`, or the hostname.
     pub helo_name: Arc<str>,
+    /// `[[source]]`; none: the system chooses the address.
+    pub sources: Vec<Arc<Source>>,
     /// `[connection_cache]`.
     pub cache: CacheSettings,
     /// Seed of every random choice (shuffles, jitter).
@@ -51,6 +55,18 @@ pub struct CacheSettings {
 }
 
 impl Settings {
+    /// Answers whether we would introduce ourselves from there like that today.
+    pub(crate) fn is_ours(&self, facts: &Facts) -> bool {
+        let mut sources = self.sources.iter();
+        match facts.source {
+            Some(address) => sources.any(|ours| ours.address == address && ours.helo_name == facts.helo_name),
+            None => {
+                let is_v4 = facts.endpoint.0.is_ipv4();
+                facts.helo_name == self.helo_name && !sources.any(|ours| ours.address.is_ipv4() == is_v4)
+            }
+        }
+    }
+
     /// What of it the schedule goes by.
     pub(crate) fn schedule_limits(&self) -> remuda_schedule::Limits {
         remuda_schedule::Limits {
@@ -104,6 +120,7 @@ impl Default for Settings {
             maximal_backoff: Duration::from_secs(4000),
             active_messages: 20_000,
             helo_name: "localhost".into(),
+            sources: Vec::new(),
             cache: CacheSettings::default(),
             seed: 0,
         }

@@ -11,7 +11,11 @@ use std::{sync::Arc, time::Duration};
 use remuda_clock::Monotonic;
 use remuda_mail::{DeliveryId, Destination, Refusal};
 
-use crate::{candidates::Servers, settings::CacheSettings};
+use crate::{
+    candidates::Servers,
+    settings::{CacheSettings, Settings},
+    sources::Whence,
+};
 
 /// A destination, as far as sessions for it are concerned.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) starved: Vec<DeliveryId>,
     /// Always cached.
     pub(crate) is_listed: bool,
+    /// Where its mail comes from.
+    pub(crate) whence: Whence,
     last_start: Option<Monotonic>,
     /// Between starts, smoothed.
     gap: Option<Duration>,
@@ -44,13 +50,14 @@ pub(crate) enum Resolved {
 }
 
 impl Site {
-    pub(crate) fn new(destination: &Destination, cache: &CacheSettings, review: Monotonic) -> Self {
+    pub(crate) fn new(destination: &Destination, settings: &Settings, review: Monotonic) -> Self {
         Site {
             servers: Resolved::Unknown,
             is_asked: false,
             epoch: 0,
             starved: Vec::new(),
-            is_listed: is_listed(destination, cache),
+            is_listed: is_listed(destination, &settings.cache),
+            whence: Whence::new(destination, &settings.sources),
             last_start: None,
             gap: None,
             review,
@@ -123,7 +130,7 @@ mod tests {
 
     fn site() -> Site {
         let destination = Destination::from_key("a.test");
-        Site::new(&destination, &CacheSettings::default(), Monotonic::ZERO)
+        Site::new(&destination, &Settings::default(), Monotonic::ZERO)
     }
 
     fn at(millis: u64) -> Monotonic {

@@ -5,4 +5,5 @@ mod failing;
 mod histories;
 mod operating;
 mod reuse;
+mod sources;
 mod world;

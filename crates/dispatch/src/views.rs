@@ -73,6 +73,7 @@ impl Dispatch {
             destination: session.destination.clone(),
             endpoint: session.endpoint,
             host: session.host.clone(),
+            source: session.source,
             uses: session.uses,
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use remuda_mail::{Address, HostPort};
+use remuda_mail::{Address, HostPort, Source};
 
 /// Everything that the engine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
+    /// `[[source]]`.
+    pub sources: Vec<Arc<Source>>,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[connection_cache]`.
@@ -178,6 +180,7 @@ impl Settings {
             relay: Relay::default(),
             dns_servers: Vec::new(),
             routes: Vec::new(),
+            sources: Vec::new(),
             delivery: Delivery::defaults(&hostname),
             connection_cache: remuda_dispatch::settings::CacheSettings::default(),
             status_update_time: Duration::from_secs(600),
@@ -203,6 +206,7 @@ impl Settings {
             maximal_backoff: self.delivery.maximal_backoff,
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
+            sources: self.sources.clone(),
             cache: self.connection_cache.clone(),
             seed,
         }

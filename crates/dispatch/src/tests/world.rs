@@ -143,13 +143,15 @@ impl World {
                 session,
                 endpoint,
                 host,
+                source,
+                helo_name,
                 ..
             } => {
                 let facts = Facts {
                     endpoint: *endpoint,
-                    source: None,
+                    source: *source,
                     host: host.clone(),
-                    helo_name: "us.test".into(),
+                    helo_name: helo_name.clone(),
                     capabilities: Capabilities::default(),
                     opened: self.now.monotonic,
                     uses: 0,

@@ -125,6 +125,7 @@ const TURNS_MAX: u64 = 256;
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
+    source: Option<std::net::IpAddr>,
     dialled: Now,
     is_open: bool,
     uses: u32,

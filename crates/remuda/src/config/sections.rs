@@ -6,6 +6,7 @@
 
 mod delivery;
 mod route;
+mod source;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use route::routes;
+pub use source::sources;
 
 use super::{
     Admin, Log, LogFormat,
