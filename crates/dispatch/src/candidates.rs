@@ -66,6 +66,13 @@ impl Servers {
         preference.is_some() && preference == best.map(|best| best.preference)
     }
 
+    /// The names of the hosts of the best preference.
+    pub(crate) fn best_hosts(&self) -> Arc<[Arc<str>]> {
+        let best = self.candidates.first().map(|first| first.preference);
+        let hosts = self.candidates.iter().filter(|one| Some(one.preference) == best);
+        hosts.map(|candidate| candidate.host.clone()).collect()
+    }
+
     fn of(&self, endpoint: Endpoint) -> Option<&Candidate> {
         self.candidates
             .iter()

@@ -17,6 +17,7 @@ use crate::{
     Dispatch,
     command::RetireCause,
     deliveries::Stage,
+    rules::Rules,
     settings::Settings,
     sites::{Resolved, is_listed},
 };
@@ -60,7 +61,9 @@ impl Dispatch {
             site.review = now + if is_of_use { keep } else { SOURCE_KEEP };
             self.reviews.insert((site.review, destination));
         } else {
-            self.sites.remove(&destination);
+            if let Some(site) = self.sites.remove(&destination) {
+                self.release_rule(&destination, site.ceiling);
+            }
             self.schedule.forget(&destination);
         }
     }
@@ -126,8 +129,14 @@ impl Dispatch {
             site.is_listed = is_listed(destination, &settings.cache);
             site.whence.reconfigure(destination, &settings.sources);
         }
+        self.rules = Rules::new(&settings.rules);
         self.settings = settings;
         self.epoch += 1;
+        let mut all: Vec<Destination> = self.sites.keys().cloned().collect();
+        all.sort_unstable();
+        for destination in all {
+            self.apply_rule(&destination);
+        }
         // Higher limits are room for those who wait.
         self.freed.extend(self.lines.ways());
     }

@@ -33,6 +33,7 @@
 
 mod answers;
 mod candidates;
+mod ceilings;
 mod changes;
 pub mod command;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod deliveries;
 pub mod event;
 mod lines;
 mod offers;
+mod rules;
 mod seeking;
 mod selection;
 mod sessions;
@@ -60,8 +62,8 @@ use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
-    command::Command, deliveries::Delivery, event::Event, lines::Lines, sessions::Orphans, sessions::Session,
-    settings::Settings, sites::Site,
+    ceilings::Ceilings, command::Command, deliveries::Delivery, event::Event, lines::Lines, rules::Rules,
+    sessions::Orphans, sessions::Session, settings::Settings, sites::Site,
 };
 
 /// The decision machine.
@@ -92,6 +94,8 @@ pub struct Dispatch {
     /// Deliveries whose outcomes are not committed, oldest first.
     unsettled: BTreeSet<(Monotonic, DeliveryId)>,
 
+    rules: Rules,
+    ceilings: Ceilings,
     cache: ConnectionCache,
     hosts: Hosts,
     sessions: BTreeMap<SessionId, Session>,
@@ -125,6 +129,8 @@ impl Dispatch {
             in_hand: HashMap::new(),
             lines: Lines::default(),
             unsettled: BTreeSet::new(),
+            rules: Rules::new(&settings.rules),
+            ceilings: Ceilings::default(),
             cache: ConnectionCache::new(settings.cache_limits()),
             hosts: Hosts::default(),
             sessions: BTreeMap::new(),

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use remuda_mail::{DeliveryId, Way};
+use remuda_mail::{DeliveryId, Endpoint, Way};
 
 /// All lines.
 #[derive(Debug, Default)]
@@ -91,6 +91,12 @@ impl Lines {
     /// The first that lacks a session in all.
     pub(crate) fn starved(&self) -> Option<(Ticket, DeliveryId)> {
         self.starved.iter().next().map(|(ticket, id)| (*ticket, *id))
+    }
+
+    /// The ways to an endpoint that somebody waits for, in order.
+    pub(crate) fn ways_to(&self, endpoint: Endpoint) -> impl Iterator<Item = Way> + '_ {
+        let ways = self.at.range(Way::from(endpoint)..).map(|(way, _)| *way);
+        ways.take_while(move |way| way.endpoint == endpoint)
     }
 
     /// The ways that somebody waits for, in order.

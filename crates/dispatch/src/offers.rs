@@ -104,10 +104,16 @@ impl Dispatch {
         if self.is_stopping || !self.settings.is_ours(facts) {
             return Err(RetireCause::Drained);
         }
-        self.cache.limits().check(id, facts, self.now.monotonic)?;
-        match self.sessions.get(&id) {
-            Some(session) if self.caches(&session.destination) => Ok(()),
-            _ => Err(RetireCause::NotParked),
+        let Some(session) = self.sessions.get(&id) else {
+            return Err(RetireCause::NotParked);
+        };
+        let count_max = self.reuse_count_max(&session.destination);
+        let limits = self.cache.limits();
+        limits.check_counted(id, facts, count_max, self.now.monotonic)?;
+        if self.caches(&session.destination) {
+            Ok(())
+        } else {
+            Err(RetireCause::NotParked)
         }
     }
 

@@ -76,9 +76,10 @@ impl Dispatch {
         }
         let now = self.now.monotonic;
         let wanted = self.requirements(delivery);
-        let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
+        let (hosts, ceilings) = (&self.hosts, &self.ceilings);
+        let general = self.settings.sessions_per_endpoint;
         let from = &wanted.sources;
-        let has_room = |endpoint| hosts.sessions(from.way_to(endpoint)) < max;
+        let has_room = |to| hosts.sessions(from.way_to(to)) < ceilings.sessions_max(to, general);
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
@@ -108,7 +109,7 @@ impl Dispatch {
             helo_name: self.settings.helo_name.clone(),
             smtputf8: entry.smtputf8,
             size: entry.size,
-            reuse_count_max: 0,
+            reuse_count_max: self.reuse_count_max(&entry.destination),
         }
     }
 

@@ -156,11 +156,16 @@ impl Dispatch {
                 // Valid for the start at hand even if it says "now", or nothing would ever start.
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
                 let servers = Arc::new(Servers::new(candidates));
-                self.site(destination).servers = Resolved::Known(servers, until);
+                let site = self.site(destination);
+                site.endpoints = servers.endpoints.clone();
+                site.best_hosts = servers.best_hosts();
+                site.servers = Resolved::Known(servers, until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) if refusal.is_permanent() => {
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
                 self.site(destination).servers = Resolved::Never(Box::new(refusal), until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) => {
                 self.defer_unresolved(destination, refusal, valid_until);

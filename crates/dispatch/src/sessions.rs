@@ -16,7 +16,7 @@
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::Leaving;
+use remuda_connection_cache::{Leaving, Parked};
 use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Way};
 
 use crate::{
@@ -159,7 +159,13 @@ impl Dispatch {
         let way = session.way();
         self.vacate(way);
         let now = self.now.monotonic;
-        let gone = self.cache.park(id, facts, destination.clone(), now);
+        let parked = Parked {
+            facts,
+            destination: destination.clone(),
+            since: now,
+            reuse_count_max: self.own_reuse_count_max(&destination),
+        };
+        let gone = self.cache.park_as(id, parked);
         if gone.is_none_or(|(gone, _)| gone != id) {
             if binds {
                 self.cache.bind(&destination, endpoint, now);
@@ -252,7 +258,8 @@ impl Dispatch {
 
     /// Answers whether another session by this way may be busy.
     pub(crate) fn has_room(&self, way: Way) -> bool {
-        self.hosts.sessions(way) < self.settings.sessions_per_endpoint.max(1)
+        let general = self.settings.sessions_per_endpoint;
+        self.hosts.sessions(way) < self.ceilings.sessions_max(way.endpoint, general)
     }
 
     /// Answers whether another session may be busy at all.

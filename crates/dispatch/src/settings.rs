@@ -1,6 +1,6 @@
 //! What of the configuration `dispatch` decides by.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use remuda_mail::{Facts, Source};
 
@@ -29,6 +29,8 @@ pub struct Settings {
     pub helo_name: Arc<str>,
     /// `[[source]]`; none: the system chooses the address.
     pub sources: Vec<Arc<Source>>,
+    /// `[[destination]]`.
+    pub rules: Vec<Rule>,
     /// `[connection_cache]`.
     pub cache: CacheSettings,
     /// Seed of every random choice (shuffles, jitter).
@@ -52,6 +54,69 @@ pub struct CacheSettings {
     pub connections: usize,
     /// `connections_per_endpoint`: parked.
     pub connections_per_endpoint: usize,
+}
+
+/// One `[[destination]]`: what is different for the destinations that it matches; None = as for all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rule {
+    /// `match`.
+    pub pattern: Pattern,
+    /// `concurrency`: of each destination's window, and of all together that an `mx:` matches.
+    pub concurrency: Option<u32>,
+    /// `sessions_per_endpoint`.
+    pub sessions_per_endpoint: Option<u32>,
+    /// `rate`: of each destination, or of all together that an `mx:` matches.
+    pub rate: Option<Rate>,
+    /// `pipeline_depth`.
+    pub pipeline_depth: Option<u32>,
+    /// `reuse_count_limit`; 0 = none.
+    pub reuse_count_limit: Option<u32>,
+}
+
+/// What a rule matches; names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pattern {
+    /// This next-hop.
+    Domain(String),
+    /// Next-hops whose name ends so; it begins with a dot.
+    Domains(String),
+    /// What is served best by this host (`mx:`).
+    Host(String),
+    /// What is served best by a host whose name ends so (`mx:.`); it begins with a dot.
+    Hosts(String),
+}
+
+/// So many messages in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At least one.
+    pub messages: u32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl Pattern {
+    /// Answers whether it is of hosts: its concurrency and rate are shared by all that it matches.
+    pub fn is_of_hosts(&self) -> bool {
+        matches!(self, Pattern::Host(_) | Pattern::Hosts(_))
+    }
+}
+
+impl Default for Pattern {
+    /// What nothing matches.
+    fn default() -> Self {
+        Pattern::Domain(String::new())
+    }
+}
+
+impl fmt::Display for Pattern {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Domain(name) | Pattern::Domains(name) => f.write_str(name),
+            Pattern::Host(name) | Pattern::Hosts(name) => write!(f, "mx:{name}"),
+        }
+    }
 }
 
 impl Settings {
@@ -121,6 +186,7 @@ impl Default for Settings {
             active_messages: 20_000,
             helo_name: "localhost".into(),
             sources: Vec::new(),
+            rules: Vec::new(),
             cache: CacheSettings::default(),
             seed: 0,
         }

@@ -5,5 +5,6 @@ mod failing;
 mod histories;
 mod operating;
 mod reuse;
+mod rules;
 mod sources;
 mod world;

@@ -26,6 +26,8 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
+    /// `[[destination]]`.
+    pub destinations: Vec<remuda_dispatch::settings::Rule>,
     /// `[[source]]`.
     pub sources: Vec<Arc<Source>>,
     /// `[delivery]`.
@@ -180,6 +182,7 @@ impl Settings {
             relay: Relay::default(),
             dns_servers: Vec::new(),
             routes: Vec::new(),
+            destinations: Vec::new(),
             sources: Vec::new(),
             delivery: Delivery::defaults(&hostname),
             connection_cache: remuda_dispatch::settings::CacheSettings::default(),
@@ -207,6 +210,7 @@ impl Settings {
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
             sources: self.sources.clone(),
+            rules: self.destinations.clone(),
             cache: self.connection_cache.clone(),
             seed,
         }

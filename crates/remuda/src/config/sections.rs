@@ -5,6 +5,7 @@
 //! * **A file without keys is the embedded default.**
 
 mod delivery;
+mod destination;
 mod route;
 mod source;
 
@@ -14,6 +15,7 @@ use remuda_engine::settings::{BareNewline, Limits, Listener, Relay};
 use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
+pub use destination::destinations;
 pub use route::routes;
 pub use source::sources;
 
