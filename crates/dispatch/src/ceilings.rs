@@ -21,7 +21,7 @@ use crate::Dispatch;
 pub(crate) type Ceiling = (Arc<[Endpoint]>, u32);
 
 /// All demands: how many destinations demand which limit of an endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Ceilings {
     at: HashMap<Endpoint, BTreeMap<u32, usize>>,
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use remuda_mail::{Destination, Way};
 
-use crate::{Dispatch, deliveries::Stage, lines::Lack, sessions::State};
+use crate::{Dispatch, ceilings::Ceilings, deliveries::Stage, lines::Lack, sessions::State};
 
 impl Dispatch {
     /// Panics if the books contradict each other, a limit is exceeded, or something could go on and does
@@ -15,6 +15,7 @@ impl Dispatch {
         self.assert_sessions();
         self.assert_deliveries();
         self.assert_slots();
+        self.assert_ceilings();
         if !self.is_stopping && !self.is_stalled() {
             self.assert_nobody_waits_in_vain();
         }
@@ -111,6 +112,15 @@ impl Dispatch {
             assert_eq!(view.busy, held, "slots of {}", view.destination);
         }
         assert!(slots.is_empty(), "slots of the forgotten: {slots:?}");
+    }
+
+    /// What is demanded of endpoints is what the sites demand.
+    fn assert_ceilings(&self) {
+        let mut all = Ceilings::default();
+        for (endpoints, limit) in self.sites.values().filter_map(|site| site.ceiling.as_ref()) {
+            all.set(endpoints, *limit);
+        }
+        assert_eq!(all, self.ceilings);
     }
 
     fn assert_nobody_waits_in_vain(&self) {

@@ -4,7 +4,8 @@
 //! * **The next in turn gets it**: the first delivery in line for its endpoint that it fits, whosever it is;
 //!   unless somebody else waits longer for any session at all, who then gets its place.
 //! * **Then the same destination's next message**, if nobody waits.
-//! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
+//! * **Then it is parked**, if the destination is always cached, has mail waiting, shares a gate with one
+//!   that has, or has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
 //! * **A session whose deliveries are not committed waits for the disk**: at most [`UNSETTLED_MAX`] of them,
 //!   and no new one while the oldest of all is older than [`STALL`].
@@ -189,6 +190,7 @@ impl Dispatch {
         let idle_max = self.settings.cache.idle_time_limit;
         let site = self.sites.get(destination);
         self.schedule.has_mail_due(destination)
+            || self.schedule.is_gate_waited_at(destination)
             || self.lines.waiting_at(session.way()).next().is_some()
             || site.is_some_and(|site| site.is_listed || site.is_likely(self.now.monotonic, idle_max))
     }

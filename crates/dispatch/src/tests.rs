@@ -3,6 +3,7 @@
 mod backlog;
 mod failing;
 mod histories;
+mod limits;
 mod operating;
 mod reuse;
 mod rules;

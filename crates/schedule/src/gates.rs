@@ -122,6 +122,14 @@ impl Schedule {
         queue.gate.is_none() || matches!(queue.noted.standing.place, Place::Called(_))
     }
 
+    /// Answers whether another start waits at the destination's gate, its own or another's.
+    pub fn is_gate_waited_at(&self, destination: &Destination) -> bool {
+        let gate = self
+            .gate_of(destination)
+            .and_then(|key| self.gates.gates.get(&key));
+        gate.is_some_and(|gate| !gate.waiting.is_empty() || !gate.called.is_empty())
+    }
+
     /// A queue has changed: counts its slots at the gate and puts it in line, or out. Answers whether it
     /// belongs in the ring of those who may start.
     pub(crate) fn note_at_gate(&mut self, destination: &Destination) -> bool {

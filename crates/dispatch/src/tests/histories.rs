@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{EntryId, Scope};
+use remuda_mail::{Blame, EntryId, Scope, Source};
 
 use super::world::*;
 use crate::{
     command::Command,
     event::{DialStep, Event, Undecided, Unresolved},
-    settings::Settings,
+    settings::{Pattern, Rate, Rule, Settings},
 };
 
 /// One thing that the world does; numbers choose among what is possible.
@@ -24,6 +24,7 @@ enum Step {
     Wake { site: u8 },
     RetireParked,
     Reload,
+    ReloadRules(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,12 +39,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6u8).prop_map(|site| Step::Wake { site }),
         1 => Just(Step::RetireParked),
         1 => Just(Step::Reload),
+        1 => any::<u8>().prop_map(Step::ReloadRules),
     ]
 }
 
 /// Six destinations on four endpoints: alone, shared, with a backup, unresolvable.
-fn world(seed: u64, on_demand: bool) -> World {
-    let mut settings = tight();
+fn world(seed: u64, on_demand: bool, rules: u8) -> World {
+    let mut settings = ruled(rules);
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
@@ -67,6 +69,49 @@ fn tight() -> Settings {
     settings.cache.connections_per_endpoint = 2;
     settings.cache.reuse_time_limit = Duration::from_secs(20);
     settings
+}
+
+/// `tight`, with rules and sources that come and go by the bits of `which`.
+fn ruled(which: u8) -> Settings {
+    let per_second = |messages| Rate {
+        messages,
+        per: Duration::from_secs(1),
+    };
+    let all = [
+        Rule {
+            pattern: Pattern::Host("mx192.0.2.1".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(7)),
+            sessions_per_endpoint: Some(1 + u32::from(which) % 2),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Hosts(".0.2.3".to_owned()),
+            concurrency: Some(1),
+            reuse_count_limit: Some(1),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Domain("s4.test".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(2)),
+            ..Rule::default()
+        },
+    ];
+    let is_in = |place: usize| which >> place & 1 == 1;
+    let rules = all.into_iter().enumerate().filter(|(place, _)| is_in(*place));
+    let source = |n: u8| Source {
+        address: [198, 51, 100, n].into(),
+        helo_name: format!("out{n}.test").into(),
+    };
+    Settings {
+        rules: rules.map(|(_, rule)| rule).collect(),
+        sources: (4..7)
+            .filter(|n| is_in(usize::from(*n)))
+            .map(|n| source(n).into())
+            .collect(),
+        ..tight()
+    }
 }
 
 fn name(site: u8) -> String {
@@ -142,6 +187,9 @@ impl World {
                 settings.cache.idle_time_limit = Duration::from_secs(3);
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
+            Step::ReloadRules(which) => {
+                self.tell(Event::Reconfigured(Box::new(ruled(which))));
+            }
         }
     }
 
@@ -158,6 +206,20 @@ impl World {
                     valid_until: self.now.monotonic + Duration::from_secs(5),
                 }),
             },
+            Command::Dial {
+                session,
+                source: Some(_),
+                ..
+            } if how.is_multiple_of(7) => {
+                self.sessions.remove(session);
+                let mut failure = failure(Scope::Endpoint);
+                failure.blame = Blame::Us;
+                Event::DialFailed {
+                    session: *session,
+                    step: DialStep::Source,
+                    failure,
+                }
+            }
             Command::Dial { session, .. } if how.is_multiple_of(3) => {
                 self.sessions.remove(session);
                 Event::DialFailed {
@@ -241,9 +303,10 @@ proptest! {
     fn no_history_loses_a_message_or_a_session(
         seed in any::<u64>(),
         on_demand in prop::bool::weighted(0.9),
+        rules in any::<u8>(),
         steps in prop::collection::vec(step(), 1..160),
     ) {
-        let mut world = world(seed, on_demand);
+        let mut world = world(seed, on_demand, rules);
         for step in steps {
             world.take_step(step);
         }
@@ -260,7 +323,7 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut world = world(seed, true);
+        let mut world = world(seed, true, 255);
         for step in steps {
             world.take_step(step);
         }
@@ -276,7 +339,7 @@ proptest! {
     #[test]
     fn a_seed_replays_a_run(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..60)) {
         let run = |steps: Vec<Step>| {
-            let mut world = world(seed, true);
+            let mut world = world(seed, true, 255);
             for step in steps {
                 world.take_step(step);
             }

@@ -93,6 +93,18 @@ fn a_host_rules_concurrency_is_shared_by_all_that_it_serves() {
     }
 }
 
+/// Design §5, Storing: whoever waits at the gate is likely to want the same endpoint.
+#[test]
+fn a_session_is_kept_for_those_who_wait_at_the_gate() {
+    let mut world = world(&[Rule {
+        concurrency: Some(1),
+        ..of_host()
+    }]);
+    fill(&mut world, &ALL, 1);
+    world.settle_down();
+    assert_eq!((world.done.len(), world.count(is_dial)), (3, 1));
+}
+
 #[test]
 fn a_domain_rules_concurrency_is_its_own_window() {
     let mut world = world(&[Rule {

@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
+    limits: super::limits::LimitWatch,
     id_next: u64,
 }
 
@@ -102,6 +103,7 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
+            limits: super::limits::LimitWatch::default(),
             id_next: 1,
         }
     }
@@ -119,6 +121,7 @@ impl World {
     /// Reports an event, checks what it led to and returns it.
     pub(super) fn tell(&mut self, event: Event) -> Vec<Command> {
         let mut out = Vec::new();
+        let is_reload = matches!(event, Event::Reconfigured(_));
         self.dispatch.handle(event, self.now, &mut out);
         for command in &out {
             self.check(command);
@@ -129,6 +132,7 @@ impl World {
         self.log.extend(out.iter().cloned());
         if self.checks {
             self.dispatch.assert_consistent();
+            self.limits.check(&self.dispatch, self.now.monotonic, is_reload);
         }
         out
     }

@@ -13,6 +13,7 @@ mod flights;
 mod gate;
 mod hosts;
 mod operator;
+mod overrides;
 mod recipients;
 mod reports;
 mod restart;
