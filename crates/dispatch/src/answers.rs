@@ -8,9 +8,7 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_mail::{
-    Blame, DeliveryId, Destination, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId, Way,
-};
+use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
 
 use crate::{
     Dispatch,
@@ -45,11 +43,9 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
-        let (way, destination) = (session.way(), session.destination.clone());
+        let way = session.way();
         self.hosts.opened(way);
-        if let (Some(source), Some(site)) = (way.source, self.sites.get_mut(&destination)) {
-            site.whence.worked(source);
-        }
+        self.credit_source(id);
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
             // message, not of the session.
@@ -82,9 +78,7 @@ impl Dispatch {
             return;
         };
         let (way, endpoint) = (session.way(), session.endpoint);
-        let of_owner = owner.and_then(|owner| self.deliveries.get(&owner));
-        let destination = of_owner.map_or(&session.destination, |delivery| &delivery.entry.destination);
-        self.blame_source(way, &destination.clone(), step, &failure);
+        let has_another_source = self.blame_source(id, step, &failure);
         if is_of_the_host(&failure) {
             let words = failure.refusal.words();
             self.hosts.failed(way, &words, self.now.monotonic, &mut self.rng);
@@ -92,37 +86,12 @@ impl Dispatch {
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
-        if step == DialStep::Source && self.may_try_another_source(owner) {
-            // The host was not spoken to: it is not done with.
-        } else if let Some(delivery) = self.deliveries.get_mut(&owner) {
+        if !has_another_source && let Some(delivery) = self.deliveries.get_mut(&owner) {
             delivery.is_site_failing |= is_of_the_host(&failure);
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
         self.seek_or_stop(owner);
-    }
-
-    /// Tells the destination how a dial from its source failed.
-    fn blame_source(&mut self, way: Way, destination: &Destination, step: DialStep, failure: &Failure) {
-        let all = &self.settings.sources;
-        let (Some(source), Some(site)) = (way.source, self.sites.get_mut(destination)) else {
-            return;
-        };
-        if step == DialStep::Source {
-            site.whence.unusable(source, destination, all);
-        } else if is_of_the_host(failure) {
-            site.whence.refused(source, destination, all);
-        }
-    }
-
-    /// Answers whether a delivery has not gone through all sources.
-    fn may_try_another_source(&mut self, id: DeliveryId) -> bool {
-        let count = self.settings.sources.len();
-        let Some(delivery) = self.deliveries.get_mut(&id) else {
-            return false;
-        };
-        delivery.sources_failed += 1;
-        (delivery.sources_failed as usize) < count
     }
 
     /// A transaction or a local delivery is over.
@@ -362,7 +331,7 @@ impl Delivery {
 }
 
 /// Answers whether a failure says that the host, or the way to it, does not work.
-fn is_of_the_host(failure: &Failure) -> bool {
+pub(crate) fn is_of_the_host(failure: &Failure) -> bool {
     failure.scope >= Scope::Session && matches!(failure.blame, Blame::Peer | Blame::Network)
 }
 

@@ -16,7 +16,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use remuda_mail::{Destination, Source, Sources};
+use remuda_mail::{Destination, Failure, SessionId, Source, Sources};
+
+use crate::{Dispatch, answers::is_of_the_host, event::DialStep, sessions::State};
 
 /// A destination's sources, and how they did.
 #[derive(Debug, Default)]
@@ -104,6 +106,48 @@ impl Whence {
         }
         self.failures[family(source)] = 0;
         self.has_moved = true;
+    }
+}
+
+impl Dispatch {
+    /// A dial has succeeded: so far its source is in order.
+    pub(crate) fn credit_source(&mut self, dial: SessionId) {
+        let Some(session) = self.sessions.get(&dial) else {
+            return;
+        };
+        if let (Some(source), Some(site)) = (session.source, self.sites.get_mut(&session.destination)) {
+            site.whence.worked(source);
+        }
+    }
+
+    /// A dial has failed. Answers whether its delivery may try the same host from another source, because
+    /// this one could not be used and the host was not spoken to.
+    pub(crate) fn blame_source(&mut self, dial: SessionId, step: DialStep, failure: &Failure) -> bool {
+        let all = &self.settings.sources;
+        let Some(session) = self.sessions.get(&dial) else {
+            return false;
+        };
+        let mut owner = match session.state {
+            State::Dialling(Some(owner)) => self.deliveries.get_mut(&owner),
+            _ => None,
+        };
+        let destination = owner
+            .as_ref()
+            .map_or(&session.destination, |delivery| &delivery.entry.destination);
+        if let (Some(source), Some(site)) = (session.source, self.sites.get_mut(destination)) {
+            match step {
+                DialStep::Source => site.whence.unusable(source, destination, all),
+                DialStep::Connect | DialStep::Greeting | DialStep::Helo if is_of_the_host(failure) => {
+                    site.whence.refused(source, destination, all);
+                }
+                DialStep::Connect | DialStep::Greeting | DialStep::Helo => {}
+            }
+        }
+        let Some(delivery) = owner.as_mut().filter(|_| step == DialStep::Source) else {
+            return false;
+        };
+        delivery.sources_failed += 1;
+        (delivery.sources_failed as usize) < all.len()
     }
 }
 

@@ -23,8 +23,7 @@ enum Step {
     Withdraw { which: usize, held: bool },
     Wake { site: u8 },
     RetireParked,
-    Reload,
-    ReloadRules(u8),
+    Reload(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,8 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
         1 => (0..6u8).prop_map(|site| Step::Wake { site }),
         1 => Just(Step::RetireParked),
-        1 => Just(Step::Reload),
-        1 => any::<u8>().prop_map(Step::ReloadRules),
+        1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
 
@@ -182,13 +180,10 @@ impl World {
                     endpoint: Some(endpoint(1)),
                 });
             }
-            Step::Reload => {
-                let mut settings = tight();
-                settings.cache.idle_time_limit = Duration::from_secs(3);
+            Step::Reload(which) => {
+                let mut settings = ruled(which);
+                settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
                 self.tell(Event::Reconfigured(Box::new(settings)));
-            }
-            Step::ReloadRules(which) => {
-                self.tell(Event::Reconfigured(Box::new(ruled(which))));
             }
         }
     }
