@@ -3,6 +3,8 @@
 //! # Contract
 //! * **The shell's only way out.** Sessions connect through [`Network`], so that a test gives them streams
 //!   in memory and moves time itself.
+//! * **A connection comes from its source**, when it has one; the system chooses its port when it is bound, so
+//!   that one source has some 28,000 connections at most (`net.ipv4.ip_local_port_range`).
 //! * **A stream can be asked without waiting whether it is quiet**, past any cached readiness.
 //!
 //! # Not here

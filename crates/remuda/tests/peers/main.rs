@@ -14,3 +14,4 @@ mod receivers;
 mod refusals;
 mod signals;
 mod sink;
+mod sources;
