@@ -16,7 +16,7 @@
 //! * **Pure.** The same settings, events and times give the same commands; no clock, no socket, no lock.
 //! * **No entry is lost.** Each that came in ends settled, unloaded, or waits.
 //! * **No session leaks**: see `sessions`. Limits of sessions in all, of an endpoint's and of a
-//!   destination's are never exceeded.
+//!   destination's are never exceeded, nor those of the operator's [rules](settings::Rule).
 //! * **In turn.** Destinations take turns, whatever their backlogs; a freed session goes to the next in line.
 //! * **Wake-ups are exact.** The shell sends [`Tick`](event::Event::Tick) at
 //!   [`next_deadline`](Dispatch::next_deadline), asked for after each event; nothing polls.

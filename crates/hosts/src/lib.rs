@@ -77,23 +77,23 @@ impl Hosts {
     }
 
     /// What is remembered of an endpoint.
-    pub fn get(&self, way: impl Into<Way>) -> Option<&Record> {
-        self.records.get(&way.into())
+    pub fn get(&self, way: Way) -> Option<&Record> {
+        self.records.get(&way)
     }
 
     /// Sessions to an endpoint that are busy or being opened.
-    pub fn sessions(&self, way: impl Into<Way>) -> u32 {
+    pub fn sessions(&self, way: Way) -> u32 {
         self.get(way).map_or(0, |record| record.sessions)
     }
 
     /// Answers whether others should be tried first.
-    pub fn is_paused(&self, way: impl Into<Way>, now: Monotonic) -> bool {
+    pub fn is_paused(&self, way: Way, now: Monotonic) -> bool {
         self.get(way)
             .is_some_and(|record| record.is_on_trial || record.paused_until > now)
     }
 
     /// A session became busy or is being opened.
-    pub fn add_session(&mut self, way: impl Into<Way>) {
+    pub fn add_session(&mut self, way: Way) {
         self.change(way, |record| record.sessions += 1);
     }
 
@@ -101,7 +101,7 @@ impl Hosts {
     ///
     /// # Panics
     /// If there was none: sessions were counted wrongly.
-    pub fn remove_session(&mut self, way: impl Into<Way>) {
+    pub fn remove_session(&mut self, way: Way) {
         self.change(way, |record| {
             assert!(record.sessions > 0, "a session that ends was counted");
             record.sessions -= 1;
@@ -109,14 +109,14 @@ impl Hosts {
     }
 
     /// A dial begins.
-    pub fn dialled(&mut self, way: impl Into<Way>, now: Monotonic) {
+    pub fn dialled(&mut self, way: Way, now: Monotonic) {
         self.change(way, |record| {
             record.is_on_trial |= record.failures > 0 && record.paused_until <= now;
         });
     }
 
     /// A dial succeeded.
-    pub fn opened(&mut self, way: impl Into<Way>) {
+    pub fn opened(&mut self, way: Way) {
         self.change(way, |record| {
             record.failures = 0;
             record.last_failure.clear();
@@ -126,7 +126,7 @@ impl Hosts {
     }
 
     /// A dial failed. Failures of dials that began together count once: within a pause it does not grow.
-    pub fn failed(&mut self, way: impl Into<Way>, words: &str, now: Monotonic, rng: &mut impl Rng) {
+    pub fn failed(&mut self, way: Way, words: &str, now: Monotonic, rng: &mut impl Rng) {
         let jitter = rng.random_range(0.9..1.1);
         self.change(way, |record| {
             record.last_failure.clear();
@@ -142,7 +142,7 @@ impl Hosts {
     }
 
     /// A transaction was accepted after `wait` of waiting for replies.
-    pub fn waited(&mut self, way: impl Into<Way>, wait: Duration) {
+    pub fn waited(&mut self, way: Way, wait: Duration) {
         self.change(way, |record| {
             record.wait = Some(match record.wait {
                 None => wait,
@@ -152,8 +152,7 @@ impl Hosts {
     }
 
     /// Forgets the failures of an endpoint, because an operator says so.
-    pub fn forgive(&mut self, way: impl Into<Way>) {
-        let way = way.into();
+    pub fn forgive(&mut self, way: Way) {
         if self.records.contains_key(&way) {
             self.opened(way);
         }
@@ -170,8 +169,7 @@ impl Hosts {
     }
 
     /// Changes a record, marks it as used, and forgets another if there are too many. O(log n).
-    fn change(&mut self, way: impl Into<Way>, change: impl FnOnce(&mut Record)) {
-        let way = way.into();
+    fn change(&mut self, way: Way, change: impl FnOnce(&mut Record)) {
         let record = self.records.entry(way).or_default();
         self.idle.remove(&record.last_use);
         self.use_next += 1;
@@ -202,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn endpoint(n: u16) -> Endpoint {
-        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], n)))
+    fn endpoint(n: u16) -> Way {
+        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], n))).into()
     }
 
     fn at(millis: u64) -> Monotonic {
@@ -298,8 +296,8 @@ mod tests {
     fn each_of_our_addresses_has_its_own_record_of_an_endpoint() {
         let mut hosts = Hosts::default();
         let from = |n: u8| Way {
-            endpoint: endpoint(1),
             source: Some([192, 0, 2, n].into()),
+            ..endpoint(1)
         };
         let mut rng = StdRng::seed_from_u64(1);
         hosts.failed(from(101), "refused", at(0), &mut rng);
