@@ -79,10 +79,7 @@ impl Dispatch {
         };
         let (way, endpoint) = (session.way(), session.endpoint);
         let has_another_source = self.blame_source(id, step, &failure);
-        if is_of_the_host(&failure) {
-            let words = failure.refusal.words();
-            self.hosts.failed(way, &words, self.now.monotonic, &mut self.rng);
-        }
+        self.blame_way(way, &failure);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);

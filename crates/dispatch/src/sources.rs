@@ -16,7 +16,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use remuda_mail::{Destination, Failure, SessionId, Source, Sources};
+use remuda_mail::{Destination, Failure, SessionId, Source, Sources, Way};
 
 use crate::{Dispatch, answers::is_of_the_host, event::DialStep, sessions::State};
 
@@ -117,6 +117,16 @@ impl Dispatch {
         };
         if let (Some(source), Some(site)) = (session.source, self.sites.get_mut(&session.destination)) {
             site.whence.worked(source);
+        }
+    }
+
+    /// A dial has failed: the way is avoided for a while, unless the fault was ours.
+    pub(crate) fn blame_way(&mut self, way: Way, failure: &Failure) {
+        if is_of_the_host(failure) {
+            let (words, now) = (failure.refusal.words(), self.now.monotonic);
+            self.hosts.failed(way, &words, now, &mut self.rng);
+        } else {
+            self.hosts.undialled(way);
         }
     }
 

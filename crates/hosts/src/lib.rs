@@ -12,8 +12,8 @@
 //! * **A session that opens ends the memory of failures.**
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer.
 //! * **The number of sessions is exact**: a record with sessions is never forgotten.
-//! * **Callers report every dial** with [`Hosts::dialled`] and then `opened` or `failed`, and every change
-//!   of sessions.
+//! * **Callers report every dial** with [`Hosts::dialled`] and then `opened`, `failed` or `undialled`, and
+//!   every change of sessions.
 //!
 //! # Not here
 //! The choice among equal endpoints and every limit: `dispatch`. Limits learned from a receiver come with
@@ -141,6 +141,11 @@ impl Hosts {
         });
     }
 
+    /// A dial came to nothing for reasons of ours: if it was a trial, another may try.
+    pub fn undialled(&mut self, way: Way) {
+        self.change(way, |record| record.is_on_trial = false);
+    }
+
     /// A transaction was accepted after `wait` of waiting for replies.
     pub fn waited(&mut self, way: Way, wait: Duration) {
         self.change(way, |record| {
@@ -255,6 +260,20 @@ mod tests {
         hosts.opened(endpoint(1));
         assert!(!hosts.is_paused(endpoint(1), at(2002)));
         assert_eq!(hosts.get(endpoint(1)).map(|record| record.failures), Some(0));
+    }
+
+    #[test]
+    fn a_trial_that_comes_to_nothing_through_us_leaves_room_for_another() {
+        let mut hosts = Hosts::default();
+        fail(&mut hosts, at(0));
+        hosts.dialled(endpoint(1), at(2000));
+        hosts.undialled(endpoint(1));
+        assert!(!hosts.is_paused(endpoint(1), at(2001)));
+        hosts.dialled(endpoint(1), at(2001));
+        assert!(
+            hosts.is_paused(endpoint(1), at(2002)),
+            "it failed before, and is on trial"
+        );
     }
 
     #[test]
