@@ -233,6 +233,16 @@ impl Client {
         Some(finished)
     }
 
+    /// What the session is good for now.
+    pub fn health(&self) -> Health {
+        self.line.health
+    }
+
+    /// Answers whether the result of a transaction is to be taken.
+    pub fn has_result(&self) -> bool {
+        !self.done.is_empty()
+    }
+
     /// How many transactions are under way.
     pub fn under_way(&self) -> usize {
         self.transactions.len()
