@@ -16,7 +16,6 @@ use remuda_schedule::Wakening;
 use crate::{
     Dispatch,
     command::RetireCause,
-    deliveries::Stage,
     rules::Rules,
     settings::Settings,
     sites::{Resolved, is_listed},
@@ -53,6 +52,7 @@ impl Dispatch {
         };
         let is_of_use = site.is_asked
             || !site.starved.is_empty()
+            || !site.benched.is_empty()
             || site.is_fresh(now, keep)
             || !self.schedule.is_at_rest(&destination);
         let has_mail = !self.schedule.is_empty(&destination);
@@ -152,7 +152,7 @@ impl Dispatch {
         let mut waiting: Vec<DeliveryId> = self
             .deliveries
             .iter()
-            .filter(|(_, delivery)| matches!(delivery.stage, Stage::Waiting(_)))
+            .filter(|(_, delivery)| delivery.is_waiting())
             .map(|(id, _)| *id)
             .collect();
         waiting.sort_unstable();

@@ -28,8 +28,8 @@
 //! Sockets, replies, DNS, the spool, reports: the engine. What is sent within a transaction: `smtp`.
 //!
 //! # Limits
-//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, two uncommitted deliveries a
-//! session.
+//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, `pipeline_depth` + 1
+//! deliveries of a session under way or uncommitted.
 
 mod answers;
 mod candidates;
@@ -40,6 +40,7 @@ pub mod command;
 mod consistency;
 mod deliveries;
 pub mod event;
+mod following;
 mod lines;
 mod offers;
 mod rules;

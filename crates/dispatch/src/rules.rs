@@ -150,10 +150,18 @@ impl Dispatch {
         self.schedule.set_terms(destination, Terms::default());
     }
 
-    /// How many messages may be in flight on a session for a destination at once, where a rule says so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read once messages are pipelined"))]
-    pub(crate) fn pipeline_depth(&self, destination: &Destination) -> Option<u32> {
-        self.sites.get(destination)?.rule.as_ref()?.pipeline_depth
+    /// How many messages of a destination may be in flight on one session.
+    pub(crate) fn pipeline_depth(&self, destination: &Destination) -> u32 {
+        let rule = self.sites.get(destination).and_then(|site| site.rule.as_ref());
+        let own = rule.and_then(|rule| rule.pipeline_depth);
+        own.unwrap_or(self.settings.pipeline_depth).max(1)
+    }
+
+    /// How many of any.
+    #[cfg(test)]
+    pub(crate) fn depth_max(&self) -> u32 {
+        let own = self.settings.rules.iter().filter_map(|rule| rule.pipeline_depth);
+        own.chain([self.settings.pipeline_depth, 1]).max().unwrap_or(1)
     }
 
     /// Reuses that a destination bears; 0 = no limit.

@@ -16,6 +16,7 @@ use crate::{
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
     sessions::State,
+    sites::Site,
 };
 
 impl Dispatch {
@@ -25,6 +26,9 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
+        if !delivery.has_slot {
+            return self.bench(id);
+        }
         let from = self.sources_of(&delivery.entry.destination);
         let endpoints = match delivery.at {
             Some(endpoint) => vec![endpoint],
@@ -169,8 +173,9 @@ impl Dispatch {
 
     /// Gives up what waits without a dial for a destination that is suspended now.
     pub(crate) fn abandon_starved(&mut self, destination: &Destination) {
-        let starved = self.sites.get(destination).map(|site| site.starved.clone());
-        for id in starved.unwrap_or_default() {
+        let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
+        let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
+        for id in waiting {
             self.abandon(id);
         }
     }

@@ -39,6 +39,12 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// What it has proved, as of its last answer.
+    pub(crate) facts: Option<Facts>,
+    /// Deliveries under way behind the one that has it.
+    pub(crate) behind: VecDeque<DeliveryId>,
+    /// What is under way went out whole.
+    pub(crate) is_flying: bool,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -50,7 +56,7 @@ pub(crate) struct Session {
 pub(crate) enum State {
     /// The shell, opening it for a delivery that still waits, or for whoever comes.
     Dialling(Option<DeliveryId>),
-    /// A delivery.
+    /// A delivery: the one whose answer is next.
     Busy(DeliveryId),
     /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
     Lingering(Monotonic, Facts),
@@ -110,6 +116,9 @@ impl Dispatch {
             state: State::Dialling(Some(delivery)),
             dialled: self.now.monotonic,
             uses: 0,
+            facts: None,
+            behind: VecDeque::new(),
+            is_flying: false,
             unsettled: 0,
             binds: false,
         };
@@ -132,12 +141,17 @@ impl Dispatch {
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
+        let flight = self.flight(session, id);
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
         self.out.push(Command::Transact {
             session,
             delivery: id,
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
+            flight,
             found,
             unfit: delivery.unfit,
         });
@@ -147,6 +161,7 @@ impl Dispatch {
         if found == Found::Handover {
             self.cache.count_handover();
         }
+        self.fill(session);
     }
 
     /// Parks a session that is free, or retires it if it may not stay.

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod failing;
+mod following;
 mod histories;
 mod limits;
 mod operating;

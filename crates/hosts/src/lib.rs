@@ -22,6 +22,8 @@
 //! # Limits
 //! [`RECORDS_MAX`] records; the one used least recently goes first.
 
+mod trust;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -30,6 +32,8 @@ use std::{
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
 use remuda_mail::Way;
+
+use crate::trust::Trust;
 
 /// The records of all endpoints.
 #[derive(Debug)]
@@ -56,6 +60,7 @@ pub struct Record {
     pub wait: Option<Duration>,
     /// A dial after a pause is under way.
     is_on_trial: bool,
+    trust: Trust,
     last_use: u64,
 }
 
@@ -154,6 +159,32 @@ impl Hosts {
                 Some(smoothed) => smoothed * 7 / 8 + wait / 8,
             });
         });
+    }
+
+    /// A transaction was answered in order; `has_refused_recipient`: with a refusal among the replies.
+    pub fn answered_in_order(&mut self, way: Way, has_refused_recipient: bool) {
+        self.change(way, |record| record.trust.answered(has_refused_recipient));
+    }
+
+    /// A reply did not fit its command: for an hour nothing goes out unasked.
+    pub fn surprised(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| record.trust.surprised(now));
+    }
+
+    /// A session ended with several transactions under way.
+    pub fn stumbled(&mut self, way: Way) {
+        self.change(way, |record| record.trust.stumbled());
+    }
+
+    /// Answers whether content may go out with its commands; `is_private`: on a session with credentials.
+    pub fn may_fly(&self, way: Way, is_private: bool, now: Monotonic) -> bool {
+        self.get(way)
+            .map_or(!is_private, |record| record.trust.may_fly(is_private, now))
+    }
+
+    /// How many transactions may be under way on one session, from 1 to `max`.
+    pub fn depth(&self, way: Way, max: u32, now: Monotonic) -> u32 {
+        self.get(way).map_or(1, |record| record.trust.depth(max, now))
     }
 
     /// Forgets the failures of an endpoint, because an operator says so.

@@ -168,16 +168,46 @@ impl Schedule {
             .is_some_and(|queue| queue.is_ready() && Self::is_admitted(queue))
     }
 
-    /// A delivery of a queue that was called starts: the promise is kept.
+    /// Answers whether a delivery may start that takes no slot: its pace allows it, and nobody else waits, who
+    /// would otherwise see the session that it rides on never come free.
+    pub(crate) fn is_gate_open_to_riders(&self, destination: &Destination) -> bool {
+        let Some(gate) = self
+            .gate_of(destination)
+            .and_then(|key| self.gates.gates.get(&key))
+        else {
+            return true;
+        };
+        let mut waiting = gate.waiting.values().chain(gate.called.values());
+        waiting.all(|one| one == destination) && !gate.is_paced(self.now.monotonic)
+    }
+
+    /// Answers whether all slots of a destination's gate are taken.
+    pub(crate) fn is_gate_full(&self, destination: &Destination) -> bool {
+        let gate = self
+            .gate_of(destination)
+            .and_then(|key| self.gates.gates.get(&key));
+        gate.is_some_and(|gate| !gate.has_slot())
+    }
+
+    /// A delivery starts: the promise, if it had one, is kept.
     pub(crate) fn pass_gate(&mut self, destination: &Destination) {
+        self.keep_promise(destination);
+        if let Some(key) = self.gate_of(destination)
+            && let Some(gate) = self.gates.gates.get_mut(&key)
+        {
+            gate.last_start = Some(self.now.monotonic);
+        }
+    }
+
+    /// A slot that was promised is taken.
+    pub(crate) fn keep_promise(&mut self, destination: &Destination) {
         let Some(queue) = self.queues.get_mut(destination) else {
             return;
         };
-        if let Some(gate) = queue.gate.as_ref().and_then(|key| self.gates.gates.get_mut(key)) {
-            if let Place::Called(ticket) = queue.noted.standing.place {
-                gate.called.remove(&ticket);
-            }
-            gate.last_start = Some(self.now.monotonic);
+        if let Some(gate) = queue.gate.as_ref().and_then(|key| self.gates.gates.get_mut(key))
+            && let Place::Called(ticket) = queue.noted.standing.place
+        {
+            gate.called.remove(&ticket);
             queue.noted.standing.place = Place::Away;
         }
     }

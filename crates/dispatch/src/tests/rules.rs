@@ -332,6 +332,24 @@ fn a_rule_that_appears_holds_from_the_next_start() {
 }
 
 #[test]
+fn messages_follow_messages_as_far_as_the_rule_of_each_allows() {
+    for (own, behind) in [(None, 3), (Some(1), 0), (Some(2), 1), (Some(6), 5)] {
+        let rule = Rule {
+            concurrency: Some(1),
+            pipeline_depth: own,
+            ..of("a.test")
+        };
+        let mut world = world(&[rule]);
+        world.trust_all();
+        fill(&mut world, &["a.test"], 9);
+        world.settle_down_until(is_transact);
+        assert_eq!(world.count(is_transact), 1 + behind, "{own:?}");
+        world.settle_down();
+        assert_eq!(world.done.len(), 9);
+    }
+}
+
+#[test]
 fn a_destination_has_the_pipeline_depth_of_its_rule() {
     let mut world = world(&[Rule {
         pipeline_depth: Some(1),
@@ -339,11 +357,11 @@ fn a_destination_has_the_pipeline_depth_of_its_rule() {
     }]);
     assert_eq!(
         world.dispatch.pipeline_depth(&to("a.test")),
-        None,
+        4,
         "its host is not known"
     );
     fill(&mut world, &["a.test"], 1);
-    assert_eq!(world.dispatch.pipeline_depth(&to("a.test")), Some(1));
+    assert_eq!(world.dispatch.pipeline_depth(&to("a.test")), 1);
     world.tell(Event::Reconfigured(Box::new(settings())));
-    assert_eq!(world.dispatch.pipeline_depth(&to("a.test")), None);
+    assert_eq!(world.dispatch.pipeline_depth(&to("a.test")), 4);
 }

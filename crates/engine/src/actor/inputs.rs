@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -96,6 +96,7 @@ impl Actor {
             cause: Undecided::NextTransaction,
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
+            conduct: Conduct::default(),
             session: After::Gone,
         };
         self.handle(
@@ -198,6 +199,7 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         cause,
         accepted: answer.accepted,
         waited: answer.waited,
+        conduct: answer.conduct,
         session: answer.session,
     }
 }

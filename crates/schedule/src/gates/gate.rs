@@ -45,7 +45,7 @@ impl Gate {
         !self.called.is_empty() && (is_early || is_full)
     }
 
-    fn is_paced(&self, now: Monotonic) -> bool {
+    pub(super) fn is_paced(&self, now: Monotonic) -> bool {
         self.opens().is_some_and(|at| at > now)
     }
 

@@ -184,6 +184,23 @@ fn a_rate_is_remembered_without_members() {
 }
 
 #[test]
+fn riders_keep_the_pace_and_let_others_have_their_turn() {
+    let mut schedule = schedule();
+    fill(&mut schedule, &["a"], &shared(Some(1), Some(600)));
+    assert_eq!(all(&mut schedule), ["a"]);
+    assert!(schedule.is_full(&to("a")), "its gate is");
+    assert!(schedule.peek_rider(&to("a")).is_none(), "too early");
+    schedule.advance(at(600));
+    assert!(schedule.ride(&to("a")).is_some());
+    assert!(schedule.ride(&to("a")).is_none(), "that was a start too");
+    fill(&mut schedule, &["b"], &shared(Some(1), Some(600)));
+    schedule.advance(at(1200));
+    assert!(schedule.ride(&to("a")).is_none(), "somebody waits for the slot");
+    schedule.release(&to("a"));
+    assert_eq!(all(&mut schedule), ["b"]);
+}
+
+#[test]
 fn a_window_ends_where_the_terms_say() {
     let mut schedule = schedule();
     let terms = |max| Terms {
@@ -209,6 +226,8 @@ enum Step {
     Turn,
     /// A destination starts out of turn, as when its session goes to its next message.
     StartOn(u8),
+    /// A delivery rides on a session of its destination's, without a slot.
+    Ride(u8),
     End(usize),
     GiveBack(usize),
     Block(u8, bool),
@@ -223,6 +242,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..4u8).prop_map(Step::Accept),
         6 => Just(Step::Turn),
         2 => (0..4u8).prop_map(Step::StartOn),
+        2 => (0..4u8).prop_map(Step::Ride),
         4 => any::<usize>().prop_map(Step::End),
         1 => any::<usize>().prop_map(Step::GiveBack),
         1 => (0..4u8, any::<bool>()).prop_map(|(name, on)| Step::Block(name, on)),
@@ -279,6 +299,13 @@ impl Keeper {
             limits.busy_max.is_none_or(|max| at_gate.count() <= max as usize),
             "{key:?}"
         );
+        self.paced(name, now);
+    }
+
+    fn paced(&mut self, name: u8, now: Monotonic) {
+        let Some((key, limits)) = self.terms.get(&name).and_then(|terms| terms.gate.clone()) else {
+            return;
+        };
         let last = self.starts.insert(key, now);
         assert!(last.is_none_or(|last| limits.space.is_none_or(|space| now - last >= space)));
     }
@@ -301,6 +328,10 @@ proptest! {
                 },
                 Step::StartOn(name) => if let Some(entry) = schedule.start(&name_of(name)) {
                     keeper.started(name, entry, now.monotonic);
+                },
+                Step::Ride(name) => if let Some(entry) = schedule.ride(&name_of(name)) {
+                    keeper.paced(name, now.monotonic);
+                    schedule.settled(&entry.destination, entry.id, None);
                 },
                 Step::End(which) if !keeper.busy.is_empty() => {
                     let (_, entry) = keeper.busy.swap_remove(which % keeper.busy.len());

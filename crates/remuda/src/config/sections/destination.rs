@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remuda_dispatch::settings::{Pattern, Rule};
+use remuda_dispatch::settings::{PIPELINE_DEPTH_MAX, Pattern, Rule};
 use remuda_engine::settings::Delivery;
 use remuda_mail::Domain;
 
@@ -36,7 +36,9 @@ pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery) -> Vec<Rule> {
             rate: section
                 .optional("rate", text(values::rate))
                 .map(|rate| rate.value),
-            pipeline_depth: None,
+            pipeline_depth: section
+                .optional("pipeline_depth", number(1..=PIPELINE_DEPTH_MAX))
+                .map(|setting| setting.value),
             reuse_count_limit: section
                 .optional("reuse_count_limit", number(0..=1_000_000_000_u32))
                 .map(|setting| setting.value),

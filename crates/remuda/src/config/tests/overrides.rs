@@ -9,7 +9,7 @@ use super::{problems, sound};
 #[test]
 fn every_key_of_a_destination_is_read() {
     let text = "[[destination]]\nmatch = \"mx:.Example.com\"\nconcurrency = 2\nsessions_per_endpoint = 3\n\
-                rate = \"100/m\"\nreuse_count_limit = 20\n[[destination]]\nmatch = \"a.test\"\n";
+                rate = \"100/m\"\npipeline_depth = 1\nreuse_count_limit = 20\n[[destination]]\nmatch = \"a.test\"\n";
     let rules = sound(text).settings.destinations;
     let first = Rule {
         pattern: Pattern::Hosts(".example.com".to_owned()),
@@ -19,7 +19,7 @@ fn every_key_of_a_destination_is_read() {
             messages: 100,
             per: Duration::from_secs(60),
         }),
-        pipeline_depth: None,
+        pipeline_depth: Some(1),
         reuse_count_limit: Some(20),
     };
     let second = Rule {
@@ -134,6 +134,10 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "[[destination]]\nmatch = \"a.test\"\nreuse_count_limit = -1",
         "f.toml:3: destination.reuse_count_limit: -1 is not within 0 to 1000000000",
+    ),
+    (
+        "[[destination]]\nmatch = \"a.test\"\npipeline_depth = 33",
+        "f.toml:3: destination.pipeline_depth: 33 is not within 1 to 32",
     ),
     (
         "[[destination]]\nmatch = \"a.test\"\nconcurency = 1",
