@@ -176,7 +176,10 @@ impl Dispatch {
         let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
         let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
         for id in waiting {
-            self.abandon(id);
+            // One that has been answered before says so again when it is given up, and may have given up others.
+            if self.deliveries.get(&id).is_some_and(Delivery::is_waiting) {
+                self.abandon(id);
+            }
         }
     }
 
