@@ -8,13 +8,15 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
+use remuda_connection_cache::Opening;
 use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
 
 use crate::{
     Dispatch,
     command::{Command, Found, RetireCause},
     deliveries::{Delivery, Stage},
-    event::{After, Answer, Undecided},
+    event::{After, Answer, DialStep, Undecided},
+    search::Considered,
     sessions::State,
 };
 
@@ -43,6 +45,8 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
+        session.opening = Opening::of(&facts);
+        self.cache.count_opened();
         let endpoint = session.endpoint;
         self.hosts.opened(endpoint);
         match owner {
@@ -69,7 +73,7 @@ impl Dispatch {
     }
 
     /// A dial has failed: the next host.
-    pub(crate) fn dial_failed(&mut self, id: SessionId, failure: Failure) {
+    pub(crate) fn dial_failed(&mut self, id: SessionId, step: DialStep, failure: Failure) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -83,10 +87,12 @@ impl Dispatch {
                 .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
         }
         self.bury(id);
+        self.count_dial_failed(step);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
         if let Some(delivery) = self.deliveries.get_mut(&owner) {
             delivery.is_site_failing |= is_of_the_host(&failure);
+            delivery.search.note(Considered::DialFailed(id, endpoint));
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
@@ -133,13 +139,13 @@ impl Dispatch {
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
-        let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
-        if is_unsent && !is_first_use {
-            self.cache.count_dead();
-        }
+        self.count_answer(session, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
+        if answer.cause == Undecided::Unsent {
+            delivery.search.note(Considered::Dead(session, endpoint));
+        }
         let next = delivery.judge(&answer, is_first_use);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
@@ -193,7 +199,9 @@ impl Dispatch {
     /// Brings a session up to date after a transaction; `None`: it is gone.
     fn take_after(&mut self, id: SessionId, after: After, binds: bool) -> Option<Facts> {
         let After::Free(mut facts) = after else {
-            self.bury(id);
+            if let Some(gone) = self.bury(id) {
+                self.count_gone(&gone);
+            }
             return None;
         };
         let session = self.sessions.get_mut(&id)?;
@@ -228,6 +236,7 @@ impl Dispatch {
             found,
             unfit: delivery.unfit,
         });
+        self.count_order(session, None);
     }
 
     fn seek_or_stop(&mut self, id: DeliveryId) {

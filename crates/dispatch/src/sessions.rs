@@ -16,13 +16,14 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::Leaving;
+use remuda_connection_cache::{Death, End, Leaving, Opening};
 use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
 
 use crate::{
     Dispatch,
     command::{Command, Found, RetireCause},
     deliveries::Stage,
+    search::Considered,
 };
 
 /// One session.
@@ -37,6 +38,12 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// Of these, the ones that were begun in truth.
+    pub(crate) begun: u32,
+    /// What opening it cost.
+    pub(crate) opening: Opening,
+    /// How it was found dead by the last transaction, if it was.
+    pub(crate) death: Option<Death>,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -88,6 +95,7 @@ impl Dispatch {
             destination: destination.clone(),
         });
         self.hosts.dialled(endpoint, self.now.monotonic);
+        self.cache.count_dial(&destination, endpoint);
         self.occupy(endpoint);
         let session = Session {
             endpoint,
@@ -96,6 +104,9 @@ impl Dispatch {
             state: State::Dialling(Some(delivery)),
             dialled: self.now.monotonic,
             uses: 0,
+            begun: 0,
+            opening: Opening::default(),
+            death: None,
             unsettled: 0,
             binds: false,
         };
@@ -118,6 +129,7 @@ impl Dispatch {
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
+        delivery.search.note(Considered::Taken(session, endpoint, found));
         self.out.push(Command::Transact {
             session,
             delivery: id,
@@ -130,9 +142,7 @@ impl Dispatch {
         if !was_counted {
             self.occupy(endpoint);
         }
-        if found == Found::Handover {
-            self.cache.count_handover();
-        }
+        self.count_order(session, Some(found));
     }
 
     /// Parks a session that is free, or retires it if it may not stay.
@@ -167,9 +177,7 @@ impl Dispatch {
         if was_counted {
             self.vacate(endpoint);
         }
-        if let Some(leaving) = cause.leaving() {
-            self.cache.count_closed(leaving);
-        }
+        self.count_retired(id, cause);
     }
 
     /// Retires what has left the cache.
@@ -192,10 +200,11 @@ impl Dispatch {
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId) {
-        if self.cache.remove(id).is_some() {
-            self.cache.count_dead();
-            self.bury(id);
+    pub(crate) fn died(&mut self, id: SessionId, cause: Death) {
+        if self.cache.remove(id).is_some()
+            && let Some(session) = self.bury(id)
+        {
+            self.count_end(&session, End::Dead(cause));
         }
     }
 
@@ -272,14 +281,15 @@ impl From<Leaving> for RetireCause {
 
 impl RetireCause {
     /// The cause as the cache counts it.
-    fn leaving(self) -> Option<Leaving> {
+    pub(crate) fn leaving(self) -> Option<Leaving> {
         match self {
             RetireCause::Idle => Some(Leaving::Idle),
             RetireCause::Age => Some(Leaving::Age),
             RetireCause::Count => Some(Leaving::Count),
             RetireCause::Evicted => Some(Leaving::Evicted),
             RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::NotParked | RetireCause::Worn => None,
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod rate;
 mod snapshot;
+mod usage;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -238,8 +239,8 @@ impl TransactionResult {
 const DELAY_BUCKETS: [f64; 14] = [
     0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_600.0, 14_400.0, 86_400.0,
 ];
-const USES_BUCKETS: [f64; 11] = [
-    1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0,
+const USES_BUCKETS: [f64; 12] = [
+    0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0,
 ];
 
 #[cfg(test)]
@@ -285,6 +286,12 @@ mod tests {
             "remuda_connection_cache_closed_total{cause=\"dead\"} 0",
             "remuda_connection_cache_connections 0",
             "remuda_connection_cache_peak_connections 0",
+            "remuda_connection_cache_closed_total{cause=\"not_parked\"} 0",
+            "remuda_connection_cache_transactions_total{found=\"handover\"} 0",
+            "remuda_connection_cache_deaths_total{cause=\"no_reply\"} 0",
+            "remuda_connection_cache_idle_seconds_bucket{le=\"+Inf\"} 0",
+            "remuda_connection_cache_round_trips_saved_total 0",
+            "remuda_connections_failed_total{step=\"greeting\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
         }

@@ -8,7 +8,7 @@ use remuda_mail::{EntryId, Scope};
 use super::world::*;
 use crate::{
     command::Command,
-    event::{DialStep, Event, Undecided, Unresolved},
+    event::{Death, DialStep, Event, Undecided, Unresolved},
     settings::Settings,
 };
 
@@ -103,7 +103,10 @@ impl World {
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
                     self.sessions.remove(&session);
-                    self.tell(Event::Died { session });
+                    self.tell(Event::Died {
+                        session,
+                        cause: Death::Fin,
+                    });
                 }
             }
             Step::Wait(millis) => {
@@ -253,6 +256,7 @@ proptest! {
         prop_assert_eq!((totals.waiting, totals.held, totals.active), (0, held, 0));
         prop_assert_eq!((totals.busy_sessions, totals.parked_sessions), (0, 0));
         prop_assert!(world.deliveries.is_empty());
+        world.assert_counted();
     }
 
     #[test]
@@ -268,6 +272,7 @@ proptest! {
         world.tell(Event::Stopping);
         world.settle_down();
         prop_assert!(world.sessions.is_empty(), "every session is ended");
+        world.assert_counted();
         let begun = world.log[before..].iter().filter(|c| is_dial(c) || is_load(c) || is_transact(c)).count();
         prop_assert_eq!(begun, 0, "nothing starts");
     }

@@ -190,6 +190,7 @@ impl World {
                 delivery,
                 entry,
                 rest,
+                ..
             } => {
                 let old = self.deliveries.insert(*delivery, (*entry, Some(rest.clone())));
                 assert!(!matches!(old, Some((_, Some(_)))), "settled once");
@@ -514,7 +515,9 @@ pub(super) fn answer(
         finished,
         deferred,
         undecided,
+        begun: cause != Undecided::Unsent,
         cause,
+        death: None,
         accepted: finished > 0,
         waited: Duration::from_millis(20),
         session,

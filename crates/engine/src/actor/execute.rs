@@ -86,7 +86,8 @@ impl Actor {
                 delivery,
                 entry,
                 rest,
-            } => self.settle(delivery, entry, rest, now),
+                search,
+            } => self.settle(delivery, entry, (rest, &search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }

@@ -94,6 +94,8 @@ impl Actor {
             deferred,
             undecided: 0,
             cause: Undecided::NextTransaction,
+            begun: true,
+            death: None,
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
             session: After::Gone,
@@ -136,9 +138,10 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died => {
+            Report::Died(cause) => {
+                tracing::debug!(%session, cause = cause.as_str(), "parked session died");
                 self.forget_session(session);
-                self.handle(Event::Died { session }, now);
+                self.handle(Event::Died { session, cause }, now);
             }
             Report::Ended => {
                 self.forget_session(session);
@@ -196,6 +199,8 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         deferred: deferred.len() as u32,
         undecided: undecided as u32,
         cause,
+        begun: answer.begun,
+        death: answer.death,
         accepted: answer.accepted,
         waited: answer.waited,
         session: answer.session,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remuda_dispatch::event::{After, Undecided};
+use remuda_dispatch::event::{After, Death, Undecided};
 use remuda_mail::{Blame, EnhancedStatus, Failure, Outcome, Refusal, Scope};
 use remuda_smtp::client::{self, Finished, Health, Rest, Want};
 
@@ -88,8 +88,15 @@ impl Session {
                 self.facts.refused_in_a_row + 1
             };
         }
+        let death = match finished.rest {
+            Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
+            Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
+            Rest::Next | Rest::Failed(_) => None,
+        };
         Transacted {
             delivery: order.delivery,
+            begun: finished.is_begun,
+            death,
             outcomes: finished.outcomes,
             cause: match finished.rest {
                 Rest::Next => Undecided::NextTransaction,
@@ -134,6 +141,8 @@ pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         delivery: order.delivery,
         outcomes: vec![None; order.recipients.len()],
         cause,
+        begun: false,
+        death: None,
         accepted: false,
         waited: Duration::ZERO,
         relay,

@@ -1,0 +1,151 @@
+//! What sessions cost and carried, copied into the registry at a scrape.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet},
+    metrics::{MetricType, counter::Counter, family::Family},
+    registry::Registry,
+};
+use remuda_dispatch::{
+    event::{Death, DialStep},
+    view::{Histogram, IDLE_MS_BOUNDS, Usage},
+};
+
+use super::snapshot::set_counter;
+
+/// The copies.
+pub(super) struct CopiedUsage {
+    dials_failed: Family<ByStep, Counter>,
+    transactions: Family<ByFound, Counter>,
+    not_begun: Counter,
+    deaths: Family<ByDeath, Counter>,
+    idle: CopiedHistogram,
+    round_trips_saved: Counter,
+    handshakes_saved: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStep {
+    step: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByFound {
+    found: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDeath {
+    cause: &'static str,
+}
+
+/// A histogram of milliseconds that is kept elsewhere, shown in seconds.
+#[derive(Clone, Debug, Default)]
+struct CopiedHistogram(Arc<Mutex<Histogram>>);
+
+impl EncodeMetric for CopiedHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = |millis: u64| millis as f64 / 1000.0;
+        let bounds = IDLE_MS_BOUNDS
+            .iter()
+            .map(|bound| seconds(*bound))
+            .chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts(&IDLE_MS_BOUNDS)).collect();
+        encoder.encode_histogram::<NoLabelSet>(seconds(histogram.sum()), histogram.count(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+impl CopiedUsage {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        let copied = CopiedUsage {
+            dials_failed: Family::default(),
+            transactions: Family::default(),
+            not_begun: Counter::default(),
+            deaths: Family::default(),
+            idle: CopiedHistogram::default(),
+            round_trips_saved: Counter::default(),
+            handshakes_saved: Counter::default(),
+        };
+        to.register(
+            "remuda_connections_failed",
+            "Dials that failed, by step",
+            copied.dials_failed.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_transactions",
+            "Transactions ordered, by how their session was found",
+            copied.transactions.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_transactions_not_begun",
+            "Transactions ordered of which nothing was sent",
+            copied.not_begun.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_deaths",
+            "Sessions found dead before use",
+            copied.deaths.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_idle_seconds",
+            "Time that sessions lay idle before they were taken",
+            copied.idle.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_round_trips_saved",
+            "Round trips that reuse has saved",
+            copied.round_trips_saved.clone(),
+        );
+        to.register(
+            "remuda_connection_cache_handshakes_saved",
+            "TLS handshakes that reuse has saved",
+            copied.handshakes_saved.clone(),
+        );
+        copied
+    }
+
+    /// Every field has its place here: a new one does not compile until somebody has decided.
+    pub(super) fn take(&self, usage: &Usage, transactions: [(&'static str, u64); 6]) {
+        let Usage {
+            opened: _,
+            dials_failed,
+            fresh: _,
+            uncached: _,
+            again: _,
+            not_begun,
+            not_parked: _,
+            worn: _,
+            failed: _,
+            deaths,
+            uses: _,
+            idle_ms,
+            round_trips_saved,
+            handshakes_saved,
+        } = usage;
+        for step in DialStep::ALL.map(DialStep::as_str) {
+            let count = dials_failed.get(step).copied().unwrap_or(0);
+            set_counter(&self.dials_failed.get_or_create(&ByStep { step }), count);
+        }
+        for cause in Death::ALL.map(Death::as_str) {
+            let count = deaths.get(cause).copied().unwrap_or(0);
+            set_counter(&self.deaths.get_or_create(&ByDeath { cause }), count);
+        }
+        for (found, count) in transactions {
+            set_counter(&self.transactions.get_or_create(&ByFound { found }), count);
+        }
+        set_counter(&self.not_begun, *not_begun);
+        set_counter(&self.round_trips_saved, *round_trips_saved);
+        set_counter(&self.handshakes_saved, *handshakes_saved);
+        self.idle
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(idle_ms);
+    }
+}
