@@ -16,4 +16,5 @@ mod operator;
 mod recipients;
 mod reports;
 mod restart;
+mod seen;
 mod world;
