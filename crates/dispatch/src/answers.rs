@@ -8,7 +8,6 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_connection_cache::Opening;
 use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
 
 use crate::{
@@ -16,7 +15,6 @@ use crate::{
     command::{Command, Found, RetireCause},
     deliveries::{Delivery, Stage},
     event::{After, Answer, DialStep, Undecided},
-    search::Considered,
     sessions::State,
 };
 
@@ -45,9 +43,8 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
-        session.opening = Opening::of(&facts);
-        self.cache.count_opened();
         let endpoint = session.endpoint;
+        self.count_opened(id, &facts);
         self.hosts.opened(endpoint);
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
@@ -86,13 +83,12 @@ impl Dispatch {
             self.hosts
                 .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
         }
+        self.count_dial_failed(id, step);
         self.bury(id);
-        self.count_dial_failed(step);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
         if let Some(delivery) = self.deliveries.get_mut(&owner) {
             delivery.is_site_failing |= is_of_the_host(&failure);
-            delivery.search.note(Considered::DialFailed(id, endpoint));
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
@@ -139,13 +135,10 @@ impl Dispatch {
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
-        self.count_answer(session, &answer);
+        self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        if answer.cause == Undecided::Unsent {
-            delivery.search.note(Considered::Dead(session, endpoint));
-        }
         let next = delivery.judge(&answer, is_first_use);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
@@ -199,9 +192,7 @@ impl Dispatch {
     /// Brings a session up to date after a transaction; `None`: it is gone.
     fn take_after(&mut self, id: SessionId, after: After, binds: bool) -> Option<Facts> {
         let After::Free(mut facts) = after else {
-            if let Some(gone) = self.bury(id) {
-                self.count_gone(&gone);
-            }
+            self.bury_gone(id);
             return None;
         };
         let session = self.sessions.get_mut(&id)?;

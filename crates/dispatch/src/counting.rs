@@ -6,16 +6,25 @@
 //! * **Every session that opened is counted once at its end**, with the transactions begun on it.
 
 use remuda_connection_cache::{Death, End, Opening, Taken};
-use remuda_mail::SessionId;
+use remuda_mail::{DeliveryId, Facts, SessionId};
 
 use crate::{
     Dispatch,
     command::{Found, RetireCause},
     event::{Answer, DialStep, Undecided},
-    sessions::Session,
+    search::Considered,
+    sessions::{Session, State},
 };
 
 impl Dispatch {
+    /// A session is open.
+    pub(crate) fn count_opened(&mut self, id: SessionId, facts: &Facts) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.opening = Opening::of(facts);
+            self.cache.count_opened();
+        }
+    }
+
     /// A transaction is ordered on a session that was `found` so; None: its delivery has had it.
     pub(crate) fn count_order(&mut self, id: SessionId, found: Option<Found>) {
         let Some(session) = self.sessions.get(&id) else {
@@ -37,11 +46,16 @@ impl Dispatch {
     }
 
     /// A transaction is answered: notes whether it was begun, and on a session that is gone, how it ended.
-    pub(crate) fn count_answer(&mut self, id: SessionId, answer: &Answer) {
+    pub(crate) fn count_answer(&mut self, id: SessionId, delivery: DeliveryId, answer: &Answer) {
         if !answer.begun {
             self.cache.count_not_begun();
         }
         if let Some(session) = self.sessions.get_mut(&id) {
+            if answer.cause == Undecided::Unsent
+                && let Some(delivery) = self.deliveries.get_mut(&delivery)
+            {
+                delivery.search.note(Considered::Dead(id, session.endpoint));
+            }
             session.begun += u32::from(answer.begun);
             let is_dead = matches!(answer.cause, Undecided::Unsent | Undecided::LostEarly);
             session.death = Some(answer.death.unwrap_or(Death::NoReply))
@@ -55,9 +69,11 @@ impl Dispatch {
             .count_end(end, session.begun, &session.destination, session.endpoint);
     }
 
-    /// A session is gone after a transaction: found dead, or used up by it.
-    pub(crate) fn count_gone(&mut self, session: &Session) {
-        self.count_end(session, session.death.map_or(End::Failed, End::Dead));
+    /// Strikes a session that is gone after a transaction: found dead, or used up by it.
+    pub(crate) fn bury_gone(&mut self, id: SessionId) {
+        if let Some(session) = self.bury(id) {
+            self.count_end(&session, session.death.map_or(End::Failed, End::Dead));
+        }
     }
 
     /// An open session is retired.
@@ -69,9 +85,15 @@ impl Dispatch {
         }
     }
 
-    /// A dial has failed.
-    pub(crate) fn count_dial_failed(&mut self, step: DialStep) {
+    /// A dial has failed, and the delivery that waited for it notes so.
+    pub(crate) fn count_dial_failed(&mut self, id: SessionId, step: DialStep) {
         self.cache.count_dial_failed(step.as_str());
+        if let Some(session) = self.sessions.get(&id)
+            && let State::Dialling(Some(owner)) = session.state
+            && let Some(delivery) = self.deliveries.get_mut(&owner)
+        {
+            delivery.search.note(Considered::DialFailed(id, session.endpoint));
+        }
     }
 }
 

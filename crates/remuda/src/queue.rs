@@ -162,7 +162,7 @@ fn message(message: &MessageShown) -> String {
                 .as_deref()
                 .map(|reason| format!(": {reason}"))
                 .unwrap_or_default();
-            text.push_str(&format!("  <{}>{reason}\n", recipient.address));
+            text.push_str(&attempts::line(2, &format!("<{}>{reason}", recipient.address)));
         }
         for attempt in &entry.last_attempts {
             text.push_str(&attempts::attempt(attempt));

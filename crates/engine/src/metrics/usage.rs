@@ -72,42 +72,46 @@ impl CopiedUsage {
             round_trips_saved: Counter::default(),
             handshakes_saved: Counter::default(),
         };
+        copied.name(to);
+        copied
+    }
+
+    fn name(&self, to: &mut Registry) {
         to.register(
             "remuda_connections_failed",
             "Dials that failed, by step",
-            copied.dials_failed.clone(),
+            self.dials_failed.clone(),
         );
         to.register(
             "remuda_connection_cache_transactions",
             "Transactions ordered, by how their session was found",
-            copied.transactions.clone(),
+            self.transactions.clone(),
         );
         to.register(
             "remuda_connection_cache_transactions_not_begun",
             "Transactions ordered of which nothing was sent",
-            copied.not_begun.clone(),
+            self.not_begun.clone(),
         );
         to.register(
             "remuda_connection_cache_deaths",
             "Sessions found dead before use",
-            copied.deaths.clone(),
+            self.deaths.clone(),
         );
         to.register(
             "remuda_connection_cache_idle_seconds",
             "Time that sessions lay idle before they were taken",
-            copied.idle.clone(),
+            self.idle.clone(),
         );
         to.register(
             "remuda_connection_cache_round_trips_saved",
             "Round trips that reuse has saved",
-            copied.round_trips_saved.clone(),
+            self.round_trips_saved.clone(),
         );
         to.register(
             "remuda_connection_cache_handshakes_saved",
             "TLS handshakes that reuse has saved",
-            copied.handshakes_saved.clone(),
+            self.handshakes_saved.clone(),
         );
-        copied
     }
 
     /// Every field has its place here: a new one does not compile until somebody has decided.

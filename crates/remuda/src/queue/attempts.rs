@@ -58,7 +58,7 @@ fn sentence(considered: &ConsideredShown) -> String {
 }
 
 /// The text behind an indent, broken at spaces where it is longer than a line.
-fn line(indent: usize, text: &str) -> String {
+pub(super) fn line(indent: usize, text: &str) -> String {
     let mut out = String::new();
     let mut so_far = String::new();
     let mut indent = indent;
