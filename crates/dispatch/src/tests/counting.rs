@@ -89,6 +89,28 @@ fn only_reuse_saves_round_trips() {
 }
 
 #[test]
+fn the_first_use_of_a_session_saves_nothing_though_it_was_parked() {
+    let mut world = listed();
+    world.serve("a.test", &[1]);
+    world.accept("a.test");
+    world.accept("a.test");
+    world.answer(is_resolve);
+    // The first session serves both; the second opens for nobody and is parked unused.
+    world.answer(is_dial);
+    world.answer(is_transact);
+    world.answer(is_transact);
+    world.settle_down();
+    world.accept("a.test");
+    world.accept("a.test");
+    world.settle_down();
+    let counts = world.dispatch.statistics();
+    let cost = Opening::of(&world.sessions[&SessionId(2)].facts);
+    assert_eq!((counts.handovers, counts.destination_hits), (1, 2));
+    assert_eq!(world.sessions[&SessionId(2)].facts.uses, 1);
+    assert_eq!(counts.usage.round_trips_saved, 2 * cost.round_trips);
+}
+
+#[test]
 fn a_session_found_dead_is_counted_by_cause_and_its_order_as_not_begun() {
     let mut world = listed();
     world.serve("a.test", &[1]);
@@ -145,6 +167,65 @@ fn a_deferred_delivery_says_what_it_considered_and_did() {
             Considered::Taken(SessionId(2), at, Found::Miss),
         ]
     );
+}
+
+/// `unfit=` of the delivery log: also a freed session that was refused is a candidate.
+#[test]
+fn a_freed_session_that_is_not_fit_is_told_of_and_logged() {
+    let mut settings = settings();
+    settings.sessions_per_endpoint = 1;
+    let mut world = World::new(settings);
+    world.serve("a.test", &[1]);
+    world.serve("b.test", &[1]);
+    world.accept("a.test");
+    world.settle_down_until(is_transact);
+    let mut entry = world.entry("b.test");
+    entry.smtputf8 = true;
+    world.accept_entry(entry);
+    world.answer(is_resolve);
+    world.answer(is_transact);
+    defer(&mut world);
+    let at = endpoint(1);
+    let steps = search(&world);
+    assert_eq!(
+        steps.steps(),
+        [
+            Considered::NoneParked(By::Destination, None),
+            Considered::Full(Some(at)),
+            Considered::Unfit(By::Freed, SessionId(1), at, Unfit::Smtputf8),
+            // Parked since somebody waits at its endpoint, and looked at again.
+            Considered::Unfit(By::Address, SessionId(1), at, Unfit::Smtputf8),
+            Considered::Dialled(SessionId(2), at),
+            Considered::Taken(SessionId(2), at, Found::Miss),
+        ]
+    );
+    let unfit = world.log.iter().rev().find_map(|command| match command {
+        Command::Transact { unfit, .. } => Some(*unfit),
+        _ => None,
+    });
+    assert_eq!(unfit, Some(Some(Unfit::Smtputf8)));
+}
+
+/// A host that is done with takes its refusals with it: `unfit=` is of the host that the line names.
+#[test]
+fn the_next_host_begins_without_the_refusals_of_the_last() {
+    let mut world = listed();
+    world
+        .dns
+        .insert(to("a.test"), vec![(endpoint(1), 10), (endpoint(2), 20)]);
+    world.accept("a.test");
+    world.settle_down();
+    let mut entry = world.entry("a.test");
+    entry.smtputf8 = true;
+    world.accept_entry(entry);
+    world.fail_dial();
+    world.settle_down();
+    let unfit = |command: &Command| match command {
+        Command::Transact { unfit, .. } => Some(*unfit),
+        _ => None,
+    };
+    let unfit: Vec<_> = world.log.iter().filter_map(unfit).collect();
+    assert_eq!(unfit, [None, None]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use remuda_mail::{EntryId, Scope};
 use super::world::*;
 use crate::{
     command::Command,
-    event::{Death, DialStep, Event, Undecided, Unresolved},
+    event::{DialStep, Event, Undecided, Unresolved},
     settings::Settings,
 };
 
@@ -102,11 +102,7 @@ impl World {
                     .collect();
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
-                    self.sessions.remove(&session);
-                    self.tell(Event::Died {
-                        session,
-                        cause: Death::Fin,
-                    });
+                    self.die(session);
                 }
             }
             Step::Wait(millis) => {
@@ -175,7 +171,7 @@ impl World {
                 let total = self.dispatch.deliveries[delivery].unfinished;
                 let some = u32::from(how / 16) % (total + 1);
                 let rest = total - some;
-                let after = if how.is_multiple_of(4) {
+                let after = if how % 32 < 16 {
                     self.free(*session)
                 } else {
                     self.lose(*session)

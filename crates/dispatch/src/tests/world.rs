@@ -15,7 +15,9 @@ use remuda_mail::{
 use crate::{
     Dispatch,
     command::{Command, Rest},
-    event::{After, Answer, Backlog, Candidate, DialStep, Entry, Event, Resolution, Undecided, Unresolved},
+    event::{
+        After, Answer, Backlog, Candidate, Death, DialStep, Entry, Event, Resolution, Undecided, Unresolved,
+    },
     settings::Settings,
 };
 
@@ -396,6 +398,13 @@ impl World {
         peer.facts.uses += 1;
         peer.facts.last_used = now;
         After::Free(peer.facts.clone())
+    }
+
+    /// A parked session ends by itself.
+    pub(super) fn die(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        let cause = Death::Fin;
+        self.tell(Event::Died { session, cause });
     }
 
     /// A session is no more.
