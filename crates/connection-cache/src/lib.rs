@@ -38,6 +38,7 @@ mod counting;
 mod fitness;
 mod histogram;
 mod limits;
+mod reasons;
 mod statistics;
 mod usage;
 

@@ -281,6 +281,8 @@ fn ends_idle_times_and_savings_are_counted() {
     cache.count_taken(Taken::Parked, &a, endpoint(1), saves);
     cache.count_taken(Taken::HandedOver, &a, endpoint(1), saves);
     cache.count_taken(Taken::Fresh, &a, endpoint(1), Opening::default());
+    // What is counted in several intervals adds up.
+    cache.take_interval();
     for death in Death::ALL {
         cache.count_end(End::Dead(death), 1, &a, endpoint(1));
     }

@@ -261,10 +261,11 @@ impl Handle {
 
     async fn retire(&self, filter: ConnectionFilter) -> Result<RetiredParked, OperationError> {
         self.ask(move |actor, now| {
-            let before = actor.dispatch().totals().parked_sessions;
+            // Not what is parked less: some may have expired at the same time.
+            let before = actor.dispatch().statistics().closed_drained;
             actor.retire_parked(filter.destination, filter.endpoint, now);
             RetiredParked {
-                retired: before.saturating_sub(actor.dispatch().totals().parked_sessions),
+                retired: actor.dispatch().statistics().closed_drained - before,
             }
         })
         .await

@@ -245,10 +245,24 @@ const USES_BUCKETS: [f64; 12] = [
 
 #[cfg(test)]
 mod tests {
-    use remuda_dispatch::view::{CacheStatistics, Totals};
+    use remuda_dispatch::view::{CacheStatistics, IDLE_MS_BOUNDS, Totals, Usage};
     use remuda_mail::{EnhancedStatus, Refusal};
 
     use super::*;
+
+    fn usage() -> Usage {
+        let mut usage = Usage {
+            fresh: 8,
+            deaths: [("fin", 2)].into(),
+            dials_failed: [("helo", 1)].into(),
+            round_trips_saved: 30,
+            ..Usage::default()
+        };
+        for millis in [0, 20, 40_000] {
+            usage.idle_ms.observe(millis, &IDLE_MS_BOUNDS);
+        }
+        usage
+    }
 
     fn snapshot() -> Snapshot {
         let statistics = CacheStatistics {
@@ -258,6 +272,7 @@ mod tests {
             closed_idle: 4,
             max_connections: 9,
             unfit: [("size", 5)].into(),
+            usage: usage(),
             ..CacheStatistics::default()
         };
         let totals = Totals {
@@ -310,6 +325,15 @@ mod tests {
                 "remuda_connection_cache_lookups_total{by=\"address\",result=\"miss\"} 3",
                 "remuda_connection_cache_handovers_total 2",
                 "remuda_connection_cache_unfit_total{reason=\"size\"} 5",
+                "remuda_connection_cache_unfit_total{reason=\"smtputf8\"} 0",
+                "remuda_connection_cache_transactions_total{found=\"miss\"} 8",
+                "remuda_connection_cache_deaths_total{cause=\"fin\"} 2",
+                "remuda_connections_failed_total{step=\"helo\"} 1",
+                "remuda_connection_cache_round_trips_saved_total 30",
+                "remuda_connection_cache_idle_seconds_sum 40.02",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"0.01\"} 1",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"30.0\"} 2",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"+Inf\"} 3",
                 "remuda_connection_cache_closed_total{cause=\"idle\"} 4",
                 "remuda_connection_cache_connections 6",
                 "remuda_connection_cache_peak_connections 9",

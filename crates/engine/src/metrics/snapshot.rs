@@ -7,6 +7,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+use remuda_connection_cache::Unfit;
 use remuda_dispatch::view::{CacheStatistics, Totals};
 
 use super::usage::CopiedUsage;
@@ -146,8 +147,9 @@ impl Copied {
         for (cause, count) in statistics.closed() {
             set_counter(&self.closed.get_or_create(&ByCause { cause }), count);
         }
-        for (reason, count) in unfit {
-            set_counter(&self.unfit.get_or_create(&ByReason { reason }), *count);
+        for reason in Unfit::all().map(Unfit::as_str) {
+            let count = unfit.get(reason).copied().unwrap_or(0);
+            set_counter(&self.unfit.get_or_create(&ByReason { reason }), count);
         }
         set_counter(&self.handovers, *handovers);
         self.usage.take(usage, statistics.transactions());
