@@ -5,7 +5,7 @@
 //! * **What was done is kept beside what was looked at**: many refused candidates do not push out the dial.
 //!
 //! # Limits
-//! [`LOOKED_AT_MAX`] candidates and as many deeds a delivery; more are counted.
+//! [`REFUSED_MAX`] candidates and as many deeds a delivery; more are counted.
 
 use remuda_connection_cache::{REFUSED_MAX, Refused, Unfit};
 use remuda_mail::{Endpoint, SessionId};

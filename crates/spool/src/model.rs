@@ -100,22 +100,25 @@ pub struct Attempt {
     pub considered_more: u32,
 }
 
-/// One candidate for a session of an attempt, or what was done for want of one.
+/// One candidate for a session of an attempt, or what was done for want of one. A queue that waits holds
+/// millions of these, so their names are short where they are stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Considered {
     /// How it came to be considered: `destination`, `address`, `freed`; `dial`, `limit`, `cache`; or as
     /// `cache=` of the delivery log says it of the session taken.
+    #[serde(rename = "b")]
     pub by: String,
     /// `ADDRESS:PORT`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// The session's number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub session: Option<u64>,
     /// `none parked`, `unfit`, `full`, `dialled`, `joined`, `failed`, `taken`, `dead`, `off`.
+    #[serde(rename = "v")]
     pub verdict: String,
     /// Why it was not fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

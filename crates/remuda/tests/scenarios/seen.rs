@@ -229,6 +229,15 @@ async fn sessions_found_dead_are_counted_by_cause() {
     assert_eq!(total(&counts.closed), counts.opened);
     assert!(counts.closed["dead"] > 0, "{:?}", counts.closed);
     assert_eq!(total(&counts.deaths), counts.closed["dead"]);
+    // What was begun on a session that was dead by then is all that the receiver has not seen.
+    let seen: u64 = transactions(&report)
+        .iter()
+        .map(|(uses, count)| uses * count)
+        .sum();
+    assert!(
+        (seen..=seen + counts.closed["dead"]).contains(&counts.uses.sum),
+        "{seen}: {counts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
