@@ -32,14 +32,8 @@ impl ConnectionCache {
         self.interval.usage.opened += 1;
     }
 
-    /// Counts a transaction that is ordered, and what its reuse `saves`.
-    pub fn count_taken(
-        &mut self,
-        taken: Taken,
-        destination: &Destination,
-        endpoint: Endpoint,
-        saves: Opening,
-    ) {
+    /// Counts a transaction that is ordered.
+    pub fn count_taken(&mut self, taken: Taken, destination: &Destination, endpoint: Endpoint) {
         let usage = &mut self.interval.usage;
         match taken {
             // Counted where it was looked up.
@@ -49,10 +43,14 @@ impl ConnectionCache {
             Taken::Uncached => usage.uncached += 1,
             Taken::Again => usage.again += 1,
         }
-        usage.round_trips_saved += saves.round_trips;
-        usage.handshakes_saved += saves.handshakes;
         self.accounts
             .count(destination, endpoint, |figures| figures.count(taken));
+    }
+
+    /// Counts what a transaction on a session that was used before has saved.
+    pub fn count_saved(&mut self, opening: Opening) {
+        self.interval.usage.round_trips_saved += opening.round_trips;
+        self.interval.usage.handshakes_saved += opening.handshakes;
     }
 
     /// Counts a transaction of which nothing was sent.

@@ -278,9 +278,11 @@ fn ends_idle_times_and_savings_are_counted() {
     let (a, saves) = (destination("a.test"), Opening::of(&facts(1)));
     park(&mut cache, 1, 1, at(0));
     take(&mut cache, 1, at(700));
-    cache.count_taken(Taken::Parked, &a, endpoint(1), saves);
-    cache.count_taken(Taken::HandedOver, &a, endpoint(1), saves);
-    cache.count_taken(Taken::Fresh, &a, endpoint(1), Opening::default());
+    for taken in [Taken::Parked, Taken::HandedOver, Taken::Fresh] {
+        cache.count_taken(taken, &a, endpoint(1));
+    }
+    cache.count_saved(saves);
+    cache.count_saved(saves);
     // What is counted in several intervals adds up.
     cache.take_interval();
     for death in Death::ALL {

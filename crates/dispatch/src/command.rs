@@ -23,6 +23,18 @@ pub enum Found {
     Off,
 }
 
+/// What may go out at once of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flight {
+    /// The commands; the content once they are answered.
+    Split,
+    /// Commands and content, where the receiver's extensions allow it.
+    Whole,
+    /// As `Whole`, behind the transactions that are under way on the session, without waiting for their
+    /// replies. One that is answered before this order arrives leaves the session free for it all the same.
+    Behind,
+}
+
 /// Why a session is retired: `cause` of `remuda_connection_cache_closed_total` and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetireCause {
@@ -89,7 +101,7 @@ pub enum Command {
         /// For whom (log, policy); another may get it.
         destination: Destination,
     },
-    /// Run a transaction on a session that is parked or was just opened or freed.
+    /// Run a transaction on a session that is parked or was just opened or freed, or (`Behind`) is busy.
     Transact {
         /// On which.
         session: SessionId,
@@ -102,6 +114,8 @@ pub enum Command {
         /// True on the first transaction with a host: all recipients without a final outcome are to
         /// be tried again. False: only those still undecided.
         next_host: bool,
+        /// What goes out at once.
+        flight: Flight,
         /// For the log.
         found: Found,
         /// For the log: why a parked session was not taken for it, if one was looked at.

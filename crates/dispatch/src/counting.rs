@@ -11,7 +11,7 @@ use remuda_mail::{DeliveryId, Facts, SessionId};
 use crate::{
     Dispatch,
     command::{Found, RetireCause},
-    event::{Answer, DialStep, Undecided},
+    event::{After, Answer, DialStep, Undecided},
     search::Considered,
     sessions::{Session, State},
 };
@@ -25,11 +25,13 @@ impl Dispatch {
         }
     }
 
-    /// A transaction is ordered on a session that was `found` so; None: its delivery has had it.
-    pub(crate) fn count_order(&mut self, id: SessionId, found: Option<Found>) {
-        let Some(session) = self.sessions.get(&id) else {
+    /// A delivery's transaction is ordered on a session that was `found` so; None: the delivery has had it.
+    pub(crate) fn count_order(&mut self, id: SessionId, delivery: DeliveryId, found: Option<Found>) {
+        let (Some(session), Some(delivery)) = (self.sessions.get(&id), self.deliveries.get_mut(&delivery))
+        else {
             return;
         };
+        delivery.is_again = found.is_none();
         let taken = match found {
             Some(Found::Destination | Found::Address) => Taken::Parked,
             Some(Found::Handover) => Taken::HandedOver,
@@ -37,29 +39,39 @@ impl Dispatch {
             Some(Found::Off) => Taken::Uncached,
             None => Taken::Again,
         };
-        let saves = match taken {
-            Taken::Parked | Taken::HandedOver if session.begun > 0 => session.opening,
-            _ => Opening::default(),
-        };
+        if let Some(found) = found {
+            delivery
+                .search
+                .note(Considered::Taken(id, session.endpoint, found));
+        }
         self.cache
-            .count_taken(taken, &session.destination, session.endpoint, saves);
+            .count_taken(taken, &delivery.entry.destination, session.endpoint);
     }
 
-    /// A transaction is answered: notes whether it was begun, and on a session that is gone, how it ended.
+    /// A transaction is answered: what its reuse has saved, or that it was not begun; and how a session that
+    /// is gone ended, which the first answer of those under way on it tells.
     pub(crate) fn count_answer(&mut self, id: SessionId, delivery: DeliveryId, answer: &Answer) {
-        if !answer.begun {
-            self.cache.count_not_begun();
+        let (Some(session), Some(delivery)) =
+            (self.sessions.get_mut(&id), self.deliveries.get_mut(&delivery))
+        else {
+            return;
+        };
+        let was_used = session.begun > 0;
+        match answer.begun {
+            false => self.cache.count_not_begun(),
+            true if was_used && !delivery.is_again => self.cache.count_saved(session.opening),
+            true => {}
         }
-        if let Some(session) = self.sessions.get_mut(&id) {
-            if answer.cause == Undecided::Unsent
-                && let Some(delivery) = self.deliveries.get_mut(&delivery)
-            {
-                delivery.search.note(Considered::Dead(id, session.endpoint));
-            }
-            session.begun += u32::from(answer.begun);
+        session.begun += u32::from(answer.begun);
+        if answer.cause == Undecided::Unsent {
+            delivery.search.note(Considered::Dead(id, session.endpoint));
+        }
+        if answer.session == After::Gone && session.end.is_none() {
             let is_dead = matches!(answer.cause, Undecided::Unsent | Undecided::LostEarly);
-            session.death = Some(answer.death.unwrap_or(Death::NoReply))
-                .filter(|_| is_dead && answer.undecided > 0 && session.uses > 1);
+            session.end = Some(match answer.death.unwrap_or(Death::NoReply) {
+                death if is_dead && answer.undecided > 0 && was_used => End::Dead(death),
+                _ => End::Failed,
+            });
         }
     }
 
@@ -72,7 +84,7 @@ impl Dispatch {
     /// Strikes a session that is gone after a transaction: found dead, or used up by it.
     pub(crate) fn bury_gone(&mut self, id: SessionId) {
         if let Some(session) = self.bury(id) {
-            self.count_end(&session, session.death.map_or(End::Failed, End::Dead));
+            self.count_end(&session, session.end.unwrap_or(End::Failed));
         }
     }
 

@@ -61,6 +61,8 @@ pub enum DialStep {
 pub enum After {
     /// In order and ready for another transaction.
     Free(Facts),
+    /// In order, with other transactions under way behind this one.
+    Going,
     /// Ended, or not to be used again (the shell has closed it; no `Retire` is due).
     Gone,
 }
@@ -84,6 +86,15 @@ pub enum Undecided {
     PerhapsAccepted,
 }
 
+/// What a transaction showed of its host beside the outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// A reply did not fit its command.
+    pub is_disorderly: bool,
+    /// A recipient was refused, in order.
+    pub has_refused_recipient: bool,
+}
+
 /// How a transaction went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -103,6 +114,8 @@ pub struct Answer {
     pub accepted: bool,
     /// Time spent waiting for replies, without transfer.
     pub waited: Duration,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// The session.
     pub session: After,
 }

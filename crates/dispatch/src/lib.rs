@@ -28,8 +28,8 @@
 //! Sockets, replies, DNS, the spool, reports: the engine. What is sent within a transaction: `smtp`.
 //!
 //! # Limits
-//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, two uncommitted deliveries a
-//! session.
+//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, `pipeline_depth` + 1
+//! deliveries of a session under way or uncommitted.
 
 mod answers;
 mod breakdown;
@@ -41,6 +41,7 @@ mod consistency;
 mod counting;
 mod deliveries;
 pub mod event;
+mod following;
 mod lines;
 mod offers;
 pub mod search;

@@ -15,6 +15,7 @@ use crate::{
     lines::Lack,
     search::{By, Considered},
     sessions::State,
+    sites::Site,
 };
 
 impl Dispatch {
@@ -24,6 +25,9 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
+        if !delivery.has_slot {
+            return self.bench(id);
+        }
         let at = match delivery.at {
             Some(endpoint) => vec![endpoint],
             None => delivery.itinerary.next(&self.hosts, now),
@@ -188,8 +192,9 @@ impl Dispatch {
 
     /// Gives up what waits without a dial for a destination that is suspended now.
     pub(crate) fn abandon_starved(&mut self, destination: &Destination) {
-        let starved = self.sites.get(destination).map(|site| site.starved.clone());
-        for id in starved.unwrap_or_default() {
+        let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
+        let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
+        for id in waiting {
             self.abandon(id);
         }
     }

@@ -23,7 +23,6 @@ use crate::{
     Dispatch,
     command::{Command, Found, RetireCause},
     deliveries::Stage,
-    search::Considered,
 };
 
 /// One session.
@@ -42,8 +41,14 @@ pub(crate) struct Session {
     pub(crate) begun: u32,
     /// What opening it cost.
     pub(crate) opening: Opening,
-    /// How it was found dead by the last transaction, if it was.
-    pub(crate) death: Option<Death>,
+    /// How it ended, once a transaction has found it gone.
+    pub(crate) end: Option<End>,
+    /// What it has proved, as of its last answer.
+    pub(crate) facts: Option<Facts>,
+    /// Deliveries under way behind the one that has it.
+    pub(crate) behind: VecDeque<DeliveryId>,
+    /// What is under way went out whole.
+    pub(crate) is_flying: bool,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -55,7 +60,7 @@ pub(crate) struct Session {
 pub(crate) enum State {
     /// The shell, opening it for a delivery that still waits, or for whoever comes.
     Dialling(Option<DeliveryId>),
-    /// A delivery.
+    /// A delivery: the one whose answer is next.
     Busy(DeliveryId),
     /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
     Lingering(Monotonic, Facts),
@@ -106,7 +111,10 @@ impl Dispatch {
             uses: 0,
             begun: 0,
             opening: Opening::default(),
-            death: None,
+            end: None,
+            facts: None,
+            behind: VecDeque::new(),
+            is_flying: false,
             unsettled: 0,
             binds: false,
         };
@@ -129,20 +137,25 @@ impl Dispatch {
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
-        delivery.search.note(Considered::Taken(session, endpoint, found));
+        let flight = self.flight(session, id);
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
         self.out.push(Command::Transact {
             session,
             delivery: id,
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
+            flight,
             found,
             unfit: delivery.unfit,
         });
         if !was_counted {
             self.occupy(endpoint);
         }
-        self.count_order(session, Some(found));
+        self.count_order(session, id, Some(found));
+        self.fill(session);
     }
 
     /// Parks a session that is free, or retires it if it may not stay.

@@ -3,6 +3,7 @@
 mod backlog;
 mod counting;
 mod failing;
+mod following;
 mod histories;
 mod operating;
 mod reuse;

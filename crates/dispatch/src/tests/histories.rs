@@ -47,6 +47,7 @@ fn world(seed: u64, on_demand: bool) -> World {
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
+    world.trust_all();
     world.serve("s0.test", &[1]);
     world.serve("s1.test", &[1]);
     world.serve("s2.test", &[1, 2]);
@@ -74,6 +75,17 @@ fn name(site: u8) -> String {
 }
 
 impl World {
+    /// Every server takes several transactions at once, and has shown it.
+    pub(super) fn trust_all(&mut self) {
+        self.offers.pipelining = true;
+        self.offers.chunking = true;
+        for n in 1..=4 {
+            for _ in 0..40 {
+                self.dispatch.hosts.answered_in_order(endpoint(n), false);
+            }
+        }
+    }
+
     fn take_step(&mut self, step: Step) {
         match step {
             Step::Accept {
@@ -88,7 +100,8 @@ impl World {
             }
             Step::Answer { which, how } => {
                 if !self.todo.is_empty() {
-                    let command = self.todo.remove(which % self.todo.len()).expect("in range");
+                    let place = self.first_on_its_session(which % self.todo.len());
+                    let command = self.todo.remove(place).expect("in range");
                     let event = self.some_answer(&command, how);
                     self.tell(event);
                 }
@@ -144,6 +157,16 @@ impl World {
         }
     }
 
+    /// Transactions on one session are answered in their order.
+    fn first_on_its_session(&self, place: usize) -> usize {
+        let Command::Transact { session, .. } = &self.todo[place] else {
+            return place;
+        };
+        let first = self.sessions[session].under_way.front();
+        let is_first = |command: &Command| matches!(command, Command::Transact { delivery, .. } if Some(delivery) == first);
+        self.todo.iter().position(is_first).expect("it is under way")
+    }
+
     /// Some legal answer; about half of them are good.
     fn some_answer(&mut self, command: &Command, how: u8) -> Event {
         match command {
@@ -171,23 +194,19 @@ impl World {
                 let total = self.dispatch.deliveries[delivery].unfinished;
                 let some = u32::from(how / 16) % (total + 1);
                 let rest = total - some;
-                let after = if how % 32 < 16 {
+                let kind = how / 2 % 6;
+                let is_lost = self.sessions[session].is_lost || matches!(kind, 2..=4);
+                let after = if how % 32 < 16 && !is_lost {
                     self.free(*session)
                 } else {
                     self.lose(*session)
                 };
-                let answer = match how / 2 % 6 {
+                let mut answer = match kind {
                     0 => answer(some, rest, 0, Undecided::NextTransaction, after),
                     1 => answer(some, 0, rest, Undecided::NextTransaction, after),
-                    2 => answer(0, 0, total, Undecided::Unsent, self.lose(*session)),
-                    3 => answer(0, 0, total, Undecided::LostEarly, self.lose(*session)),
-                    4 => answer(
-                        some,
-                        0,
-                        rest,
-                        Undecided::Failed(failure(Scope::Session)),
-                        self.lose(*session),
-                    ),
+                    2 => answer(0, 0, total, Undecided::Unsent, after),
+                    3 => answer(0, 0, total, Undecided::LostEarly, after),
+                    4 => answer(some, 0, rest, Undecided::Failed(failure(Scope::Session)), after),
                     _ => answer(
                         some,
                         0,
@@ -196,6 +215,7 @@ impl World {
                         after,
                     ),
                 };
+                answer.conduct.is_disorderly = how.is_multiple_of(64);
                 answered(*session, *delivery, answer)
             }
             _ => self.good_answer(command),

@@ -339,10 +339,13 @@ fn a_session_that_died_is_not_taken() {
     assert_eq!(world.done.len(), 2);
 }
 
-/// Design §4: at most two transactions of a session wait for their commit.
+/// Design §4: at most `pipeline_depth` + 1 transactions of a session wait for their commit.
 #[test]
-fn a_session_waits_for_the_disk_after_two_uncommitted_deliveries() {
-    let mut world = World::new(narrow());
+fn a_session_waits_for_the_disk_with_its_uncommitted_deliveries() {
+    let mut world = World::new(Settings {
+        pipeline_depth: 1,
+        ..narrow()
+    });
     world.serve("a.test", &[1]);
     for _ in 0..4 {
         world.accept("a.test");

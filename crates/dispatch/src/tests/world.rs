@@ -14,9 +14,10 @@ use remuda_mail::{
 
 use crate::{
     Dispatch,
-    command::{Command, Rest},
+    command::{Command, Flight, Rest},
     event::{
-        After, Answer, Backlog, Candidate, Death, DialStep, Entry, Event, Resolution, Undecided, Unresolved,
+        After, Answer, Backlog, Candidate, Conduct, Death, DialStep, Entry, Event, Resolution, Undecided,
+        Unresolved,
     },
     settings::Settings,
 };
@@ -39,6 +40,8 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
+    /// What servers offer.
+    pub(super) offers: Capabilities,
     id_next: u64,
 }
 
@@ -46,6 +49,10 @@ pub(super) struct World {
 pub(super) struct Peer {
     pub(super) facts: Facts,
     pub(super) state: PeerState,
+    /// Deliveries under way, the next answer's first.
+    pub(super) under_way: VecDeque<DeliveryId>,
+    /// The connection has ended; some are still to be answered.
+    pub(super) is_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +111,7 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
+            offers: Capabilities::default(),
             id_next: 1,
         }
     }
@@ -151,28 +159,42 @@ impl World {
                     endpoint: *endpoint,
                     host: host.clone(),
                     helo_name: "us.test".into(),
-                    capabilities: Capabilities::default(),
+                    capabilities: self.offers,
                     opened: self.now.monotonic,
                     uses: 0,
                     last_used: self.now.monotonic,
                     refused_in_a_row: 0,
                 };
                 let state = PeerState::Dialling;
-                let old = self.sessions.insert(*session, Peer { facts, state });
+                let peer = Peer {
+                    facts,
+                    state,
+                    under_way: VecDeque::new(),
+                    is_lost: false,
+                };
+                let old = self.sessions.insert(*session, peer);
                 assert!(old.is_none(), "ids are given once");
             }
             Command::Transact {
                 session,
                 delivery,
                 entry,
+                flight,
                 ..
             } => {
                 let before = state(session, &self.sessions);
-                assert!(
-                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
-                    "{command:?} on {before:?}"
-                );
+                let is_fit = match flight {
+                    Flight::Behind => before == Some(PeerState::Busy),
+                    Flight::Split | Flight::Whole => {
+                        matches!(before, Some(PeerState::Free | PeerState::Watched))
+                    }
+                };
+                assert!(is_fit, "{command:?} on {before:?}");
                 self.set(*session, PeerState::Busy);
+                if let Some(peer) = self.sessions.get_mut(session) {
+                    assert!(!peer.is_lost, "nothing follows on a session that has ended");
+                    peer.under_way.push_back(*delivery);
+                }
                 self.deliveries.insert(*delivery, (*entry, None));
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
             }
@@ -343,6 +365,11 @@ impl World {
             } => {
                 let _ = entry;
                 let recipients = self.dispatch.deliveries[delivery].unfinished;
+                if self.sessions[session].is_lost {
+                    let after = self.lose(*session);
+                    let answer = answer(0, 0, recipients, Undecided::LostEarly, after);
+                    return answered(*session, *delivery, answer);
+                }
                 let after = self.free(*session);
                 answered(
                     *session,
@@ -390,13 +417,17 @@ impl World {
 
     /// A transaction on the session is over, and it goes on.
     pub(super) fn free(&mut self, session: SessionId) -> After {
-        self.set(session, PeerState::Free);
         let now = self.now.monotonic;
         let Some(peer) = self.sessions.get_mut(&session) else {
             return After::Gone;
         };
+        peer.under_way.pop_front();
         peer.facts.uses += 1;
         peer.facts.last_used = now;
+        if !peer.under_way.is_empty() {
+            return After::Going;
+        }
+        peer.state = PeerState::Free;
         After::Free(peer.facts.clone())
     }
 
@@ -409,7 +440,13 @@ impl World {
 
     /// A session is no more.
     pub(super) fn lose(&mut self, session: SessionId) -> After {
-        self.sessions.remove(&session);
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.under_way.pop_front();
+            peer.is_lost = true;
+            if peer.under_way.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
         After::Gone
     }
 
@@ -529,6 +566,7 @@ pub(super) fn answer(
         death: None,
         accepted: finished > 0,
         waited: Duration::from_millis(20),
+        conduct: Conduct::default(),
         session,
     }
 }

@@ -320,6 +320,7 @@ mod tests {
             mail_sent: None,
             may_be_duplicate: false,
             accepted_after_refusal: false,
+            conduct: Default::default(),
             flights: 2,
             session: After::Gone,
         }

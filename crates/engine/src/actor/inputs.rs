@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -98,6 +98,7 @@ impl Actor {
             death: None,
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
+            conduct: Conduct::default(),
             session: After::Gone,
         };
         self.handle(
@@ -140,24 +141,20 @@ impl Actor {
             Report::Transacted(answer) => self.transacted(session, *answer, now),
             Report::Died(cause) => {
                 tracing::debug!(%session, cause = cause.as_str(), "parked session died");
-                self.forget_session(session);
+                self.sessions.remove(&session);
                 self.handle(Event::Died { session, cause }, now);
             }
             Report::Ended => {
-                self.forget_session(session);
+                self.sessions.remove(&session);
                 self.handle(Event::Ended { session }, now);
             }
         }
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
-        let known = self.sessions.get_mut(&session);
-        let dialled = known.as_ref().map(|known| known.dialled);
-        if let Some(known) = known {
-            known.uses = answer.uses;
-        }
+        let dialled = self.sessions.get(&session).map(|known| known.dialled);
         if answer.session == After::Gone {
-            self.forget_session(session);
+            self.sessions.remove(&session);
         }
         self.around.metrics.transaction(&answer);
         self.around.metrics.flights(u64::from(answer.flights));
@@ -176,12 +173,6 @@ impl Actor {
             answer: summary(answer, ahead),
         };
         self.handle(event, now);
-    }
-
-    fn forget_session(&mut self, session: SessionId) {
-        if let Some(known) = self.sessions.remove(&session) {
-            self.around.metrics.connection_closed(known.uses);
-        }
     }
 }
 
@@ -203,6 +194,7 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         death: answer.death,
         accepted: answer.accepted,
         waited: answer.waited,
+        conduct: answer.conduct,
         session: answer.session,
     }
 }

@@ -128,7 +128,6 @@ struct Session {
     orders: mpsc::Sender<Order>,
     dialled: Now,
     is_open: bool,
-    uses: u32,
 }
 
 impl Actor {

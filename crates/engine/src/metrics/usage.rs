@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 use remuda_dispatch::{
     event::{Death, DialStep},
-    view::{Histogram, IDLE_MS_BOUNDS, Usage},
+    view::{Histogram, IDLE_MS_BOUNDS, USES_BOUNDS, Usage},
 };
 
 use super::snapshot::set_counter;
@@ -20,6 +20,7 @@ pub(super) struct CopiedUsage {
     transactions: Family<ByFound, Counter>,
     not_begun: Counter,
     deaths: Family<ByDeath, Counter>,
+    uses: CopiedHistogram,
     idle: CopiedHistogram,
     round_trips_saved: Counter,
     handshakes_saved: Counter,
@@ -40,20 +41,41 @@ struct ByDeath {
     cause: &'static str,
 }
 
-/// A histogram of milliseconds that is kept elsewhere, shown in seconds.
-#[derive(Clone, Debug, Default)]
-struct CopiedHistogram(Arc<Mutex<Histogram>>);
+/// A histogram that is kept elsewhere.
+#[derive(Clone, Debug)]
+struct CopiedHistogram {
+    copy: Arc<Mutex<Histogram>>,
+    bounds: &'static [u64],
+    /// What one of the unit shown is in the unit kept.
+    unit: f64,
+}
+
+impl CopiedHistogram {
+    fn new(bounds: &'static [u64], unit: f64) -> Self {
+        CopiedHistogram {
+            copy: Arc::default(),
+            bounds,
+            unit,
+        }
+    }
+
+    fn take(&self, histogram: &Histogram) {
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        copy.clone_from(histogram);
+    }
+}
 
 impl EncodeMetric for CopiedHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
-        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = |millis: u64| millis as f64 / 1000.0;
-        let bounds = IDLE_MS_BOUNDS
+        let histogram = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = |value: u64| value as f64 / self.unit;
+        let bounds = self
+            .bounds
             .iter()
-            .map(|bound| seconds(*bound))
+            .map(|bound| shown(*bound))
             .chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts(&IDLE_MS_BOUNDS)).collect();
-        encoder.encode_histogram::<NoLabelSet>(seconds(histogram.sum()), histogram.count(), &buckets, None)
+        let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts(self.bounds)).collect();
+        encoder.encode_histogram::<NoLabelSet>(shown(histogram.sum()), histogram.count(), &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {
@@ -64,11 +86,12 @@ impl EncodeMetric for CopiedHistogram {
 impl CopiedUsage {
     pub(super) fn register(to: &mut Registry) -> Self {
         let copied = CopiedUsage {
+            uses: CopiedHistogram::new(&USES_BOUNDS, 1.0),
             dials_failed: Family::default(),
             transactions: Family::default(),
             not_begun: Counter::default(),
             deaths: Family::default(),
-            idle: CopiedHistogram::default(),
+            idle: CopiedHistogram::new(&IDLE_MS_BOUNDS, 1000.0),
             round_trips_saved: Counter::default(),
             handshakes_saved: Counter::default(),
         };
@@ -77,6 +100,11 @@ impl CopiedUsage {
     }
 
     fn name(&self, to: &mut Registry) {
+        to.register(
+            "remuda_connection_uses",
+            "Transactions of a session when it ends",
+            self.uses.clone(),
+        );
         to.register(
             "remuda_connections_failed",
             "Dials that failed, by step",
@@ -127,7 +155,7 @@ impl CopiedUsage {
             worn: _,
             failed: _,
             deaths,
-            uses: _,
+            uses,
             idle_ms,
             round_trips_saved,
             handshakes_saved,
@@ -146,10 +174,7 @@ impl CopiedUsage {
         set_counter(&self.not_begun, *not_begun);
         set_counter(&self.round_trips_saved, *round_trips_saved);
         set_counter(&self.handshakes_saved, *handshakes_saved);
-        self.idle
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(idle_ms);
+        self.uses.take(uses);
+        self.idle.take(idle_ms);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use remuda_dispatch::event::{After, Death, DialStep, Undecided};
+use remuda_dispatch::{
+    command::Flight,
+    event::{After, Conduct, Death, DialStep, Undecided},
+};
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId};
 
 /// What to dial.
@@ -35,6 +38,8 @@ pub struct TransactOrder {
     pub smtputf8: bool,
     /// The content holds octets above 127.
     pub eight_bit: bool,
+    /// What may go out at once.
+    pub flight: Flight,
     /// Who gets it: at most the batch, with the index that the answer uses.
     pub recipients: Vec<Recipient>,
 }
@@ -42,7 +47,7 @@ pub struct TransactOrder {
 /// What a session's task is told.
 #[derive(Debug)]
 pub enum Order {
-    /// Run a transaction.
+    /// Run a transaction, behind those under way.
     Transact(Box<TransactOrder>),
     /// Parked: read the stream and report when it ends or speaks.
     Watch,
@@ -98,6 +103,8 @@ pub struct Transacted {
     pub may_be_duplicate: bool,
     /// The server took content though it had refused MAIL.
     pub accepted_after_refusal: bool,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// Groups of octets that went out, each after waiting for replies.
     pub flights: u32,
     /// The session.

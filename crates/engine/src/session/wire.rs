@@ -39,10 +39,17 @@ pub(super) struct Wire {
     needs_flush: bool,
     /// How reading found its end.
     ended: Option<Death>,
+    /// Since when the step's limit counts.
+    since: Monotonic,
+    /// Until when waiting has been counted.
+    counted: Monotonic,
+    /// Time spent waiting for replies, not taken yet.
+    waited: Duration,
 }
 
 impl Wire {
     pub(super) fn new(transport: Box<dyn Transport>, clock: SharedClock) -> Self {
+        let now = clock.now().monotonic;
         Wire {
             transport,
             watchdog: Watchdog::new(clock.clone()),
@@ -50,30 +57,42 @@ impl Wire {
             is_deaf: false,
             needs_flush: false,
             ended: None,
+            since: now,
+            counted: now,
+            waited: Duration::ZERO,
         }
     }
 
-    /// Works until the machine wants content or nothing; answers the time spent waiting for replies with
-    /// nothing left to write.
-    pub(super) async fn advance(&mut self, client: &mut Client) -> Duration {
-        let mut waited = Duration::ZERO;
-        let mut since = self.clock.now().monotonic;
-        let mut now = since;
-        while let Want::Reply(step) = client.want() {
+    /// The limit of the step at hand counts from now.
+    pub(super) fn begins(&mut self) {
+        self.since = self.clock.now().monotonic;
+        self.counted = self.since;
+    }
+
+    /// Works until the machine wants content or nothing, or has a result. May be dropped and called again.
+    pub(super) async fn advance(&mut self, client: &mut Client) {
+        while !client.has_result()
+            && let Want::Reply(step) = client.want()
+        {
             let answers = client.answers();
             let is_waiting = client.output().is_empty();
-            if let Err(loss) = self.turn(client, since + limit(step)).await {
+            if let Err(loss) = self.turn(client, self.since + limit(step)).await {
                 client.lost(&loss);
             }
-            let then = std::mem::replace(&mut now, self.clock.now().monotonic);
+            let now = self.clock.now().monotonic;
+            let then = std::mem::replace(&mut self.counted, now);
             if is_waiting {
-                waited += now - then;
+                self.waited += now - then;
             }
             if client.answers() != answers || (!is_waiting && client.output().is_empty()) {
-                since = now;
+                self.since = now;
             }
         }
-        waited
+    }
+
+    /// Takes the time spent waiting for replies with nothing left to write.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Answers whether nothing has come and the stream stands.
