@@ -46,16 +46,7 @@ impl Dispatch {
         if let Some((session, found)) = self.look_up(id, &at) {
             return self.assign(id, session, found);
         }
-        let adopted = if self.deliveries[&id].caches {
-            self.adopt(&at, id)
-        } else {
-            None
-        };
-        let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
-            room.map(|endpoint| self.dial(endpoint, id))
-        });
-        self.note_dial(id, &at, dial, adopted.is_some());
+        let dial = self.dial_or_join(id, &at);
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
@@ -111,6 +102,21 @@ impl Dispatch {
             delivery.unfit = refused.last.or(delivery.unfit);
             delivery.search.note_look_up(by, at, &refused, is_found);
         }
+    }
+
+    /// Finds a delivery a dial under way that nobody waits for, or orders one where there is room.
+    fn dial_or_join(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<SessionId> {
+        let adopted = if self.deliveries[&id].caches {
+            self.adopt(at, id)
+        } else {
+            None
+        };
+        let dial = adopted.or_else(|| {
+            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
+            room.map(|endpoint| self.dial(endpoint, id))
+        });
+        self.note_dial(id, at, dial, adopted.is_some());
+        dial
     }
 
     /// Keeps which dial is waited for, or that there was no room for one.

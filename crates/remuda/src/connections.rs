@@ -58,35 +58,36 @@ fn sessions(connections: &[Connection]) -> String {
         "TIME",
         "MESSAGE",
     ];
-    let rows = connections.iter().map(|connection| {
-        let state = match connection.state {
-            ConnectionState::Dialling => "dialling",
-            ConnectionState::Busy => "busy",
-            ConnectionState::Settling => "settling",
-            ConnectionState::Parked => "parked",
-            ConnectionState::Retiring => "retiring",
-        };
-        vec![
-            state.to_owned(),
-            connection.destination.clone(),
-            connection.endpoint.clone(),
-            connection.host.clone(),
-            connection.tls.clone(),
-            connection.uses.to_string(),
-            length(connection.age_seconds),
-            length(connection.idle_seconds),
-            connection
-                .transaction_ms
-                .map_or("-".to_owned(), |ms| format!("{ms:.0}ms")),
-            connection.message.clone().unwrap_or_default(),
-        ]
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
+    let rows: Vec<Vec<String>> = connections.iter().map(row).collect();
     if rows.is_empty() {
         "no outbound session\n".to_owned()
     } else {
         table(&head, &rows)
     }
+}
+
+fn row(connection: &Connection) -> Vec<String> {
+    let state = match connection.state {
+        ConnectionState::Dialling => "dialling",
+        ConnectionState::Busy => "busy",
+        ConnectionState::Settling => "settling",
+        ConnectionState::Parked => "parked",
+        ConnectionState::Retiring => "retiring",
+    };
+    vec![
+        state.to_owned(),
+        connection.destination.clone(),
+        connection.endpoint.clone(),
+        connection.host.clone(),
+        connection.tls.clone(),
+        connection.uses.to_string(),
+        length(connection.age_seconds),
+        length(connection.idle_seconds),
+        connection
+            .transaction_ms
+            .map_or("-".to_owned(), |ms| format!("{ms:.0}ms")),
+        connection.message.clone().unwrap_or_default(),
+    ]
 }
 
 #[cfg(test)]

@@ -95,11 +95,12 @@ impl CopiedUsage {
             round_trips_saved: Counter::default(),
             handshakes_saved: Counter::default(),
         };
-        copied.name(to);
+        copied.name_connections(to);
+        copied.name_reuse(to);
         copied
     }
 
-    fn name(&self, to: &mut Registry) {
+    fn name_connections(&self, to: &mut Registry) {
         to.register(
             "remuda_connection_uses",
             "Transactions of a session when it ends",
@@ -110,6 +111,9 @@ impl CopiedUsage {
             "Dials that failed, by step",
             self.dials_failed.clone(),
         );
+    }
+
+    fn name_reuse(&self, to: &mut Registry) {
         to.register(
             "remuda_connection_cache_transactions",
             "Transactions ordered, by how their session was found",

@@ -156,15 +156,10 @@ impl Session {
                 self.facts.refused_in_a_row + 1
             };
         }
-        let death = match finished.rest {
-            Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
-            Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
-            Rest::Next | Rest::Failed(_) => None,
-        };
         Transacted {
             delivery: order.delivery,
             begun: finished.is_begun,
-            death,
+            death: self.death(&finished.rest),
             outcomes: finished.outcomes,
             cause: match finished.rest {
                 Rest::Next => Undecided::NextTransaction,
@@ -188,6 +183,15 @@ impl Session {
                 Health::Sound => self.after(run),
                 Health::Worn | Health::Broken => After::Gone,
             },
+        }
+    }
+
+    /// How the session was found dead, if nothing was sent or nothing answered.
+    fn death(&self, rest: &Rest) -> Option<Death> {
+        match rest {
+            Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
+            Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
+            Rest::Next | Rest::Failed(_) => None,
         }
     }
 

@@ -111,31 +111,25 @@ fn figures_table(breakdown: &Breakdown) -> String {
         name: "all others".to_owned(),
         ..breakdown.other.clone()
     };
-    let rows: Vec<Vec<String>> = breakdown
-        .rows
-        .iter()
-        .chain([&other])
-        .map(|row| {
-            let counts = [
-                row.uses,
-                row.hits,
-                row.handovers,
-                row.misses,
-                row.again,
-                row.dials,
-                row.deaths,
-                row.unfit,
-            ];
-            let now = [row.busy, row.parked].map(|count| count.map_or("-".to_owned(), |n| n.to_string()));
-            [row.name.clone()]
-                .into_iter()
-                .chain(counts.map(|count| count.to_string()))
-                .chain(now)
-                .take(columns)
-                .collect()
-        })
-        .collect();
+    let rows = breakdown.rows.iter().chain([&other]);
+    let rows: Vec<Vec<String>> = rows.map(|row| cells(row).take(columns).collect()).collect();
     table(&names[..columns], &rows)
+}
+
+fn cells(row: &FiguresRow) -> impl Iterator<Item = String> {
+    let counts = [
+        row.uses,
+        row.hits,
+        row.handovers,
+        row.misses,
+        row.again,
+        row.dials,
+        row.deaths,
+        row.unfit,
+    ];
+    let now = [row.busy, row.parked].map(|count| count.map_or("-".to_owned(), |n| n.to_string()));
+    let counts = counts.map(|count| count.to_string());
+    [row.name.clone()].into_iter().chain(counts).chain(now)
 }
 
 #[cfg(test)]
