@@ -8,6 +8,7 @@ use crate::{
     command::{Command, Found},
     event::{Death, Undecided},
     search::{By, Considered, Search},
+    settings::Settings,
     view::{BreakdownBy, Figures, SessionState},
 };
 
@@ -125,6 +126,42 @@ fn a_session_found_dead_is_counted_by_cause_and_its_order_as_not_begun() {
     let counts = world.dispatch.statistics();
     assert_eq!((counts.usage.deaths["data"], counts.closed_dead), (1, 1));
     assert_eq!((counts.usage.not_begun, counts.usage.uses.sum()), (1, 1));
+}
+
+/// What is under way behind the last answer of a session did not find it dead: that answer ended it.
+#[test]
+fn the_first_answer_of_a_session_that_is_gone_tells_how_it_ended() {
+    let mut world = World::new(Settings {
+        initial_concurrency: 1,
+        concurrency: 1,
+        ..settings()
+    });
+    world.trust_all();
+    world.serve("a.test", &[1]);
+    for _ in 0..4 {
+        world.accept("a.test");
+    }
+    world.settle_down_until(is_transact);
+    world.answer_transaction(|world, session| {
+        let after = world.free(session);
+        answer(1, 0, 0, Undecided::NextTransaction, after)
+    });
+    world.answer_transaction(|world, session| {
+        let after = world.lose(session);
+        answer(1, 0, 0, Undecided::NextTransaction, after)
+    });
+    for _ in 0..2 {
+        world.answer_transaction(|world, session| {
+            let after = world.lose(session);
+            answer(0, 0, 1, Undecided::Unsent, after)
+        });
+    }
+    let counts = world.dispatch.statistics();
+    assert_eq!((counts.usage.failed, counts.closed_dead), (1, 0));
+    assert_eq!((counts.handovers, counts.usage.fresh), (3, 1));
+    assert_eq!((counts.usage.not_begun, counts.usage.uses.sum()), (2, 2));
+    let cost = counts.usage.round_trips_saved;
+    assert!(cost == 3 || cost == 4, "one reuse was begun: {cost}");
 }
 
 #[test]
