@@ -14,7 +14,7 @@ use crate::{
     Dispatch,
     command::{Command, Flight, Found, RetireCause},
     deliveries::{Delivery, Stage},
-    event::{After, Answer, Undecided},
+    event::{After, Answer, DialStep, Undecided},
     sessions::State,
 };
 
@@ -54,6 +54,7 @@ impl Dispatch {
         session.state = State::Dialling(None);
         session.facts = Some(facts.clone());
         let endpoint = session.endpoint;
+        self.count_opened(id, &facts);
         self.hosts.opened(endpoint);
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
@@ -79,7 +80,7 @@ impl Dispatch {
     }
 
     /// A dial has failed: the next host.
-    pub(crate) fn dial_failed(&mut self, id: SessionId, failure: Failure) {
+    pub(crate) fn dial_failed(&mut self, id: SessionId, step: DialStep, failure: Failure) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -92,6 +93,7 @@ impl Dispatch {
             self.hosts
                 .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
         }
+        self.count_dial_failed(id, step);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
@@ -143,10 +145,7 @@ impl Dispatch {
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
-        let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
-        if is_unsent && !is_first_use {
-            self.cache.count_dead();
-        }
+        self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
@@ -223,7 +222,7 @@ impl Dispatch {
         }
         let left = match after {
             After::Gone if next.is_none() => {
-                self.bury(id);
+                self.bury_gone(id);
                 return Left::Gone;
             }
             After::Gone => {
@@ -286,6 +285,7 @@ impl Dispatch {
             found,
             unfit: delivery.unfit,
         });
+        self.count_order(session, id, None);
         self.fill(session);
     }
 

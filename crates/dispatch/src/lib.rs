@@ -32,16 +32,19 @@
 //! deliveries of a session under way or uncommitted.
 
 mod answers;
+mod breakdown;
 mod candidates;
 mod changes;
 pub mod command;
 #[cfg(test)]
 mod consistency;
+mod counting;
 mod deliveries;
 pub mod event;
 mod following;
 mod lines;
 mod offers;
+pub mod search;
 mod seeking;
 mod selection;
 mod sessions;
@@ -180,15 +183,15 @@ impl Dispatch {
             Event::Opened { session, facts } => self.opened(session, facts),
             Event::DialFailed {
                 session,
-                step: _,
+                step,
                 failure,
-            } => self.dial_failed(session, failure),
+            } => self.dial_failed(session, step, failure),
             Event::Answered {
                 session,
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session } => self.died(session),
+            Event::Died { session, cause } => self.died(session, cause),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

@@ -90,7 +90,8 @@ impl Actor {
                 delivery,
                 entry,
                 rest,
-            } => self.settle(delivery, entry, rest, now),
+                search,
+            } => self.settle(delivery, entry, (rest, &search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }
@@ -211,7 +212,6 @@ impl Actor {
                 orders,
                 dialled: now,
                 is_open: false,
-                uses: 0,
             },
         );
     }
