@@ -54,6 +54,7 @@ impl Dispatch {
         session.state = State::Dialling(None);
         session.facts = Some(facts.clone());
         let way = session.way();
+        self.count_opened(id, &facts);
         self.hosts.opened(way);
         self.credit_source(id);
         match owner {
@@ -90,6 +91,7 @@ impl Dispatch {
         let (way, endpoint) = (session.way(), session.endpoint);
         let has_another_source = self.blame_source(id, step, &failure);
         self.blame_way(way, &failure);
+        self.count_dial_failed(id, step);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
@@ -141,10 +143,7 @@ impl Dispatch {
         if answer.accepted {
             self.hosts.waited(way, answer.waited);
         }
-        let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
-        if is_unsent && !is_first_use {
-            self.cache.count_dead();
-        }
+        self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
@@ -220,7 +219,7 @@ impl Dispatch {
         }
         let left = match after {
             After::Gone if next.is_none() => {
-                self.bury(id);
+                self.bury_gone(id);
                 return Left::Gone;
             }
             After::Gone => {
@@ -283,6 +282,7 @@ impl Dispatch {
             found,
             unfit: delivery.unfit,
         });
+        self.count_order(session, id, None);
         self.fill(session);
     }
 

@@ -6,6 +6,8 @@ use remuda_clock::Wall;
 use remuda_connection_cache::Unfit;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 
+use crate::search::Search;
+
 /// How the session of a transaction was found: `cache=` of the delivery log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
@@ -150,6 +152,8 @@ pub enum Command {
         entry: EntryId,
         /// What becomes of the others.
         rest: Rest,
+        /// What was considered on the way to its sessions; empty where nobody is left to ask.
+        search: Search,
     },
     /// The entry leaves memory unsettled and stays in the spool as it is (suspension, full memory,
     /// withdrawn before anything was tried).

@@ -20,6 +20,7 @@ use crate::{
     candidates::Itinerary,
     command::{Command, Found, Rest},
     lines::{Lack, Ticket},
+    search::Search,
 };
 
 /// One delivery.
@@ -50,6 +51,10 @@ pub(crate) struct Delivery {
     pub(crate) sources_failed: u32,
     /// Why a parked session was refused when it last looked for one.
     pub(crate) unfit: Option<Unfit>,
+    /// Its transaction under way is not its first on its session.
+    pub(crate) is_again: bool,
+    /// What it considered on the way to its sessions.
+    pub(crate) search: Search,
     /// A host went through with a transaction.
     pub(crate) is_served: bool,
     /// A host could not be used, and the site is to blame.
@@ -102,6 +107,8 @@ impl Delivery {
             caches,
             sources_failed: 0,
             unfit: None,
+            is_again: false,
+            search: Search::default(),
             is_served: false,
             is_site_failing: false,
             refusal: None,
@@ -125,6 +132,7 @@ impl Delivery {
         self.itinerary.strike(endpoint);
         self.at = None;
         self.is_next_host = true;
+        self.unfit = None;
     }
 }
 
@@ -184,6 +192,10 @@ impl Dispatch {
         self.out.push(Command::Settle {
             delivery: id,
             entry: delivery.entry.id,
+            search: match rest {
+                Rest::Defer { .. } => std::mem::take(&mut delivery.search),
+                Rest::Nobody | Rest::Bounce { .. } => Search::default(),
+            },
             rest,
         });
         self.unsettled.insert((since, id));

@@ -10,6 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
+pub use remuda_connection_cache::Death;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, Refusal, SessionId};
 pub use remuda_schedule::{Backlog, Entry};
 
@@ -107,6 +108,10 @@ pub struct Answer {
     pub undecided: u32,
     /// Why.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies, without transfer.
@@ -175,6 +180,8 @@ pub enum Event {
     Died {
         /// Which.
         session: SessionId,
+        /// How.
+        cause: Death,
     },
     /// Answers `Retire`: QUIT was said or given up, the descriptor is closed.
     Ended {

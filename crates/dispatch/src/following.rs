@@ -169,7 +169,7 @@ impl Dispatch {
             found: Found::Handover,
             unfit: delivery.unfit,
         });
-        self.cache.count_handover();
+        self.count_order(session, id, Some(Found::Handover));
     }
 
     /// A delivery on a session that goes on is answered: its slot stays with those that ride there.

@@ -32,18 +32,21 @@
 //! deliveries of a session under way or uncommitted.
 
 mod answers;
+mod breakdown;
 mod candidates;
 mod ceilings;
 mod changes;
 pub mod command;
 #[cfg(test)]
 mod consistency;
+mod counting;
 mod deliveries;
 pub mod event;
 mod following;
 mod lines;
 mod offers;
 mod rules;
+pub mod search;
 mod seeking;
 mod selection;
 mod sessions;
@@ -195,7 +198,7 @@ impl Dispatch {
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session } => self.died(session),
+            Event::Died { session, cause } => self.died(session, cause),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

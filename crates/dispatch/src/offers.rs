@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use remuda_connection_cache::fitness;
+use remuda_connection_cache::{Unfit, fitness};
 use remuda_mail::{DeliveryId, Destination, Facts, SessionId};
 use remuda_schedule::Entry;
 
@@ -20,6 +20,7 @@ use crate::{
     Dispatch,
     candidates::Itinerary,
     command::{Found, RetireCause},
+    search::{By, Considered},
     sessions::State,
     sites::Resolved,
 };
@@ -122,7 +123,7 @@ impl Dispatch {
 
     fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
         let starved = self.lines.starved();
-        let here = self.first_fitting(facts);
+        let here = self.first_fitting(id, facts);
         match (here, starved) {
             (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
             (Some((_, delivery)), _) => Next::Waiting(delivery),
@@ -132,17 +133,34 @@ impl Dispatch {
         }
     }
 
-    fn first_fitting(&mut self, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
-        for (ticket, id) in self.lines.waiting_at(facts.way()).take(LOOK_AT_MAX) {
-            let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.caches) else {
+    fn first_fitting(&mut self, id: SessionId, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
+        let mut unfit = Vec::new();
+        let mut fitting = None;
+        for (ticket, waiting) in self.lines.waiting_at(facts.way()).take(LOOK_AT_MAX) {
+            let Some(delivery) = self.deliveries.get(&waiting).filter(|delivery| delivery.caches) else {
                 continue;
             };
             match fitness(facts, &self.requirements(delivery)) {
-                Ok(()) => return Some((ticket, id)),
-                Err(reason) => self.cache.count_unfit(reason),
+                Ok(()) => {
+                    fitting = Some((ticket, waiting));
+                    break;
+                }
+                Err(reason) => unfit.push((waiting, reason)),
             }
         }
-        None
+        for (waiting, reason) in unfit {
+            self.refuse_freed(id, facts.endpoint, waiting, reason);
+        }
+        fitting
+    }
+
+    /// A freed session is not fit for a delivery in line.
+    fn refuse_freed(&mut self, id: SessionId, at: remuda_mail::Endpoint, waiting: DeliveryId, reason: Unfit) {
+        if let Some(delivery) = self.deliveries.get_mut(&waiting) {
+            self.cache.count_unfit(reason, &delivery.entry.destination, at);
+            delivery.unfit = Some(reason);
+            delivery.search.note(Considered::Unfit(By::Freed, id, at, reason));
+        }
     }
 
     /// Answers whether the session's own destination has a message next for which it is one of the best.

@@ -15,6 +15,7 @@ use crate::{
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
+    search::{By, Considered},
     sessions::State,
     sites::Site,
 };
@@ -43,20 +44,13 @@ impl Dispatch {
             return;
         }
         if !self.has_session_left() {
+            self.note(id, Considered::Full(None));
             return self.wait(id, at, Lack::Session, None);
         }
         if let Some((session, found)) = self.look_up(id, &at) {
             return self.assign(id, session, found);
         }
-        let adopted = if self.deliveries[&id].caches {
-            self.adopt(&at, id)
-        } else {
-            None
-        };
-        let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|way| self.has_room(*way));
-            room.map(|way| self.dial(way, id))
-        });
+        let dial = self.dial_or_join(id, &at);
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
@@ -65,17 +59,11 @@ impl Dispatch {
         self.wait(id, at, lack, dial);
     }
 
-    /// Asks the cache, and keeps for the log why it refused what it looked at.
+    /// Asks the cache by destination before the first host, then by each endpoint.
     fn look_up(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
-        let found = self.ask_cache(id, at);
-        self.deliveries.get_mut(&id)?.unfit = self.cache.take_refused();
-        found
-    }
-
-    /// By destination before the first host, then by each endpoint.
-    fn ask_cache(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
+            self.note(id, Considered::Off);
             return None;
         }
         let now = self.now.monotonic;
@@ -87,16 +75,67 @@ impl Dispatch {
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
-            if let Some((session, _)) = self.cache.take_by_destination(&wanted, allowed, now) {
+            let found = self.cache.take_by_destination(&wanted, allowed, now);
+            self.note_look_up(id, By::Destination, None, found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Destination));
             }
         }
-        for endpoint in at.iter().map(|way| way.endpoint).filter(|to| has_room(*to)) {
-            if let Some((session, _)) = self.cache.take_by_endpoint(endpoint, &wanted, now) {
+        for way in at {
+            let endpoint = way.endpoint;
+            if !self.has_room(*way) {
+                self.note(id, Considered::Full(Some(endpoint)));
+                continue;
+            }
+            let found = self.cache.take_by_endpoint(endpoint, &wanted, now);
+            self.note_look_up(id, By::Address, Some(endpoint), found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Address));
             }
         }
         None
+    }
+
+    fn note(&mut self, id: DeliveryId, step: Considered) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.search.note(step);
+        }
+    }
+
+    /// Keeps, for the log and for `queue show`, what the cache refused.
+    fn note_look_up(&mut self, id: DeliveryId, by: By, at: Option<remuda_mail::Endpoint>, is_found: bool) {
+        let refused = self.cache.take_refused();
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.unfit = refused.last.or(delivery.unfit);
+            delivery.search.note_look_up(by, at, &refused, is_found);
+        }
+    }
+
+    /// Finds a delivery a dial under way that nobody waits for, or orders one where there is room.
+    fn dial_or_join(&mut self, id: DeliveryId, at: &[Way]) -> Option<SessionId> {
+        let adopted = if self.deliveries[&id].caches {
+            self.adopt(at, id)
+        } else {
+            None
+        };
+        let dial = adopted.or_else(|| {
+            let room = at.iter().copied().find(|way| self.has_room(*way));
+            room.map(|way| self.dial(way, id))
+        });
+        self.note_dial(id, at, dial, adopted.is_some());
+        dial
+    }
+
+    /// Keeps which dial is waited for, or that there was no room for one.
+    fn note_dial(&mut self, id: DeliveryId, at: &[Way], dial: Option<SessionId>, is_joined: bool) {
+        let to = dial.and_then(|dial| Some((dial, self.sessions.get(&dial)?.endpoint)));
+        match to {
+            Some((dial, endpoint)) if is_joined => self.note(id, Considered::Joined(dial, endpoint)),
+            Some((dial, endpoint)) => self.note(id, Considered::Dialled(dial, endpoint)),
+            None => at
+                .iter()
+                .for_each(|way| self.note(id, Considered::Full(Some(way.endpoint)))),
+        }
     }
 
     /// What a delivery demands of a session.

@@ -16,7 +16,7 @@
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::{Leaving, Parked};
+use remuda_connection_cache::{Death, End, Leaving, Opening, Parked};
 use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Way};
 
 use crate::{
@@ -39,6 +39,12 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// Of these, the ones that were begun in truth.
+    pub(crate) begun: u32,
+    /// What opening it cost.
+    pub(crate) opening: Opening,
+    /// How it ended, once a transaction has found it gone.
+    pub(crate) end: Option<End>,
     /// What it has proved, as of its last answer.
     pub(crate) facts: Option<Facts>,
     /// Deliveries under way behind the one that has it.
@@ -107,6 +113,7 @@ impl Dispatch {
             destination: destination.clone(),
         });
         self.hosts.dialled(way, self.now.monotonic);
+        self.cache.count_dial(&destination, endpoint);
         self.occupy(way);
         let session = Session {
             endpoint,
@@ -116,6 +123,9 @@ impl Dispatch {
             state: State::Dialling(Some(delivery)),
             dialled: self.now.monotonic,
             uses: 0,
+            begun: 0,
+            opening: Opening::default(),
+            end: None,
             facts: None,
             behind: VecDeque::new(),
             is_flying: false,
@@ -158,9 +168,7 @@ impl Dispatch {
         if !was_counted {
             self.occupy(way);
         }
-        if found == Found::Handover {
-            self.cache.count_handover();
-        }
+        self.count_order(session, id, Some(found));
         self.fill(session);
     }
 
@@ -203,9 +211,7 @@ impl Dispatch {
         if was_counted {
             self.vacate(way);
         }
-        if let Some(leaving) = cause.leaving() {
-            self.cache.count_closed(leaving);
-        }
+        self.count_retired(id, cause);
     }
 
     /// Retires what has left the cache.
@@ -228,10 +234,11 @@ impl Dispatch {
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId) {
-        if self.cache.remove(id).is_some() {
-            self.cache.count_dead();
-            self.bury(id);
+    pub(crate) fn died(&mut self, id: SessionId, cause: Death) {
+        if self.cache.remove(id).is_some()
+            && let Some(session) = self.bury(id)
+        {
+            self.count_end(&session, End::Dead(cause));
         }
     }
 
@@ -317,14 +324,15 @@ impl From<Leaving> for RetireCause {
 
 impl RetireCause {
     /// The cause as the cache counts it.
-    fn leaving(self) -> Option<Leaving> {
+    pub(crate) fn leaving(self) -> Option<Leaving> {
         match self {
             RetireCause::Idle => Some(Leaving::Idle),
             RetireCause::Age => Some(Leaving::Age),
             RetireCause::Count => Some(Leaving::Count),
             RetireCause::Evicted => Some(Leaving::Evicted),
             RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::NotParked | RetireCause::Worn => None,
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
         }
     }
 }

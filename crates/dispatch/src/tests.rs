@@ -1,6 +1,7 @@
 //! The rules of `dispatch`: scenarios against a shell of the tests' own, and random histories.
 
 mod backlog;
+mod counting;
 mod failing;
 mod following;
 mod histories;

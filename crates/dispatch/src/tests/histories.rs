@@ -165,8 +165,7 @@ impl World {
                     .collect();
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
-                    self.sessions.remove(&session);
-                    self.tell(Event::Died { session });
+                    self.die(session);
                 }
             }
             Step::Wait(millis) => {
@@ -261,7 +260,7 @@ impl World {
                 let rest = total - some;
                 let kind = how / 2 % 6;
                 let is_lost = self.sessions[session].is_lost || matches!(kind, 2..=4);
-                let after = if how.is_multiple_of(4) && !is_lost {
+                let after = if how % 32 < 16 && !is_lost {
                     self.free(*session)
                 } else {
                     self.lose(*session)
@@ -338,6 +337,7 @@ proptest! {
         prop_assert_eq!((totals.waiting, totals.held, totals.active), (0, held, 0));
         prop_assert_eq!((totals.busy_sessions, totals.parked_sessions), (0, 0));
         prop_assert!(world.deliveries.is_empty());
+        world.assert_counted();
     }
 
     #[test]
@@ -353,6 +353,7 @@ proptest! {
         world.tell(Event::Stopping);
         world.settle_down();
         prop_assert!(world.sessions.is_empty(), "every session is ended");
+        world.assert_counted();
         let begun = world.log[before..].iter().filter(|c| is_dial(c) || is_load(c) || is_transact(c)).count();
         prop_assert_eq!(begun, 0, "nothing starts");
     }

@@ -8,7 +8,7 @@ use remuda_mail::SessionId;
 use super::world::*;
 use crate::{
     command::{Command, Found, RetireCause},
-    event::{After, Event, Undecided},
+    event::{After, Death, Event, Undecided},
     settings::Settings,
 };
 
@@ -329,8 +329,10 @@ fn a_session_that_died_is_not_taken() {
     world.sessions.remove(&SessionId(1));
     world.tell(Event::Died {
         session: SessionId(1),
+        cause: Death::Reset,
     });
-    assert_eq!(world.dispatch.statistics().closed_dead, 1);
+    let counts = world.dispatch.statistics();
+    assert_eq!((counts.closed_dead, counts.usage.deaths["reset"]), (1, 1));
     world.accept("a.test");
     world.settle_down();
     assert_eq!(sessions_used(&world), [1, 2]);

@@ -16,7 +16,8 @@ use crate::{
     Dispatch,
     command::{Command, Flight, Rest},
     event::{
-        After, Answer, Backlog, Candidate, Conduct, DialStep, Entry, Event, Resolution, Undecided, Unresolved,
+        After, Answer, Backlog, Candidate, Conduct, Death, DialStep, Entry, Event, Resolution, Undecided,
+        Unresolved,
     },
     settings::Settings,
 };
@@ -220,6 +221,7 @@ impl World {
                 delivery,
                 entry,
                 rest,
+                ..
             } => {
                 let old = self.deliveries.insert(*delivery, (*entry, Some(rest.clone())));
                 assert!(!matches!(old, Some((_, Some(_)))), "settled once");
@@ -436,6 +438,13 @@ impl World {
         After::Free(peer.facts.clone())
     }
 
+    /// A parked session ends by itself.
+    pub(super) fn die(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        let cause = Death::Fin;
+        self.tell(Event::Died { session, cause });
+    }
+
     /// A session is no more.
     pub(super) fn lose(&mut self, session: SessionId) -> After {
         if let Some(peer) = self.sessions.get_mut(&session) {
@@ -559,7 +568,9 @@ pub(super) fn answer(
         finished,
         deferred,
         undecided,
+        begun: cause != Undecided::Unsent,
         cause,
+        death: None,
         accepted: finished > 0,
         waited: Duration::from_millis(20),
         conduct: Conduct::default(),

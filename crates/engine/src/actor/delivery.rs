@@ -318,6 +318,8 @@ mod tests {
             delivery: DeliveryId(1),
             outcomes,
             cause: Undecided::NextTransaction,
+            begun: true,
+            death: None,
             accepted: true,
             waited: std::time::Duration::ZERO,
             relay: "mx[192.0.2.1]:25".into(),

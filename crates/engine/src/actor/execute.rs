@@ -92,7 +92,8 @@ impl Actor {
                 delivery,
                 entry,
                 rest,
-            } => self.settle(delivery, entry, rest, now),
+                search,
+            } => self.settle(delivery, entry, (rest, &search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }
@@ -214,7 +215,6 @@ impl Actor {
                 source,
                 dialled: now,
                 is_open: false,
-                uses: 0,
             },
         );
     }

@@ -20,6 +20,7 @@
 //! The input channel has no bound of its own: what fills it is bounded by sessions, window, the spool's
 //! write queue and admission.
 
+mod considered;
 pub mod delivery;
 mod entries;
 mod execute;
@@ -128,7 +129,6 @@ struct Session {
     source: Option<std::net::IpAddr>,
     dialled: Now,
     is_open: bool,
-    uses: u32,
 }
 
 impl Actor {

@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use remuda_clock::{SharedClock, before};
 use remuda_dispatch::{
-    event::{After, DialStep, Undecided},
+    event::{After, Death, DialStep, Undecided},
     settings::PIPELINE_DEPTH_MAX,
 };
 use remuda_mail::{Facts, SessionId};
@@ -136,7 +136,7 @@ impl Task {
                 tokio::select! {
                     biased;
                     order = self.orders.recv() => order,
-                    () = session.wire.disturbed() => return self.died(session).await,
+                    death = session.wire.disturbed() => return self.died(session, death).await,
                 }
             } else {
                 self.orders.recv().await
@@ -203,15 +203,19 @@ impl Task {
     }
 
     /// A parked session ended or spoke: closes it, and answers whatever was ordered meanwhile.
-    async fn died(mut self, session: Session) {
+    async fn died(mut self, session: Session, death: Death) {
         let uses = session.facts.uses;
         drop(session);
-        self.report(Report::Died);
+        self.report(Report::Died(death));
         while let Some(order) = self.orders.recv().await {
             match order {
                 Order::Transact(order) => {
                     let transacted = undecided(&order, self.relay.clone(), Undecided::Unsent);
-                    self.report(Report::Transacted(Box::new(Transacted { uses, ..transacted })));
+                    self.report(Report::Transacted(Box::new(Transacted {
+                        uses,
+                        death: Some(death),
+                        ..transacted
+                    })));
                 }
                 Order::Retire => return self.report(Report::Ended),
                 Order::Watch => {}

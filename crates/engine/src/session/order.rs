@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_dispatch::{
     command::Flight,
-    event::{After, Conduct, DialStep, Undecided},
+    event::{After, Conduct, Death, DialStep, Undecided},
 };
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId};
 
@@ -72,7 +72,7 @@ pub enum Report {
     /// The transaction is over.
     Transacted(Box<Transacted>),
     /// A parked session ended or spoke; the task is over.
-    Died,
+    Died(Death),
     /// QUIT was said or given up; the task is over.
     Ended,
 }
@@ -86,6 +86,10 @@ pub struct Transacted {
     pub outcomes: Vec<Option<Outcome>>,
     /// Why some are undecided.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies.

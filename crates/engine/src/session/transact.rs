@@ -5,7 +5,7 @@ use std::time::Duration;
 use remuda_clock::Now;
 use remuda_dispatch::{
     command::Flight,
-    event::{After, Conduct, Undecided},
+    event::{After, Conduct, Death, Undecided},
 };
 use remuda_mail::{Blame, EnhancedStatus, Failure, Outcome, Refusal, Scope};
 use remuda_smtp::client::{self, Finished, Health, Rest, Want};
@@ -158,6 +158,8 @@ impl Session {
         }
         Transacted {
             delivery: order.delivery,
+            begun: finished.is_begun,
+            death: self.death(&finished.rest),
             outcomes: finished.outcomes,
             cause: match finished.rest {
                 Rest::Next => Undecided::NextTransaction,
@@ -181,6 +183,15 @@ impl Session {
                 Health::Sound => self.after(run),
                 Health::Worn | Health::Broken => After::Gone,
             },
+        }
+    }
+
+    /// How the session was found dead, if nothing was sent or nothing answered.
+    fn death(&self, rest: &Rest) -> Option<Death> {
+        match rest {
+            Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
+            Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
+            Rest::Next | Rest::Failed(_) => None,
         }
     }
 
@@ -229,6 +240,8 @@ pub(crate) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         delivery: order.delivery,
         outcomes: vec![None; order.recipients.len()],
         cause,
+        begun: false,
+        death: None,
         accepted: false,
         waited: Duration::ZERO,
         relay,

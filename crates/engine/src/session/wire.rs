@@ -17,6 +17,7 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock};
+use remuda_dispatch::event::Death;
 use remuda_smtp::{
     client::{Client, Loss, Want},
     deadlines::client::limit,
@@ -36,6 +37,8 @@ pub(super) struct Wire {
     /// Writing has failed; reading goes on.
     is_deaf: bool,
     needs_flush: bool,
+    /// How reading found its end.
+    ended: Option<Death>,
     /// Since when the step's limit counts.
     since: Monotonic,
     /// Until when waiting has been counted.
@@ -53,6 +56,7 @@ impl Wire {
             clock,
             is_deaf: false,
             needs_flush: false,
+            ended: None,
             since: now,
             counted: now,
             waited: Duration::ZERO,
@@ -105,16 +109,25 @@ impl Wire {
         .await;
     }
 
-    /// Completes when the stream ends or anything comes.
-    pub(super) async fn disturbed(&mut self) {
+    /// How the stream ended; None while it stands.
+    pub(super) fn ended(&self) -> Option<Death> {
+        self.ended.or(self.is_deaf.then_some(Death::Reset))
+    }
+
+    /// Completes when the stream ends or anything comes, and says which.
+    pub(super) async fn disturbed(&mut self) -> Death {
         self.watchdog.rest();
         let mut octet = [0u8];
         poll_fn(|context| {
-            Pin::new(&mut *self.transport)
-                .poll_read(context, &mut ReadBuf::new(&mut octet))
-                .map(|_| ())
+            let mut buffer = ReadBuf::new(&mut octet);
+            let read = Pin::new(&mut *self.transport).poll_read(context, &mut buffer);
+            read.map(|read| match read {
+                Ok(()) if buffer.filled().is_empty() => Death::Fin,
+                Ok(()) => Death::Data,
+                Err(_) => Death::Reset,
+            })
         })
-        .await;
+        .await
     }
 
     /// One step of reading or writing.
@@ -144,7 +157,10 @@ impl Wire {
                 client.receive(buffer.filled());
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(_) => Poll::Ready(Err(Loss::Closed)),
+            Poll::Ready(ended) => {
+                self.ended = Some(if ended.is_ok() { Death::Fin } else { Death::Reset });
+                Poll::Ready(Err(Loss::Closed))
+            }
         }
     }
 
