@@ -260,6 +260,8 @@ impl Dispatch {
             return;
         };
         carrier.uses += 1;
+        // The last on a session says whose slot goes with it.
+        carrier.destination = delivery.entry.destination.clone();
         let is_behind = matches!(carrier.state, State::Busy(owner) if owner != id);
         if is_behind {
             carrier.behind.push_back(id);
