@@ -10,6 +10,8 @@
 //! * **Up to the depth that the endpoint has earned** ([`Hosts::depth`](remuda_hosts::Hosts::depth)), never
 //!   past a transaction limit or the session's age, nor more than `pipeline_depth` + 1 with those that wait
 //!   for their commit.
+//! * **As deep as each destination's rule allows**, that of the message before and that of the one behind; and
+//!   as fast as its gate allows, at which nobody else may wait.
 //! * **Who waits at the endpoint comes first**, then the destination's own next message. That one rides: the
 //!   window counts sessions, so it takes no slot.
 //! * **A message that is sent a second time is alone in its flight.**
