@@ -96,14 +96,7 @@ impl Dispatch {
         let Way { endpoint, source } = way;
         let id = SessionId(self.session_next);
         self.session_next += 1;
-        let (host, destination) = match self.deliveries.get(&delivery) {
-            Some(delivery) => (
-                delivery.itinerary.servers().host(endpoint),
-                delivery.entry.destination.clone(),
-            ),
-            None => (None, Destination::from_key("")),
-        };
-        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        let (host, destination) = self.host_for(endpoint, delivery);
         self.out.push(Command::Dial {
             session: id,
             endpoint,
@@ -134,6 +127,19 @@ impl Dispatch {
         };
         self.sessions.insert(id, session);
         id
+    }
+
+    /// The name of the host behind an endpoint, and for whom it is dialled.
+    fn host_for(&self, endpoint: Endpoint, delivery: DeliveryId) -> (Arc<str>, Destination) {
+        let (host, destination) = match self.deliveries.get(&delivery) {
+            Some(delivery) => (
+                delivery.itinerary.servers().host(endpoint),
+                delivery.entry.destination.clone(),
+            ),
+            None => (None, Destination::from_key("")),
+        };
+        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        (host, destination)
     }
 
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.

@@ -293,8 +293,8 @@ impl Schedule {
         self.settle_gate(key);
     }
 
-    /// Panics if the books of the gates contradict those of the queues, or somebody waits in vain. O(n).
-    pub(crate) fn assert_gates(&self) {
+    /// What the queues say of each gate: slots, promises, who waits.
+    fn sums_at_gates(&self) -> HashMap<&GateKey, (u32, usize, usize)> {
         let mut sums: HashMap<&GateKey, (u32, usize, usize)> = HashMap::new();
         for (destination, queue) in &self.queues {
             let terms = self.gates.terms.get(destination);
@@ -322,6 +322,12 @@ impl Schedule {
                 }
             }
         }
+        sums
+    }
+
+    /// Panics if the books of the gates contradict those of the queues, or somebody waits in vain. O(n).
+    pub(crate) fn assert_gates(&self) {
+        let mut sums = self.sums_at_gates();
         for (key, gate) in &self.gates.gates {
             let sum = sums.remove(key).unwrap_or_default();
             assert_eq!(sum, (gate.busy, gate.called.len(), gate.waiting.len()), "{key:?}");

@@ -153,35 +153,7 @@ impl World {
             sessions.get(session).map(|peer| peer.state)
         };
         match command {
-            Command::Dial {
-                session,
-                endpoint,
-                host,
-                source,
-                helo_name,
-                ..
-            } => {
-                let facts = Facts {
-                    endpoint: *endpoint,
-                    source: *source,
-                    host: host.clone(),
-                    helo_name: helo_name.clone(),
-                    capabilities: self.offers,
-                    opened: self.now.monotonic,
-                    uses: 0,
-                    last_used: self.now.monotonic,
-                    refused_in_a_row: 0,
-                };
-                let state = PeerState::Dialling;
-                let peer = Peer {
-                    facts,
-                    state,
-                    under_way: VecDeque::new(),
-                    is_lost: false,
-                };
-                let old = self.sessions.insert(*session, peer);
-                assert!(old.is_none(), "ids are given once");
-            }
+            Command::Dial { .. } => self.dialled(command),
             Command::Transact {
                 session,
                 delivery,
@@ -231,6 +203,39 @@ impl World {
             }
             Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
         }
+    }
+
+    fn dialled(&mut self, command: &Command) {
+        let Command::Dial {
+            session,
+            endpoint,
+            host,
+            source,
+            helo_name,
+            ..
+        } = command
+        else {
+            return;
+        };
+        let facts = Facts {
+            endpoint: *endpoint,
+            source: *source,
+            host: host.clone(),
+            helo_name: helo_name.clone(),
+            capabilities: self.offers,
+            opened: self.now.monotonic,
+            uses: 0,
+            last_used: self.now.monotonic,
+            refused_in_a_row: 0,
+        };
+        let peer = Peer {
+            facts,
+            state: PeerState::Dialling,
+            under_way: VecDeque::new(),
+            is_lost: false,
+        };
+        let old = self.sessions.insert(*session, peer);
+        assert!(old.is_none(), "ids are given once");
     }
 
     fn set(&mut self, session: SessionId, state: PeerState) {
