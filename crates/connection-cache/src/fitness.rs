@@ -10,14 +10,14 @@
 //!   `may` is content with clear for [`HANDSHAKE_MEMORY`] after a handshake failed.
 //!
 //! # Not here
-//! Age, idle time and use counts: [`Limits`](crate::Limits) decide on those for every delivery alike.
+//! Age and idle time: [`Limits`](crate::Limits) decide on those for every delivery alike.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 use remuda_mail::{
-    Authenticated, Capabilities, Clear, Facts, HANDSHAKE_MEMORY, Requirements, ServiceLimits, Tls, TlsLevel,
-    TlsPolicy,
+    Authenticated, Capabilities, Clear, Facts, HANDSHAKE_MEMORY, Requirements, ServiceLimits, Source, Tls,
+    TlsLevel, TlsPolicy,
 };
 
 /// Why a session may not carry a delivery.
@@ -25,6 +25,8 @@ use remuda_mail::{
 pub enum Unfit {
     /// Its endpoint is not in the destination's current address set (T74).
     Endpoint,
+    /// It comes from another address of ours.
+    Source,
     /// It introduced itself with another name.
     HeloName,
     /// It began with TLS and should not have, or the other way round (T51).
@@ -39,6 +41,8 @@ pub enum Unfit {
     Smtputf8,
     /// The content is larger than its SIZE limit (T41).
     Size,
+    /// It was used more often than the destination bears (T22).
+    Count,
 }
 
 impl Unfit {
@@ -46,6 +50,7 @@ impl Unfit {
     pub fn as_str(self) -> &'static str {
         match self {
             Unfit::Endpoint => "endpoint",
+            Unfit::Source => "source",
             Unfit::HeloName => "helo_name",
             Unfit::TlsMode => "tls_mode",
             Unfit::Tls => "tls",
@@ -53,6 +58,7 @@ impl Unfit {
             Unfit::Credentials => "credentials",
             Unfit::Smtputf8 => "smtputf8",
             Unfit::Size => "size",
+            Unfit::Count => "count",
         }
     }
 }
@@ -64,6 +70,7 @@ impl Unfit {
 pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Result<(), Unfit> {
     let Facts {
         endpoint,
+        source,
         host: _,
         helo_name,
         is_tls_implicit,
@@ -71,7 +78,7 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
         credentials,
         capabilities,
         opened: _,
-        uses: _,
+        uses,
         last_used: _,
         refused_in_a_row: _,
     } = facts;
@@ -79,12 +86,50 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
         destination: _,
         endpoints,
         hosts,
+        sources,
         helo_name: helo_name_wanted,
         tls: tls_wanted,
         credentials: credentials_wanted,
         smtputf8: smtputf8_wanted,
         size: size_wanted,
+        reuse_count_max,
     } = requirements;
+    let Some(place) = endpoints.iter().position(|allowed| allowed == endpoint) else {
+        return Err(Unfit::Endpoint);
+    };
+    sender_fitness((*source, helo_name), sources.of(*endpoint), helo_name_wanted)?;
+    if *is_tls_implicit != tls_wanted.is_implicit(*endpoint) {
+        return Err(Unfit::TlsMode);
+    }
+    tls_fitness(tls, tls_wanted, hosts.get(place), now)?;
+    if credentials != credentials_wanted {
+        return Err(Unfit::Credentials);
+    }
+    capability_fitness(capabilities, *smtputf8_wanted, *size_wanted)?;
+    if *reuse_count_max > 0 && uses > reuse_count_max {
+        return Err(Unfit::Count);
+    }
+    Ok(())
+}
+
+/// Answers whether a session comes from where it must, under the name that goes with it; `helo_name`: the name
+/// that goes with no source.
+fn sender_fitness(
+    (source, said): (Option<IpAddr>, &Arc<str>),
+    wanted: Option<&Arc<Source>>,
+    helo_name: &Arc<str>,
+) -> Result<(), Unfit> {
+    if source != wanted.map(|wanted| wanted.address) {
+        return Err(Unfit::Source);
+    }
+    if said != wanted.map_or(helo_name, |wanted| &wanted.helo_name) {
+        return Err(Unfit::HeloName);
+    }
+    Ok(())
+}
+
+/// Answers whether what a session's server offers is enough.
+fn capability_fitness(capabilities: &Capabilities, smtputf8_wanted: bool, size: u64) -> Result<(), Unfit> {
     let Capabilities {
         esmtp: _,
         pipelining: _,
@@ -105,23 +150,10 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
         auth_plain: _,
         auth_login: _,
     } = capabilities;
-    let Some(place) = endpoints.iter().position(|allowed| allowed == endpoint) else {
-        return Err(Unfit::Endpoint);
-    };
-    if helo_name != helo_name_wanted {
-        return Err(Unfit::HeloName);
-    }
-    if *is_tls_implicit != tls_wanted.is_implicit(*endpoint) {
-        return Err(Unfit::TlsMode);
-    }
-    tls_fitness(tls, tls_wanted, hosts.get(place), now)?;
-    if credentials != credentials_wanted {
-        return Err(Unfit::Credentials);
-    }
-    if *smtputf8_wanted && !smtputf8 {
+    if smtputf8_wanted && !smtputf8 {
         return Err(Unfit::Smtputf8);
     }
-    if size_max.is_some_and(|max| *size_wanted > max) {
+    if size_max.is_some_and(|max| size > max) {
         return Err(Unfit::Size);
     }
     Ok(())

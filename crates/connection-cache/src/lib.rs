@@ -32,11 +32,15 @@
 //! [`Limits`] bounds parked sessions in all and per endpoint, idle time, age and reuses. At a bound the
 //! session idle longest gives way and is returned to the caller.
 
+mod accounts;
 mod bindings;
 mod counting;
 mod fitness;
+mod histogram;
 mod limits;
+mod reasons;
 mod statistics;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -45,9 +49,13 @@ use remuda_mail::{Destination, Endpoint, Facts, Requirements, SessionId};
 
 use crate::bindings::Bindings;
 pub use crate::{
+    accounts::{Accounts, Figures, Ledger, ROWS_MAX},
+    counting::{REFUSED_MAX, Refused},
     fitness::{Unfit, fitness},
+    histogram::Histogram,
     limits::{Leaving, Limits},
     statistics::Statistics,
+    usage::{Death, End, IDLE_MS_BOUNDS, Opening, Taken, USES_BOUNDS, Usage},
 };
 
 /// Idle sessions by destination and by endpoint.
@@ -64,7 +72,8 @@ pub struct ConnectionCache {
     place_next: u64,
     before: Statistics,
     interval: Statistics,
-    refused: Option<Unfit>,
+    accounts: Accounts,
+    refused: Refused,
 }
 
 /// A session as it lies in the cache.
@@ -76,6 +85,8 @@ pub struct Parked {
     pub destination: Destination,
     /// Since when it lies here.
     pub since: Monotonic,
+    /// The destination's own limit of reuses, in the place of [`Limits::reuse_count_max`].
+    pub reuse_count_max: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -99,13 +110,9 @@ impl ConnectionCache {
             place_next: 0,
             before: Statistics::default(),
             interval: Statistics::default(),
-            refused: None,
+            accounts: Accounts::new(ROWS_MAX),
+            refused: Refused::default(),
         }
-    }
-
-    /// Why look-ups since the last call refused a candidate, if they did: the last one's reason.
-    pub fn take_refused(&mut self) -> Option<Unfit> {
-        self.refused.take()
     }
 
     /// The limits in force.
@@ -126,8 +133,24 @@ impl ConnectionCache {
         destination: Destination,
         now: Monotonic,
     ) -> Option<(SessionId, Leaving)> {
+        let parked = Parked {
+            facts,
+            destination,
+            since: now,
+            reuse_count_max: None,
+        };
+        self.park_as(session, parked)
+    }
+
+    /// As [`park`](Self::park), for a destination with a limit of reuses of its own.
+    ///
+    /// # Panics
+    /// If the session is parked already.
+    pub fn park_as(&mut self, session: SessionId, parked: Parked) -> Option<(SessionId, Leaving)> {
         assert!(!self.sessions.contains_key(&session), "a session is parked once");
-        if let Err(cause) = self.limits.check(session, &facts, now) {
+        let (now, facts) = (parked.since, &parked.facts);
+        let count_max = parked.reuse_count_max.unwrap_or(self.limits.reuse_count_max);
+        if let Err(cause) = self.limits.check_counted(session, facts, count_max, now) {
             return Some((session, cause));
         }
         if self.limits.sessions_max == 0 || self.limits.sessions_per_endpoint_max == 0 {
@@ -137,11 +160,7 @@ impl ConnectionCache {
         let life_ends = self.limits.life_ends(session, facts.opened);
         let endpoint = facts.endpoint;
         let kept = Kept {
-            parked: Parked {
-                facts,
-                destination,
-                since: now,
-            },
+            parked,
             place: self.place_next,
             deadline: idle_ends.min(life_ends),
             why: if life_ends < idle_ends {
@@ -190,7 +209,7 @@ impl ConnectionCache {
             Some(_) => self.interval.destination_hits += 1,
             None => self.interval.destination_misses += 1,
         }
-        self.take(found)
+        self.take(found, now)
     }
 
     /// Takes the newest fitting session to `endpoint`.
@@ -207,7 +226,7 @@ impl ConnectionCache {
             Some(_) => self.interval.address_hits += 1,
             None => self.interval.address_misses += 1,
         }
-        self.take(found)
+        self.take(found, now)
     }
 
     /// Removes a session that ended by itself. `None` if it is not parked here.
@@ -271,9 +290,8 @@ impl ConnectionCache {
                 gone.push((session, Leaving::Idle));
                 continue;
             }
-            let (since, destination) = (parked.since, parked.destination.clone());
-            self.bind(&destination, parked.facts.endpoint, since);
-            gone.extend(self.park(session, parked.facts, destination, since));
+            self.bind(&parked.destination, parked.facts.endpoint, parked.since);
+            gone.extend(self.park_as(session, parked));
         }
         gone.extend(self.expire(now));
         gone
@@ -345,25 +363,32 @@ impl ConnectionCache {
         requirements: &Requirements,
         now: Monotonic,
     ) -> Option<(u64, SessionId)> {
+        let mut unfit = Vec::new();
+        let mut newest = None;
         for (place, session) in self.by_endpoint.get(&endpoint)?.iter().rev() {
             let kept = self.sessions.get(session)?;
             if kept.deadline <= now {
                 continue;
             }
             match fitness(&kept.parked.facts, requirements, now) {
-                Ok(()) => return Some((*place, *session)),
-                Err(reason) => {
-                    self.interval.count_unfit(reason);
-                    self.refused = Some(reason);
+                Ok(()) => {
+                    newest = Some((*place, *session));
+                    break;
                 }
+                Err(reason) => unfit.push((*session, reason)),
             }
         }
-        None
+        for (session, reason) in unfit {
+            self.refuse(session, endpoint, reason, &requirements.destination);
+        }
+        newest
     }
 
-    fn take(&mut self, found: Option<SessionId>) -> Option<(SessionId, Facts)> {
+    fn take(&mut self, found: Option<SessionId>, now: Monotonic) -> Option<(SessionId, Facts)> {
         let session = found?;
-        self.remove(session).map(|parked| (session, parked.facts))
+        let parked = self.remove(session)?;
+        self.count_idle(now - parked.since);
+        Some((session, parked.facts))
     }
 
     /// The session to give way after one was parked for `endpoint`.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use remuda_mail::{Capabilities, Clear, Tls, TlsLevel, TlsPolicy};
+use remuda_mail::{Capabilities, Clear, Sources, Tls, TlsLevel, TlsPolicy};
 
 use super::*;
 
@@ -28,6 +28,7 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn facts(n: u8) -> Facts {
     Facts {
         endpoint: endpoint(n),
+        source: None,
         host: "mx.test".into(),
         helo_name: "us.test".into(),
         is_tls_implicit: false,
@@ -50,6 +51,7 @@ pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
         destination: destination(name),
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         hosts: endpoints.iter().map(|_| "mx.test".into()).collect(),
+        sources: Sources::default(),
         helo_name: "us.test".into(),
         tls: TlsPolicy {
             level: TlsLevel::None,
@@ -58,6 +60,33 @@ pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
         credentials: None,
         smtputf8: false,
         size: 1000,
+        reuse_count_max: 0,
+    }
+}
+
+/// T22: a limit of the destination's own replaces the general one, upwards too.
+#[test]
+fn a_destination_bears_as_many_reuses_as_it_says() {
+    for (own, uses, stays) in [
+        (None, 6, false),
+        (Some(9), 6, true),
+        (Some(0), 99, true),
+        (Some(2), 3, false),
+    ] {
+        let mut limits = limits();
+        limits.reuse_count_max = 5;
+        let mut cache = ConnectionCache::new(limits);
+        let parked = Parked {
+            facts: Facts { uses, ..facts(1) },
+            destination: destination("a.test"),
+            since: at(0),
+            reuse_count_max: own,
+        };
+        assert_eq!(
+            cache.park_as(SessionId(1), parked).is_none(),
+            stays,
+            "{own:?} {uses}"
+        );
     }
 }
 
@@ -264,7 +293,7 @@ fn taking_an_interval_loses_nothing() {
     let mut cache = cache();
     park(&mut cache, 1, 1, at(0));
     take(&mut cache, 1, at(1));
-    cache.count_closed(Leaving::Idle);
+    cache.count_end(End::Left(Leaving::Idle), 2, &destination("a.test"), endpoint(1));
     let first = cache.take_interval();
     assert_eq!(
         (first.address_hits, first.max_connections, first.closed_idle),
@@ -277,4 +306,55 @@ fn taking_an_interval_loses_nothing() {
         (all.address_hits, all.address_misses, all.max_connections),
         (1, 1, 1)
     );
+    assert_eq!((all.usage.uses.sum(), all.usage.idle_ms.count()), (2, 1));
+}
+
+/// T84: what ended and why, how idle it was when taken, and what reuse has saved.
+#[test]
+fn ends_idle_times_and_savings_are_counted() {
+    let mut cache = cache();
+    let (a, saves) = (destination("a.test"), Opening::of(&facts(1)));
+    park(&mut cache, 1, 1, at(0));
+    take(&mut cache, 1, at(700));
+    for taken in [Taken::Parked, Taken::HandedOver, Taken::Fresh] {
+        cache.count_taken(taken, &a, endpoint(1));
+    }
+    cache.count_saved(saves);
+    cache.count_saved(saves);
+    // What is counted in several intervals adds up.
+    cache.take_interval();
+    for death in Death::ALL {
+        cache.count_end(End::Dead(death), 1, &a, endpoint(1));
+    }
+    cache.count_end(End::Left(Leaving::Worn), 8, &a, endpoint(1));
+    let counts = cache.statistics();
+    assert_eq!(counts.usage.idle_ms.counts(&[300, 1000]), [0, 1, 0]);
+    assert_eq!(
+        (counts.usage.idle_ms.sum(), counts.usage.round_trips_saved),
+        (700, 2 * 4)
+    );
+    assert_eq!((counts.closed_dead, counts.usage.worn), (4, 1));
+    assert_eq!(counts.usage.deaths.values().sum::<u64>(), 4);
+    assert_eq!(counts.closed().iter().map(|(_, count)| count).sum::<u64>(), 5);
+    let figures = cache.accounts().destinations.total();
+    assert_eq!((figures.uses(), figures.hits, figures.deaths), (3, 1, 4));
+}
+
+#[test]
+fn refused_sessions_are_named_up_to_a_bound() {
+    let mut limits = limits();
+    (limits.sessions_max, limits.sessions_per_endpoint_max) = (20, 20);
+    let mut cache = ConnectionCache::new(limits);
+    for id in 0..10 {
+        park(&mut cache, id, 1, at(0));
+    }
+    let mut wanted = requirements("a.test", &[1]);
+    wanted.smtputf8 = true;
+    assert_eq!(cache.take_by_endpoint(endpoint(1), &wanted, at(1)), None);
+    let refused = cache.take_refused();
+    assert_eq!((refused.sessions.len(), refused.more), (REFUSED_MAX, 2));
+    assert_eq!(refused.sessions[0], (SessionId(9), endpoint(1), Unfit::Smtputf8));
+    assert_eq!(refused.last, Some(Unfit::Smtputf8));
+    assert_eq!(cache.take_refused(), Refused::default());
+    assert_eq!(cache.accounts().endpoints.total().unfit, 10);
 }

@@ -10,6 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
+pub use remuda_connection_cache::Death;
 use remuda_mail::{
     DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, HopPolicy, Refusal, SessionId,
 };
@@ -51,6 +52,8 @@ pub struct Unresolved {
 /// Which step of opening a session failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DialStep {
+    /// Binding to the source address: this machine does not have it, or no port of it is left.
+    Source,
     /// TCP connect: refused, unreachable, timed out.
     Connect,
     /// No greeting, or one that is not 2xx.
@@ -67,7 +70,9 @@ pub enum DialStep {
 #[derive(Clone, Debug, PartialEq)]
 pub enum After {
     /// In order and ready for another transaction.
-    Free(Facts),
+    Free(Box<Facts>),
+    /// In order, with other transactions under way behind this one.
+    Going,
     /// Ended, or not to be used again (the shell has closed it; no `Retire` is due).
     Gone,
 }
@@ -91,6 +96,15 @@ pub enum Undecided {
     PerhapsAccepted,
 }
 
+/// What a transaction showed of its host beside the outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// A reply did not fit its command.
+    pub is_disorderly: bool,
+    /// A recipient was refused, in order.
+    pub has_refused_recipient: bool,
+}
+
 /// How a transaction went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -102,10 +116,16 @@ pub struct Answer {
     pub undecided: u32,
     /// Why.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies, without transfer.
     pub waited: Duration,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// The session.
     pub session: After,
 }
@@ -168,6 +188,8 @@ pub enum Event {
     Died {
         /// Which.
         session: SessionId,
+        /// How.
+        cause: Death,
     },
     /// Answers `Retire`: QUIT was said or given up, the descriptor is closed.
     Ended {

@@ -16,7 +16,7 @@
 //! * **Pure.** The same settings, events and times give the same commands; no clock, no socket, no lock.
 //! * **No entry is lost.** Each that came in ends settled, unloaded, or waits.
 //! * **No session leaks**: see `sessions`. Limits of sessions in all, of an endpoint's and of a
-//!   destination's are never exceeded.
+//!   destination's are never exceeded, nor those of the operator's [rules](settings::Rule).
 //! * **In turn.** Destinations take turns, whatever their backlogs; a freed session goes to the next in line.
 //! * **Wake-ups are exact.** The shell sends [`Tick`](event::Event::Tick) at
 //!   [`next_deadline`](Dispatch::next_deadline), asked for after each event; nothing polls.
@@ -28,25 +28,32 @@
 //! Sockets, replies, DNS, the spool, reports: the engine. What is sent within a transaction: `smtp`.
 //!
 //! # Limits
-//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, two uncommitted deliveries a
-//! session.
+//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, `pipeline_depth` + 1
+//! deliveries of a session under way or uncommitted.
 
 mod answers;
+mod breakdown;
 mod candidates;
+mod ceilings;
 mod changes;
 pub mod command;
 #[cfg(test)]
 mod consistency;
+mod counting;
 mod deliveries;
 pub mod event;
+mod following;
 mod lines;
 mod offers;
 mod openings;
+mod rules;
+pub mod search;
 mod seeking;
 mod selection;
 mod sessions;
 pub mod settings;
 mod sites;
+mod sources;
 pub mod view;
 mod views;
 
@@ -56,12 +63,12 @@ use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};
 use remuda_connection_cache::ConnectionCache;
 use remuda_hosts::Hosts;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
-    command::Command, deliveries::Delivery, event::Event, lines::Lines, sessions::Orphans, sessions::Session,
-    settings::Settings, sites::Site,
+    ceilings::Ceilings, command::Command, deliveries::Delivery, event::Event, lines::Lines, rules::Rules,
+    sessions::Orphans, sessions::Session, settings::Settings, sites::Site,
 };
 
 /// The decision machine.
@@ -92,6 +99,8 @@ pub struct Dispatch {
     /// Deliveries whose outcomes are not committed, oldest first.
     unsettled: BTreeSet<(Monotonic, DeliveryId)>,
 
+    rules: Rules,
+    ceilings: Ceilings,
     cache: ConnectionCache,
     hosts: Hosts,
     sessions: BTreeMap<SessionId, Session>,
@@ -101,8 +110,8 @@ pub struct Dispatch {
     lingering: BTreeSet<(Monotonic, SessionId)>,
     /// Sessions that count against `settings.sessions`.
     busy: u32,
-    /// Endpoints where a session has stopped to count, during the event at hand.
-    freed: Vec<Endpoint>,
+    /// Ways where a session has stopped to count, during the event at hand.
+    freed: Vec<Way>,
 }
 
 impl Dispatch {
@@ -125,6 +134,8 @@ impl Dispatch {
             in_hand: HashMap::new(),
             lines: Lines::default(),
             unsettled: BTreeSet::new(),
+            rules: Rules::new(&settings.rules),
+            ceilings: Ceilings::default(),
             cache: ConnectionCache::new(settings.cache_limits()),
             hosts: Hosts::default(),
             sessions: BTreeMap::new(),
@@ -180,15 +191,15 @@ impl Dispatch {
             Event::Opened { session, facts } => self.opened(session, facts),
             Event::DialFailed {
                 session,
-                step: _,
+                step,
                 failure,
-            } => self.dial_failed(session, failure),
+            } => self.dial_failed(session, step, failure),
             Event::Answered {
                 session,
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session } => self.died(session),
+            Event::Died { session, cause } => self.died(session, cause),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

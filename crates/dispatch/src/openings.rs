@@ -4,37 +4,37 @@
 //! * **What a policy demands and a host does not give is nobody's fault**: it pauses no host (design §6).
 //! * **A session carries only what it was dialled to have**, whatever the shell says that it has.
 
+use std::sync::Arc;
+
 use remuda_connection_cache::{Unfit, fitness};
 use remuda_mail::{
-    Blame, Clear, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, SessionId, Tls,
+    Blame, Clear, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, SessionId, Source, Sources,
+    Tls, Way,
 };
 
-use crate::{Dispatch, answers::is_of_the_host};
+use crate::Dispatch;
 
 impl Dispatch {
-    /// A session to `endpoint` has opened.
-    pub(crate) fn note_opened(&mut self, id: SessionId, endpoint: Endpoint, facts: &Facts) {
+    /// A session has opened this way.
+    pub(crate) fn note_opened(&mut self, id: SessionId, way: Way, facts: &Facts) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.tls = Some(facts.tls.clone());
         }
-        self.hosts.opened(endpoint);
+        self.hosts.opened(way);
         match facts.tls {
-            Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(endpoint, at),
-            Tls::Encrypted { .. } => self.hosts.made_handshake(endpoint),
+            Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(way, at),
+            Tls::Encrypted { .. } => self.hosts.made_handshake(way),
             Tls::Clear(Clear::ByPolicy | Clear::NotOffered) => {}
         }
     }
 
-    /// A dial to `endpoint` has failed.
-    pub(crate) fn note_dial_failure(&mut self, endpoint: Endpoint, failure: &Failure) {
+    /// A dial has failed this way.
+    pub(crate) fn note_dial_failure(&mut self, way: Way, failure: &Failure) {
         if failure.blame == Blame::Policy {
             // It was there, and is no worse for what we demand.
-            self.hosts.opened(endpoint);
-        }
-        if is_of_the_host(failure) {
-            let words = failure.refusal.words();
-            self.hosts
-                .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
+            self.hosts.opened(way);
+        } else {
+            self.blame_way(way, failure);
         }
     }
 
@@ -44,13 +44,19 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&delivery) else {
             return false;
         };
-        let verdict = fitness(facts, &self.requirements(delivery), self.now.monotonic);
+        if !self.settings.is_ours(facts) {
+            return false;
+        }
+        let mut wanted = self.requirements(delivery);
+        // Also if its destination has moved to another source in the meantime.
+        wanted.sources = source_of(facts);
+        let verdict = fitness(facts, &wanted, self.now.monotonic);
         matches!(verdict, Ok(()) | Err(Unfit::Smtputf8 | Unfit::Size))
     }
 
     /// A new session is not what was ordered. After a reload another dial brings it; else it would go on so.
     pub(crate) fn pass_over_unless_reloaded(&mut self, id: DeliveryId, endpoint: Endpoint, facts: &Facts) {
-        if facts.helo_name == self.settings.helo_name
+        if self.settings.is_ours(facts)
             && !self.is_stopping
             && let Some(delivery) = self.deliveries.get_mut(&id)
         {
@@ -60,5 +66,19 @@ impl Dispatch {
             ));
             delivery.leave_host(endpoint);
         }
+    }
+}
+
+/// Whence a session comes, whatever the family.
+fn source_of(facts: &Facts) -> Sources {
+    let source = facts.source.map(|address| {
+        Arc::new(Source {
+            address,
+            helo_name: facts.helo_name.clone(),
+        })
+    });
+    Sources {
+        v4: source.clone(),
+        v6: source,
     }
 }

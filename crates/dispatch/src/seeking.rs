@@ -6,14 +6,18 @@
 //!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
 //! * **Limits hold for taking too**: a parked session is busy once taken.
 
-use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources, Way};
+use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
+    candidates::Servers,
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
+    search::{By, Considered},
     sessions::State,
+    sites::Site,
 };
 
 impl Dispatch {
@@ -23,10 +27,15 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
-        let at = match delivery.at {
+        if !delivery.has_slot {
+            return self.bench(id);
+        }
+        let from = self.sources_of(&delivery.entry.destination);
+        let endpoints = match delivery.at {
             Some(endpoint) => vec![endpoint],
-            None => delivery.itinerary.next(&self.hosts, now),
+            None => delivery.itinerary.next(&self.hosts, &from, now),
         };
+        let at: Vec<Way> = endpoints.into_iter().map(|to| from.way_to(to)).collect();
         if at.is_empty() {
             let destination = delivery.entry.destination.clone();
             self.leave_lines(id);
@@ -35,20 +44,13 @@ impl Dispatch {
             return;
         }
         if !self.has_session_left() {
+            self.note(id, Considered::Full(None));
             return self.wait(id, at, Lack::Session, None);
         }
         if let Some((session, found)) = self.look_up(id, &at) {
             return self.assign(id, session, found);
         }
-        let adopted = if self.deliveries[&id].caches {
-            self.adopt(&at, id)
-        } else {
-            None
-        };
-        let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
-            room.map(|endpoint| self.dial(endpoint, id))
-        });
+        let dial = self.dial_or_join(id, &at);
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
@@ -57,54 +59,113 @@ impl Dispatch {
         self.wait(id, at, lack, dial);
     }
 
-    /// Asks the cache, and keeps for the log why it refused what it looked at.
-    fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
-        let found = self.ask_cache(id, at);
-        self.deliveries.get_mut(&id)?.unfit = self.cache.take_refused();
-        found
-    }
-
-    /// By destination before the first host, then by each endpoint.
-    fn ask_cache(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+    /// Asks the cache by destination before the first host, then by each endpoint.
+    fn look_up(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
+            self.note(id, Considered::Off);
             return None;
         }
         let now = self.now.monotonic;
         let wanted = self.requirements(delivery);
-        let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
-        let has_room = |endpoint| hosts.sessions(endpoint) < max;
+        let (hosts, ceilings) = (&self.hosts, &self.ceilings);
+        let general = self.settings.sessions_per_endpoint;
+        let from = &wanted.sources;
+        let has_room = |to| hosts.sessions(from.way_to(to)) < ceilings.sessions_max(to, general);
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
-            if let Some((session, _)) = self.cache.take_by_destination(&wanted, allowed, now) {
+            let found = self.cache.take_by_destination(&wanted, allowed, now);
+            self.note_look_up(id, By::Destination, None, found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Destination));
             }
         }
-        for endpoint in at.iter().copied().filter(|endpoint| has_room(*endpoint)) {
-            if let Some((session, _)) = self.cache.take_by_endpoint(endpoint, &wanted, now) {
+        for way in at {
+            let endpoint = way.endpoint;
+            if !self.has_room(*way) {
+                self.note(id, Considered::Full(Some(endpoint)));
+                continue;
+            }
+            let found = self.cache.take_by_endpoint(endpoint, &wanted, now);
+            self.note_look_up(id, By::Address, Some(endpoint), found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Address));
             }
         }
         None
     }
 
-    /// What a delivery demands of a session.
-    pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
-        let servers = delivery.itinerary.servers();
-        Requirements {
-            destination: delivery.entry.destination.clone(),
-            endpoints: servers.endpoints.clone(),
-            hosts: servers.hosts.clone(),
-            helo_name: self.settings.helo_name.clone(),
-            tls: servers.tls.clone(),
-            credentials: servers.credentials(),
-            smtputf8: delivery.entry.smtputf8,
-            size: delivery.entry.size,
+    fn note(&mut self, id: DeliveryId, step: Considered) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.search.note(step);
         }
     }
 
-    fn wait(&mut self, id: DeliveryId, at: Vec<remuda_mail::Endpoint>, lack: Lack, dial: Option<SessionId>) {
+    /// Keeps, for the log and for `queue show`, what the cache refused.
+    fn note_look_up(&mut self, id: DeliveryId, by: By, at: Option<remuda_mail::Endpoint>, is_found: bool) {
+        let refused = self.cache.take_refused();
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.unfit = refused.last.or(delivery.unfit);
+            delivery.search.note_look_up(by, at, &refused, is_found);
+        }
+    }
+
+    /// Finds a delivery a dial under way that nobody waits for, or orders one where there is room.
+    fn dial_or_join(&mut self, id: DeliveryId, at: &[Way]) -> Option<SessionId> {
+        let adopted = if self.deliveries[&id].caches {
+            self.adopt(at, id)
+        } else {
+            None
+        };
+        let dial = adopted.or_else(|| {
+            let room = at.iter().copied().find(|way| self.has_room(*way));
+            room.map(|way| self.dial(way, id))
+        });
+        self.note_dial(id, at, dial, adopted.is_some());
+        dial
+    }
+
+    /// Keeps which dial is waited for, or that there was no room for one.
+    fn note_dial(&mut self, id: DeliveryId, at: &[Way], dial: Option<SessionId>, is_joined: bool) {
+        let to = dial.and_then(|dial| Some((dial, self.sessions.get(&dial)?.endpoint)));
+        match to {
+            Some((dial, endpoint)) if is_joined => self.note(id, Considered::Joined(dial, endpoint)),
+            Some((dial, endpoint)) => self.note(id, Considered::Dialled(dial, endpoint)),
+            None => at
+                .iter()
+                .for_each(|way| self.note(id, Considered::Full(Some(way.endpoint)))),
+        }
+    }
+
+    /// What a delivery demands of a session.
+    pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
+        self.requirements_of(&delivery.entry, delivery.itinerary.servers())
+    }
+
+    /// What an entry demands of a session to one of these servers.
+    pub(crate) fn requirements_of(&self, entry: &Entry, servers: &Servers) -> Requirements {
+        Requirements {
+            destination: entry.destination.clone(),
+            endpoints: servers.endpoints.clone(),
+            hosts: servers.hosts.clone(),
+            sources: self.sources_of(&entry.destination),
+            helo_name: self.settings.helo_name.clone(),
+            tls: servers.tls.clone(),
+            credentials: servers.credentials(),
+            smtputf8: entry.smtputf8,
+            size: entry.size,
+            reuse_count_max: self.reuse_count_max(&entry.destination),
+        }
+    }
+
+    /// Where a destination's mail comes from.
+    pub(crate) fn sources_of(&self, destination: &Destination) -> Sources {
+        let site = self.sites.get(destination);
+        site.map(|site| site.whence.sources().clone()).unwrap_or_default()
+    }
+
+    fn wait(&mut self, id: DeliveryId, at: Vec<Way>, lack: Lack, dial: Option<SessionId>) {
         let kept = self.leave_lines(id);
         let ticket = kept.unwrap_or_else(|| self.lines.ticket());
         let Some(delivery) = self.deliveries.get_mut(&id) else {
@@ -154,9 +215,13 @@ impl Dispatch {
 
     /// Gives up what waits without a dial for a destination that is suspended now.
     pub(crate) fn abandon_starved(&mut self, destination: &Destination) {
-        let starved = self.sites.get(destination).map(|site| site.starved.clone());
-        for id in starved.unwrap_or_default() {
-            self.abandon(id);
+        let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
+        let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
+        for id in waiting {
+            // One that has been answered before says so again when it is given up, and may have given up others.
+            if self.deliveries.get(&id).is_some_and(Delivery::is_waiting) {
+                self.abandon(id);
+            }
         }
     }
 

@@ -48,10 +48,10 @@ impl Dispatch {
         while let Some((_, id)) = self.lines.starved().filter(|_| self.has_session_left()) {
             self.seek(id);
         }
-        for endpoint in std::mem::take(&mut self.freed) {
+        for way in std::mem::take(&mut self.freed) {
             // Without a session left in all, it waits for that from now on.
-            while self.has_room(endpoint)
-                && let Some(id) = self.lines.starved_at(endpoint)
+            while self.has_room(way)
+                && let Some(id) = self.lines.starved_at(way)
             {
                 self.seek(id);
             }
@@ -76,6 +76,9 @@ impl Dispatch {
             return;
         }
         let (epoch, now) = (self.epoch, self.now.monotonic);
+        if let Some(id) = self.next_benched(destination) {
+            return self.seek(id);
+        }
         match self.site(destination).resolved(epoch, now) {
             Resolved::Unknown => self.ask(destination),
             Resolved::Known(servers, _) => self.start(destination, servers),
@@ -156,12 +159,18 @@ impl Dispatch {
             }) => {
                 // Valid for the start at hand even if it says "now", or nothing would ever start.
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
-                let servers = Arc::new(Servers::new(candidates, policy, self.settings.tls_level));
-                self.site(destination).servers = Resolved::Known(servers, until);
+                let servers = Servers::new(candidates, policy, self.settings.tls_level);
+                let servers = Arc::new(servers);
+                let site = self.site(destination);
+                site.endpoints = servers.endpoints.clone();
+                site.best_hosts = servers.best_hosts();
+                site.servers = Resolved::Known(servers, until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) if refusal.is_permanent() => {
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
                 self.site(destination).servers = Resolved::Never(Box::new(refusal), until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) => {
                 self.defer_unresolved(destination, refusal, valid_until);
@@ -203,7 +212,7 @@ impl Dispatch {
         if !self.sites.contains_key(destination) {
             let review = self.now.monotonic + self.keep();
             self.reviews.insert((review, destination.clone()));
-            let site = Site::new(destination, &self.settings.cache, review);
+            let site = Site::new(destination, &self.settings, review);
             self.sites.insert(destination.clone(), site);
         }
         self.sites

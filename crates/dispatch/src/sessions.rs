@@ -13,11 +13,13 @@
 //!   `sessions_per_endpoint`; parked and retiring ones do not.
 //! * **No session leaks**: each is in one state until the shell reports its end.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::Leaving;
-use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, HopLogin, SessionId, Tls, TlsLevel, TlsPolicy};
+use remuda_connection_cache::{Death, End, Leaving, Opening, Parked};
+use remuda_mail::{
+    DeliveryId, Destination, Endpoint, Facts, HopLogin, SessionId, Tls, TlsLevel, TlsPolicy, Way,
+};
 
 use crate::{
     Dispatch,
@@ -30,6 +32,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
+    /// The address of ours that it is bound to.
+    pub(crate) source: Option<IpAddr>,
     pub(crate) host: Arc<str>,
     /// Whom it works for or worked for last.
     pub(crate) destination: Destination,
@@ -42,6 +46,18 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// Of these, the ones that were begun in truth.
+    pub(crate) begun: u32,
+    /// What opening it cost.
+    pub(crate) opening: Opening,
+    /// How it ended, once a transaction has found it gone.
+    pub(crate) end: Option<End>,
+    /// What it has proved, as of its last answer.
+    pub(crate) facts: Option<Facts>,
+    /// Deliveries under way behind the one that has it.
+    pub(crate) behind: VecDeque<DeliveryId>,
+    /// What is under way went out whole.
+    pub(crate) is_flying: bool,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -53,7 +69,7 @@ pub(crate) struct Session {
 pub(crate) enum State {
     /// The shell, opening it for a delivery that still waits, or for whoever comes.
     Dialling(Option<DeliveryId>),
-    /// A delivery.
+    /// A delivery: the one whose answer is next.
     Busy(DeliveryId),
     /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
     Lingering(Monotonic, Facts),
@@ -84,6 +100,14 @@ impl Wanted {
 }
 
 impl Session {
+    /// Between which addresses it is.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            endpoint: self.endpoint,
+            source: self.source,
+        }
+    }
+
     /// Answers whether it counts against the limits.
     pub(crate) fn is_counted(&self) -> bool {
         match self.state {
@@ -95,29 +119,28 @@ impl Session {
 
 impl Dispatch {
     /// Orders a session to be opened for a delivery.
-    pub(crate) fn dial(&mut self, endpoint: Endpoint, delivery: DeliveryId) -> SessionId {
+    pub(crate) fn dial(&mut self, way: Way, delivery: DeliveryId) -> SessionId {
+        let Way { endpoint, source } = way;
         let id = SessionId(self.session_next);
         self.session_next += 1;
-        let (servers, destination) = match self.deliveries.get(&delivery) {
-            Some(delivery) => (
-                delivery.itinerary.servers().clone(),
-                delivery.entry.destination.clone(),
-            ),
-            None => (Arc::default(), Destination::from_key("")),
-        };
+        let (servers, destination) = self.dialled_for(delivery);
         let host = servers.host(endpoint);
         let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
         self.out.push(Command::Dial {
             session: id,
             endpoint,
             host: host.clone(),
+            source,
+            helo_name: self.helo_name(source),
             destination: destination.clone(),
-            security: self.security(&servers, endpoint),
+            security: self.security(&servers, way),
         });
-        self.hosts.dialled(endpoint, self.now.monotonic);
-        self.occupy(endpoint);
+        self.hosts.dialled(way, self.now.monotonic);
+        self.cache.count_dial(&destination, endpoint);
+        self.occupy(way);
         let session = Session {
             endpoint,
+            source,
             host,
             destination,
             state: State::Dialling(Some(delivery)),
@@ -125,6 +148,12 @@ impl Dispatch {
             tls: None,
             dialled: self.now.monotonic,
             uses: 0,
+            begun: 0,
+            opening: Opening::default(),
+            end: None,
+            facts: None,
+            behind: VecDeque::new(),
+            is_flying: false,
             unsettled: 0,
             binds: false,
         };
@@ -132,12 +161,23 @@ impl Dispatch {
         id
     }
 
-    /// What a session to `endpoint` must have.
-    fn security(&self, servers: &Servers, endpoint: Endpoint) -> Security {
+    /// The servers that a delivery dials, and for whom.
+    fn dialled_for(&self, delivery: DeliveryId) -> (Arc<Servers>, Destination) {
+        match self.deliveries.get(&delivery) {
+            Some(delivery) => (
+                delivery.itinerary.servers().clone(),
+                delivery.entry.destination.clone(),
+            ),
+            None => (Arc::default(), Destination::from_key("")),
+        }
+    }
+
+    /// What a session by this way must have.
+    fn security(&self, servers: &Servers, way: Way) -> Security {
         // The memory has to last until the session is open.
         let then = self.now.monotonic + OPENING_MAX;
-        let failed = self.hosts.handshake_failed(endpoint, then);
-        let is_excused = servers.tls.level == TlsLevel::May && !servers.tls.is_implicit(endpoint);
+        let failed = self.hosts.handshake_failed(way, then);
+        let is_excused = servers.tls.level == TlsLevel::May && !servers.tls.is_implicit(way.endpoint);
         Security {
             tls: servers.tls.clone(),
             failed_handshake: failed.filter(|_| is_excused),
@@ -156,25 +196,29 @@ impl Dispatch {
         };
         delivery.stage = Stage::Transacting(session, found);
         let was_counted = taken.is_counted();
-        let endpoint = taken.endpoint;
+        let way = taken.way();
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
+        let flight = self.flight(session, id);
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
         self.out.push(Command::Transact {
             session,
             delivery: id,
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
+            flight,
             found,
             unfit: delivery.unfit,
         });
         if !was_counted {
-            self.occupy(endpoint);
+            self.occupy(way);
         }
-        if found == Found::Handover {
-            self.cache.count_handover();
-        }
+        self.count_order(session, id, Some(found));
+        self.fill(session);
     }
 
     /// Parks a session that is free, or retires it if it may not stay.
@@ -184,9 +228,16 @@ impl Dispatch {
         };
         let (endpoint, destination, binds) = (session.endpoint, session.destination.clone(), session.binds);
         session.state = State::Parked;
-        self.vacate(endpoint);
+        let way = session.way();
+        self.vacate(way);
         let now = self.now.monotonic;
-        let gone = self.cache.park(id, facts, destination.clone(), now);
+        let parked = Parked {
+            facts,
+            destination: destination.clone(),
+            since: now,
+            reuse_count_max: self.own_reuse_count_max(&destination),
+        };
+        let gone = self.cache.park_as(id, parked);
         if gone.is_none_or(|(gone, _)| gone != id) {
             if binds {
                 self.cache.bind(&destination, endpoint, now);
@@ -203,15 +254,13 @@ impl Dispatch {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let (was_counted, endpoint) = (session.is_counted(), session.endpoint);
+        let (was_counted, way) = (session.is_counted(), session.way());
         session.state = State::Retiring;
         self.out.push(Command::Retire { session: id, cause });
         if was_counted {
-            self.vacate(endpoint);
+            self.vacate(way);
         }
-        if let Some(leaving) = cause.leaving() {
-            self.cache.count_closed(leaving);
-        }
+        self.count_retired(id, cause);
     }
 
     /// Retires what has left the cache.
@@ -225,19 +274,20 @@ impl Dispatch {
     pub(crate) fn bury(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(&id)?;
         if session.is_counted() {
-            self.vacate(session.endpoint);
+            self.vacate(session.way());
         }
         if let State::Dialling(None) = session.state {
-            self.strike_orphan(session.endpoint, id);
+            self.strike_orphan(session.way(), id);
         }
         Some(session)
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId) {
-        if self.cache.remove(id).is_some() {
-            self.cache.count_dead();
-            self.bury(id);
+    pub(crate) fn died(&mut self, id: SessionId, cause: Death) {
+        if self.cache.remove(id).is_some()
+            && let Some(session) = self.bury(id)
+        {
+            self.count_end(&session, End::Dead(cause));
         }
     }
 
@@ -253,41 +303,42 @@ impl Dispatch {
     pub(crate) fn orphan(&mut self, dial: SessionId) {
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.state = State::Dialling(None);
-            self.orphans.entry(session.endpoint).or_default().push_back(dial);
+            self.orphans.entry(session.way()).or_default().push_back(dial);
         }
     }
 
-    /// Finds a dial that nobody waits for, to one of these endpoints, for a delivery: one that brings what
-    /// the delivery's own would.
-    pub(crate) fn adopt(&mut self, endpoints: &[Endpoint], delivery: DeliveryId) -> Option<SessionId> {
+    /// Finds a dial that nobody waits for, by one of these ways, for a delivery: one that brings what the
+    /// delivery's own would.
+    pub(crate) fn adopt(&mut self, ways: &[Way], delivery: DeliveryId) -> Option<SessionId> {
         let servers = self.deliveries.get(&delivery)?.itinerary.servers();
-        let found = endpoints.iter().find_map(|endpoint| {
-            let wanted = Wanted::new(servers, *endpoint);
-            let mut dials = self.orphans.get(endpoint)?.iter();
+        let found = ways.iter().find_map(|way| {
+            let wanted = Wanted::new(servers, way.endpoint);
+            let mut dials = self.orphans.get(way)?.iter();
             let dial = dials.find(|dial| {
                 let session = self.sessions.get(dial);
                 session.is_some_and(|session| session.wanted == wanted)
             })?;
-            Some((*endpoint, *dial))
+            Some((*way, *dial))
         });
-        let (endpoint, dial) = found?;
-        self.strike_orphan(endpoint, dial);
+        let (way, dial) = found?;
+        self.strike_orphan(way, dial);
         self.sessions.get_mut(&dial)?.state = State::Dialling(Some(delivery));
         Some(dial)
     }
 
-    pub(crate) fn strike_orphan(&mut self, endpoint: Endpoint, dial: SessionId) {
-        if let Some(dials) = self.orphans.get_mut(&endpoint) {
+    pub(crate) fn strike_orphan(&mut self, way: Way, dial: SessionId) {
+        if let Some(dials) = self.orphans.get_mut(&way) {
             dials.retain(|other| *other != dial);
             if dials.is_empty() {
-                self.orphans.remove(&endpoint);
+                self.orphans.remove(&way);
             }
         }
     }
 
-    /// Answers whether another session to `endpoint` may be busy.
-    pub(crate) fn has_room(&self, endpoint: Endpoint) -> bool {
-        self.hosts.sessions(endpoint) < self.settings.sessions_per_endpoint.max(1)
+    /// Answers whether another session by this way may be busy.
+    pub(crate) fn has_room(&self, way: Way) -> bool {
+        let general = self.settings.sessions_per_endpoint;
+        self.hosts.sessions(way) < self.ceilings.sessions_max(way.endpoint, general)
     }
 
     /// Answers whether another session may be busy at all.
@@ -295,15 +346,23 @@ impl Dispatch {
         self.busy < self.settings.sessions.max(1)
     }
 
-    fn occupy(&mut self, endpoint: Endpoint) {
+    fn occupy(&mut self, way: Way) {
         self.busy += 1;
-        self.hosts.add_session(endpoint);
+        self.hosts.add_session(way);
     }
 
-    fn vacate(&mut self, endpoint: Endpoint) {
+    fn vacate(&mut self, way: Way) {
         self.busy -= 1;
-        self.hosts.remove_session(endpoint);
-        self.freed.push(endpoint);
+        self.hosts.remove_session(way);
+        self.freed.push(way);
+    }
+
+    /// How we introduce ourselves from there.
+    fn helo_name(&self, source: Option<IpAddr>) -> Arc<str> {
+        let sources = &self.settings.sources;
+        let ours = sources.iter().find(|ours| Some(ours.address) == source);
+        ours.map_or(&self.settings.helo_name, |ours| &ours.helo_name)
+            .clone()
     }
 }
 
@@ -322,14 +381,15 @@ impl From<Leaving> for RetireCause {
 
 impl RetireCause {
     /// The cause as the cache counts it.
-    fn leaving(self) -> Option<Leaving> {
+    pub(crate) fn leaving(self) -> Option<Leaving> {
         match self {
             RetireCause::Idle => Some(Leaving::Idle),
             RetireCause::Age => Some(Leaving::Age),
             RetireCause::Count => Some(Leaving::Count),
             RetireCause::Evicted => Some(Leaving::Evicted),
             RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::NotParked | RetireCause::Worn => None,
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
         }
     }
 }
@@ -338,4 +398,4 @@ impl RetireCause {
 const OPENING_MAX: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Dials that nobody waits for, oldest first.
-pub(crate) type Orphans = std::collections::HashMap<Endpoint, VecDeque<SessionId>>;
+pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;

@@ -1,9 +1,14 @@
 //! The rules of `dispatch`: scenarios against a shell of the tests' own, and random histories.
 
 mod backlog;
+mod counting;
 mod failing;
+mod following;
 mod histories;
+mod limits;
 mod operating;
 mod reuse;
+mod rules;
 mod security;
+mod sources;
 mod world;

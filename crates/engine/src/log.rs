@@ -45,6 +45,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         to = %format_args!("<{}>", decided.recipient.address),
         orig_to = decided.recipient.original.as_ref().map(|to| tracing::field::display(format!("<{to}>"))),
         relay = decided.relay().unwrap_or("none"),
+        source = via.and_then(|via| via.source).map(tracing::field::display),
         tls = via.and_then(|via| via.tls).map(TlsProtocol::as_str),
         conn_use = via.map(|via| via.uses).filter(|uses| *uses > 1),
         delay = %Seconds(ended.since(subject.arrived)),
@@ -59,7 +60,8 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
     );
 }
 
-fn cache_word(found: Found) -> &'static str {
+/// The word of `cache=`.
+pub fn cache_word(found: Found) -> &'static str {
     match found {
         Found::Destination => "destination",
         Found::Address => "address",

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use remuda_mail::{Address, Credentials, HopLogin, HopPolicy, HostPort, Names, TlsLevel, TlsMode};
+use remuda_mail::{Address, Credentials, HopLogin, HopPolicy, HostPort, Names, Source, TlsLevel, TlsMode};
 
 /// Everything that the engine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,10 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
+    /// `[[destination]]`.
+    pub destinations: Vec<remuda_dispatch::settings::Rule>,
+    /// `[[source]]`.
+    pub sources: Vec<Arc<Source>>,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[connection_cache]`.
@@ -184,6 +188,8 @@ pub struct Delivery {
     pub sessions_per_endpoint: u32,
     /// `recipients_per_transaction`.
     pub recipients_per_transaction: u32,
+    /// `pipeline_depth`: messages in flight on one session; 1 = wait for each.
+    pub pipeline_depth: u32,
     /// `addresses_per_delivery`.
     pub addresses_per_delivery: u32,
     /// `delay_warning`; None = off.
@@ -236,6 +242,8 @@ impl Settings {
             relay: Relay::default(),
             dns_servers: Vec::new(),
             routes: Vec::new(),
+            destinations: Vec::new(),
+            sources: Vec::new(),
             delivery: Delivery::defaults(&hostname),
             connection_cache: remuda_dispatch::settings::CacheSettings::default(),
             status_update_time: Duration::from_secs(600),
@@ -257,11 +265,14 @@ impl Settings {
             sessions_per_endpoint: self.delivery.sessions_per_endpoint,
             recipients_per_transaction: self.delivery.recipients_per_transaction,
             addresses_per_delivery: self.delivery.addresses_per_delivery,
+            pipeline_depth: self.delivery.pipeline_depth,
             minimal_backoff: self.delivery.minimal_backoff,
             maximal_backoff: self.delivery.maximal_backoff,
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
             tls_level: self.delivery.tls.level,
+            sources: self.sources.clone(),
+            rules: self.destinations.clone(),
             cache: self.connection_cache.clone(),
             seed,
         }
@@ -317,6 +328,7 @@ impl Delivery {
             sessions_per_endpoint: window.sessions_per_endpoint,
             recipients_per_transaction: window.recipients_per_transaction,
             addresses_per_delivery: window.addresses_per_delivery,
+            pipeline_depth: window.pipeline_depth,
             delay_warning: Some(Duration::from_secs(4 * 3600)),
             allow_loopback: false,
             minimal_backoff: window.minimal_backoff,

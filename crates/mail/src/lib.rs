@@ -20,6 +20,7 @@ mod next_hop;
 mod outcome;
 mod security;
 mod session;
+mod source;
 mod status;
 
 pub use address::{
@@ -36,4 +37,5 @@ pub use security::{
     IMPLICIT_TLS_PORT, Names, Secret, Tls, TlsLevel, TlsMode, TlsPolicy, TlsProtocol,
 };
 pub use session::{Facts, Requirements};
+pub use source::{Source, Sources, Way};
 pub use status::{Class, EnhancedStatus, Reply};

@@ -4,17 +4,19 @@
 //! answers in one function that destructures both without `..`: a new field does not compile until
 //! somebody has decided (reference A11).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, CredentialsId, Destination, Endpoint, Tls, TlsPolicy};
+use crate::{Capabilities, CredentialsId, Destination, Endpoint, Sources, Tls, TlsPolicy, Way};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Where it is connected to.
     pub endpoint: Endpoint,
+    /// The address of ours that it was bound to; `None`: the system chose.
+    pub source: Option<IpAddr>,
     /// The name of the host, for `relay=`: the MX host or the route's host as written.
     pub host: Arc<str>,
     /// The HELO name it introduced itself with.
@@ -46,7 +48,9 @@ pub struct Requirements {
     pub endpoints: Arc<[Endpoint]>,
     /// The names of their hosts, in the same order: who must be there for `verify`, if `tls` names nobody.
     pub hosts: Arc<[Arc<str>]>,
-    /// The HELO name it must have used.
+    /// Where it must come from, with the HELO name that goes with it.
+    pub sources: Sources,
+    /// The HELO name it must have used to an endpoint without a source.
     pub helo_name: Arc<str>,
     /// What must protect it.
     pub tls: TlsPolicy,
@@ -56,4 +60,16 @@ pub struct Requirements {
     pub smtputf8: bool,
     /// Octets of content; a known SIZE limit below forbids (T41).
     pub size: u64,
+    /// Reuses after its first transaction that the destination bears; 0 = no limit.
+    pub reuse_count_max: u32,
+}
+
+impl Facts {
+    /// The way that it is connected by.
+    pub fn way(&self) -> Way {
+        Way {
+            endpoint: self.endpoint,
+            source: self.source,
+        }
+    }
 }

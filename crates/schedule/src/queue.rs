@@ -17,7 +17,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use remuda_clock::{Monotonic, Wall};
 use remuda_mail::EntryId;
 
-use crate::{Entry, Window};
+use crate::{
+    Entry, Window,
+    gates::{GateKey, Standing},
+};
 
 /// One destination's queue.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct Queue {
     pub(crate) in_memory: HashSet<EntryId>,
     /// Deliveries that hold a slot of the window.
     pub(crate) busy: u32,
+    /// Deliveries under way that wait for a slot.
+    pub(crate) benched: u32,
     pub(crate) window: Window,
     pub(crate) suspension: Option<Suspension>,
     pub(crate) spool_due: Option<Wall>,
@@ -38,6 +43,8 @@ pub(crate) struct Queue {
     withdrawn: HashMap<EntryId, bool>,
     /// The owner wants no start from it for now.
     pub(crate) is_blocked: bool,
+    /// What it goes through besides its window.
+    pub(crate) gate: Option<GateKey>,
     /// What the schedule has noted of it: its place in rings, its timer, its share of the totals.
     pub(crate) noted: Noted,
 }
@@ -77,22 +84,25 @@ pub(crate) struct Noted {
     pub(crate) waiting: u64,
     pub(crate) held: u64,
     pub(crate) in_memory: usize,
+    pub(crate) standing: Standing,
 }
 
 impl Queue {
-    pub(crate) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window, gate: Option<GateKey>) -> Self {
         Queue {
             counted: 0,
             held: 0,
             ready: VecDeque::new(),
             in_memory: HashSet::new(),
             busy: 0,
+            benched: 0,
             window,
             suspension: None,
             spool_due: None,
             load: None,
             withdrawn: HashMap::new(),
             is_blocked: false,
+            gate,
             noted: Noted::default(),
         }
     }
@@ -130,9 +140,9 @@ impl Queue {
         self.spool_due.filter(|_| is_low && may)
     }
 
-    /// Answers whether a delivery may start.
+    /// Answers whether a delivery may start, or one that waits for a slot go on.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        (!self.ready.is_empty() || self.benched > 0)
             && !self.is_blocked
             && self.suspension.is_none()
             && self.busy < self.window.size()

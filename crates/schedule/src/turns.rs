@@ -67,16 +67,16 @@ impl Schedule {
                 continue;
             };
             queue.noted.in_ready_ring = false;
-            if queue.is_ready() {
+            if queue.is_ready() && Self::is_admitted(queue) {
                 return Some(destination);
             }
         }
         None
     }
 
-    /// Answers whether the destination has something ready and a slot free.
+    /// Answers whether the destination has something ready, a slot free, and its gate open to it.
     pub fn is_ready(&self, destination: &Destination) -> bool {
-        self.queues.get(destination).is_some_and(|queue| queue.is_ready())
+        self.startable(destination).is_some()
     }
 
     /// Answers whether the destination has something ready in memory.
@@ -105,8 +105,12 @@ impl Schedule {
 
     /// The entry that [`start`](Self::start) would return.
     pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
-        let queue = self.queues.get(destination).filter(|queue| queue.is_ready())?;
-        queue.ready.front()
+        self.startable(destination)?.ready.front()
+    }
+
+    fn startable(&self, destination: &Destination) -> Option<&crate::Queue> {
+        let queue = self.queues.get(destination)?;
+        (queue.is_ready() && Self::is_admitted(queue)).then_some(queue)
     }
 
     /// Starts a delivery: takes a slot and the next entry. The destination goes to the end of the ring.
@@ -114,11 +118,56 @@ impl Schedule {
         let queue = self
             .queues
             .get_mut(destination)
-            .filter(|queue| queue.is_ready())?;
+            .filter(|queue| queue.is_ready() && Self::is_admitted(queue))?;
         let entry = queue.ready.pop_front()?;
         queue.busy += 1;
+        self.pass_gate(destination);
         self.note(destination);
         Some(entry)
+    }
+
+    /// The entry that [`ride`](Self::ride) would return.
+    pub fn peek_rider(&self, destination: &Destination) -> Option<&Entry> {
+        let queue = self.queues.get(destination)?;
+        let may = queue.suspension.is_none()
+            && queue.benched == 0
+            && queue.busy > 0
+            && self.is_gate_open_to_riders(destination);
+        queue.ready.front().filter(|_| may)
+    }
+
+    /// Answers whether all slots of the destination's window, or of its gate, are taken.
+    pub fn is_full(&self, destination: &Destination) -> bool {
+        let queue = self.queues.get(destination);
+        queue.is_some_and(|queue| queue.busy >= queue.window.size()) || self.is_gate_full(destination)
+    }
+
+    /// Starts a delivery that rides on a session of the destination's and takes no slot of its own: the window
+    /// counts sessions. It gets one by [`sit`](Self::sit) when it has to go on without that session.
+    pub fn ride(&mut self, destination: &Destination) -> Option<Entry> {
+        self.peek_rider(destination)?;
+        let entry = self.queues.get_mut(destination)?.ready.pop_front();
+        self.pass_gate(destination);
+        self.note(destination);
+        entry
+    }
+
+    /// A rider has lost its session and waits for a slot: the destination's next turn is for it.
+    pub fn bench(&mut self, destination: &Destination) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.benched += 1;
+            self.note(destination);
+        }
+    }
+
+    /// One that waited for a slot takes it.
+    pub fn sit(&mut self, destination: &Destination) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.benched = queue.benched.saturating_sub(1);
+            queue.busy += 1;
+            self.keep_promise(destination);
+            self.note(destination);
+        }
     }
 
     /// Keeps a destination out of the ring, or lets it in again.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{CredentialsId, Endpoint, TlsMode, TlsProtocol};
+use remuda_mail::{CredentialsId, Endpoint, Source, TlsMode, TlsProtocol};
 
 use super::*;
 use crate::tests::{endpoint, facts, requirements};
@@ -34,6 +34,70 @@ fn another_helo_name_is_another_sender() {
     let mut wanted = requirements("a.test", &[1]);
     wanted.helo_name = "other.test".into();
     assert_eq!(fitness(&facts(1), &wanted, NOW), Err(Unfit::HeloName));
+}
+
+fn ours(n: u8, name: &str) -> Source {
+    Source {
+        address: [192, 0, 2, n].into(),
+        helo_name: name.into(),
+    }
+}
+
+/// Makes a session come from a source.
+fn leave_by(facts: &mut Facts, source: &Source) {
+    facts.source = Some(source.address);
+    facts.helo_name = source.helo_name.clone();
+}
+
+/// Both ways: neither serves the other, and the name goes with the address.
+#[test]
+fn another_source_is_another_sender() {
+    let (one, two) = (ours(101, "out1.test"), ours(102, "out2.test"));
+    let from = |source: Option<&Source>| {
+        let mut facts = facts(1);
+        if let Some(source) = source {
+            leave_by(&mut facts, source);
+        }
+        facts
+    };
+    let wanting = |source: Option<&Source>| {
+        let mut wanted = requirements("a.test", &[1]);
+        wanted.sources.v4 = source.cloned().map(Into::into);
+        wanted
+    };
+    let all = [None, Some(&one), Some(&two)];
+    for has in all {
+        for wants in all {
+            let expected = if has == wants { Ok(()) } else { Err(Unfit::Source) };
+            assert_eq!(
+                fitness(&from(has), &wanting(wants), NOW),
+                expected,
+                "{has:?} {wants:?}"
+            );
+        }
+    }
+    let renamed = ours(101, "new.test");
+    assert_eq!(
+        fitness(&from(Some(&one)), &wanting(Some(&renamed)), NOW),
+        Err(Unfit::HeloName)
+    );
+}
+
+/// T22: the destination's limit counts, both for a session that is used up and for one that is not.
+#[test]
+fn a_session_is_used_as_often_as_the_destination_bears() {
+    for (uses, max, fits) in [
+        (0, 1, Ok(())),
+        (1, 1, Ok(())),
+        (2, 1, Err(Unfit::Count)),
+        (2, 2, Ok(())),
+        (1_000_000, 0, Ok(())),
+    ] {
+        let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
+        facts.uses = uses;
+        requirements.reuse_count_max = max;
+        assert_eq!(fitness(&facts, &requirements, NOW), fits, "{uses} {max}");
+    }
 }
 
 /// T60: recorded features decide, so a session with SMTPUTF8 serves both kinds of mail.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{Blame, Clear, CredentialsId, EntryId, HopLogin, HopPolicy, Scope, Tls, TlsLevel};
+use remuda_mail::{
+    Blame, Clear, CredentialsId, EntryId, HopLogin, HopPolicy, Scope, Source, Tls, TlsLevel, Way,
+};
 
 use super::world::*;
 use crate::{
     command::Command,
     event::{DialStep, Event, Undecided, Unresolved},
-    settings::Settings,
+    settings::{Pattern, Rate, Rule, Settings},
 };
 
 /// One thing that the world does; numbers choose among what is possible.
@@ -23,7 +25,7 @@ enum Step {
     Withdraw { which: usize, held: bool },
     Wake { site: u8 },
     RetireParked,
-    Reload,
+    Reload(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,16 +39,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
         1 => (0..6u8).prop_map(|site| Step::Wake { site }),
         1 => Just(Step::RetireParked),
-        1 => Just(Step::Reload),
+        1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
 
 /// Six destinations on four endpoints: alone, shared, with a backup, unresolvable.
-fn world(seed: u64, on_demand: bool) -> World {
-    let mut settings = tight();
+fn world(seed: u64, on_demand: bool, rules: u8) -> World {
+    let mut settings = ruled(rules);
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
+    world.trust_all();
     world.serve("s0.test", &[1]);
     world.serve("s1.test", &[1]);
     world.serve("s2.test", &[1, 2]);
@@ -92,11 +95,72 @@ fn tight() -> Settings {
     settings
 }
 
+/// `tight`, with rules and sources that come and go by the bits of `which`.
+fn ruled(which: u8) -> Settings {
+    let per_second = |messages| Rate {
+        messages,
+        per: Duration::from_secs(1),
+    };
+    let all = [
+        Rule {
+            pattern: Pattern::Host("mx192.0.2.1".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(7)),
+            sessions_per_endpoint: Some(1 + u32::from(which) % 2),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Hosts(".0.2.3".to_owned()),
+            concurrency: Some(1),
+            pipeline_depth: Some(2),
+            reuse_count_limit: Some(1),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Domain("s4.test".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(2)),
+            ..Rule::default()
+        },
+    ];
+    let is_in = |place: usize| which >> place & 1 == 1;
+    let rules = all.into_iter().enumerate().filter(|(place, _)| is_in(*place));
+    let source = |n: u8| Source {
+        address: [198, 51, 100, n].into(),
+        helo_name: format!("out{n}.test").into(),
+    };
+    Settings {
+        rules: rules.map(|(_, rule)| rule).collect(),
+        sources: (4..7)
+            .filter(|n| is_in(usize::from(*n)))
+            .map(|n| source(n).into())
+            .collect(),
+        ..tight()
+    }
+}
+
 fn name(site: u8) -> String {
     format!("s{site}.test")
 }
 
 impl World {
+    /// Every server takes several transactions at once, and has shown it.
+    pub(super) fn trust_all(&mut self) {
+        self.offers.pipelining = true;
+        self.offers.chunking = true;
+        let sources = (4..7).map(|n| Some([198, 51, 100, n].into()));
+        for source in sources.chain([None]) {
+            for n in 1..=4 {
+                let endpoint = endpoint(n);
+                for _ in 0..40 {
+                    self.dispatch
+                        .hosts
+                        .answered_in_order(Way { endpoint, source }, false);
+                }
+            }
+        }
+    }
+
     fn take_step(&mut self, step: Step) {
         match step {
             Step::Accept {
@@ -111,7 +175,8 @@ impl World {
             }
             Step::Answer { which, how } => {
                 if !self.todo.is_empty() {
-                    let command = self.todo.remove(which % self.todo.len()).expect("in range");
+                    let place = self.first_on_its_session(which % self.todo.len());
+                    let command = self.todo.remove(place).expect("in range");
                     let event = self.some_answer(&command, how);
                     self.tell(event);
                 }
@@ -125,8 +190,7 @@ impl World {
                     .collect();
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
-                    self.sessions.remove(&session);
-                    self.tell(Event::Died { session });
+                    self.die(session);
                 }
             }
             Step::Wait(millis) => {
@@ -160,12 +224,22 @@ impl World {
                     endpoint: Some(endpoint(1)),
                 });
             }
-            Step::Reload => {
-                let mut settings = tight();
-                settings.cache.idle_time_limit = Duration::from_secs(3);
+            Step::Reload(which) => {
+                let mut settings = ruled(which);
+                settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
         }
+    }
+
+    /// Transactions on one session are answered in their order.
+    fn first_on_its_session(&self, place: usize) -> usize {
+        let Command::Transact { session, .. } = &self.todo[place] else {
+            return place;
+        };
+        let first = self.sessions[session].under_way.front();
+        let is_first = |command: &Command| matches!(command, Command::Transact { delivery, .. } if Some(delivery) == first);
+        self.todo.iter().position(is_first).expect("it is under way")
     }
 
     /// Some legal answer; about half of them are good.
@@ -181,50 +255,26 @@ impl World {
                     valid_until: self.now.monotonic + Duration::from_secs(5),
                 }),
             },
-            Command::Dial { session, .. } if how.is_multiple_of(3) => {
-                self.sessions.remove(session);
-                let mut failure = failure(Scope::Endpoint);
-                if how.is_multiple_of(2) {
-                    failure.blame = Blame::Policy;
-                }
-                Event::DialFailed {
-                    session: *session,
-                    step: DialStep::Connect,
-                    failure,
-                }
-            }
-            Command::Dial {
-                session, security, ..
-            } if how.is_multiple_of(7) && security.tls.level == TlsLevel::May => {
-                let failed = self.now.monotonic;
-                if let Some(peer) = self.sessions.get_mut(session) {
-                    peer.facts.tls = Tls::Clear(Clear::HandshakeFailed(failed));
-                }
-                self.good_answer(command)
-            }
+            Command::Dial { .. } => self.some_dial(command, how),
             Command::Transact {
                 session, delivery, ..
             } if how.is_multiple_of(2) => {
                 let total = self.dispatch.deliveries[delivery].unfinished;
                 let some = u32::from(how / 16) % (total + 1);
                 let rest = total - some;
-                let after = if how.is_multiple_of(4) {
+                let kind = how / 2 % 6;
+                let is_lost = self.sessions[session].is_lost || matches!(kind, 2..=4);
+                let after = if how % 32 < 16 && !is_lost {
                     self.free(*session)
                 } else {
                     self.lose(*session)
                 };
-                let answer = match how / 2 % 6 {
+                let mut answer = match kind {
                     0 => answer(some, rest, 0, Undecided::NextTransaction, after),
                     1 => answer(some, 0, rest, Undecided::NextTransaction, after),
-                    2 => answer(0, 0, total, Undecided::Unsent, self.lose(*session)),
-                    3 => answer(0, 0, total, Undecided::LostEarly, self.lose(*session)),
-                    4 => answer(
-                        some,
-                        0,
-                        rest,
-                        Undecided::Failed(failure(Scope::Session)),
-                        self.lose(*session),
-                    ),
+                    2 => answer(0, 0, total, Undecided::Unsent, after),
+                    3 => answer(0, 0, total, Undecided::LostEarly, after),
+                    4 => answer(some, 0, rest, Undecided::Failed(failure(Scope::Session)), after),
                     _ => answer(
                         some,
                         0,
@@ -233,9 +283,43 @@ impl World {
                         after,
                     ),
                 };
+                answer.conduct.is_disorderly = how.is_multiple_of(64);
                 answered(*session, *delivery, answer)
             }
             _ => self.good_answer(command),
+        }
+    }
+
+    /// Answers a dial, in one of its ways.
+    fn some_dial(&mut self, command: &Command, how: u8) -> Event {
+        let Command::Dial {
+            session,
+            source,
+            security,
+            ..
+        } = command
+        else {
+            return Event::Tick;
+        };
+        let (step, blame) = match source {
+            Some(_) if how.is_multiple_of(7) => (DialStep::Source, Blame::Us),
+            _ if how.is_multiple_of(6) => (DialStep::Tls, Blame::Policy),
+            _ if how.is_multiple_of(3) => (DialStep::Connect, Blame::Network),
+            _ => {
+                let is_failed = how.is_multiple_of(5) && security.tls.level == TlsLevel::May;
+                if let Some(peer) = self.sessions.get_mut(session).filter(|_| is_failed) {
+                    peer.facts.tls = Tls::Clear(Clear::HandshakeFailed(self.now.monotonic));
+                }
+                return self.good_answer(command);
+            }
+        };
+        self.sessions.remove(session);
+        let mut failure = failure(Scope::Endpoint);
+        failure.blame = blame;
+        Event::DialFailed {
+            session: *session,
+            step,
+            failure,
         }
     }
 
@@ -277,9 +361,10 @@ proptest! {
     fn no_history_loses_a_message_or_a_session(
         seed in any::<u64>(),
         on_demand in prop::bool::weighted(0.9),
+        rules in any::<u8>(),
         steps in prop::collection::vec(step(), 1..160),
     ) {
-        let mut world = world(seed, on_demand);
+        let mut world = world(seed, on_demand, rules);
         for step in steps {
             world.take_step(step);
         }
@@ -289,6 +374,7 @@ proptest! {
         prop_assert_eq!((totals.waiting, totals.held, totals.active), (0, held, 0));
         prop_assert_eq!((totals.busy_sessions, totals.parked_sessions), (0, 0));
         prop_assert!(world.deliveries.is_empty());
+        world.assert_counted();
     }
 
     #[test]
@@ -296,7 +382,7 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut world = world(seed, true);
+        let mut world = world(seed, true, 255);
         for step in steps {
             world.take_step(step);
         }
@@ -304,6 +390,7 @@ proptest! {
         world.tell(Event::Stopping);
         world.settle_down();
         prop_assert!(world.sessions.is_empty(), "every session is ended");
+        world.assert_counted();
         let begun = world.log[before..].iter().filter(|c| is_dial(c) || is_load(c) || is_transact(c)).count();
         prop_assert_eq!(begun, 0, "nothing starts");
     }
@@ -312,7 +399,7 @@ proptest! {
     #[test]
     fn a_seed_replays_a_run(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..60)) {
         let run = |steps: Vec<Step>| {
-            let mut world = world(seed, true);
+            let mut world = world(seed, true, 255);
             for step in steps {
                 world.take_step(step);
             }

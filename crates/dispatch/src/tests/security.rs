@@ -245,7 +245,12 @@ fn a_policy_that_is_not_met_says_nothing_about_the_host() {
         failure,
     });
     world.settle_down();
-    assert!(!world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic));
+    assert!(
+        !world
+            .dispatch
+            .hosts
+            .is_paused(endpoint(1).into(), world.now.monotonic)
+    );
     let view = world.dispatch.destination(&to("a.test"), world.now).unwrap();
     assert_eq!(view.waiting, 1, "it is deferred");
     world.accept("b.test");
@@ -261,7 +266,12 @@ fn a_policy_that_is_not_met_ends_a_pause() {
     world.answer(is_resolve);
     world.fail_dial();
     world.settle_down();
-    assert!(world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic));
+    assert!(
+        world
+            .dispatch
+            .hosts
+            .is_paused(endpoint(1).into(), world.now.monotonic)
+    );
     world.wait(2000);
     world.accept("a.test");
     world.answer(is_resolve);
@@ -270,7 +280,10 @@ fn a_policy_that_is_not_met_ends_a_pause() {
         panic!()
     };
     assert!(
-        world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic),
+        world
+            .dispatch
+            .hosts
+            .is_paused(endpoint(1).into(), world.now.monotonic),
         "on trial"
     );
     world.sessions.remove(&session);
@@ -282,7 +295,12 @@ fn a_policy_that_is_not_met_ends_a_pause() {
         step,
         failure,
     });
-    assert!(!world.dispatch.hosts.is_paused(endpoint(1), world.now.monotonic));
+    assert!(
+        !world
+            .dispatch
+            .hosts
+            .is_paused(endpoint(1).into(), world.now.monotonic)
+    );
 }
 
 /// What a dial brings is held against what was demanded, whatever the shell says.

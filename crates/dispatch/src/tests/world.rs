@@ -14,8 +14,11 @@ use remuda_mail::{
 
 use crate::{
     Dispatch,
-    command::{Command, Rest, Security},
-    event::{After, Answer, Backlog, Candidate, DialStep, Entry, Event, Resolution, Undecided, Unresolved},
+    command::{Command, Flight, Rest, Security},
+    event::{
+        After, Answer, Backlog, Candidate, Conduct, Death, DialStep, Entry, Event, Resolution, Undecided,
+        Unresolved,
+    },
     settings::Settings,
 };
 
@@ -41,6 +44,9 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
+    limits: super::limits::LimitWatch,
+    /// What servers offer.
+    pub(super) offers: Capabilities,
     id_next: u64,
 }
 
@@ -48,6 +54,10 @@ pub(super) struct World {
 pub(super) struct Peer {
     pub(super) facts: Facts,
     pub(super) state: PeerState,
+    /// Deliveries under way, the next answer's first.
+    pub(super) under_way: VecDeque<DeliveryId>,
+    /// The connection has ended; some are still to be answered.
+    pub(super) is_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +133,8 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
+            limits: super::limits::LimitWatch::default(),
+            offers: Capabilities::default(),
             id_next: 1,
         }
     }
@@ -140,6 +152,7 @@ impl World {
     /// Reports an event, checks what it led to and returns it.
     pub(super) fn tell(&mut self, event: Event) -> Vec<Command> {
         let mut out = Vec::new();
+        let is_reload = matches!(event, Event::Reconfigured(_));
         self.dispatch.handle(event, self.now, &mut out);
         for command in &out {
             self.check(command);
@@ -150,6 +163,7 @@ impl World {
         self.log.extend(out.iter().cloned());
         if self.checks {
             self.dispatch.assert_consistent();
+            self.limits.check(&self.dispatch, self.now.monotonic, is_reload);
         }
         out
     }
@@ -160,30 +174,27 @@ impl World {
             sessions.get(session).map(|peer| peer.state)
         };
         match command {
-            Command::Dial {
-                session,
-                endpoint,
-                host,
-                security,
-                ..
-            } => {
-                let facts = self.dialled(*endpoint, host, security);
-                let state = PeerState::Dialling;
-                let old = self.sessions.insert(*session, Peer { facts, state });
-                assert!(old.is_none(), "ids are given once");
-            }
+            Command::Dial { .. } => self.dialled(command),
             Command::Transact {
                 session,
                 delivery,
                 entry,
+                flight,
                 ..
             } => {
                 let before = state(session, &self.sessions);
-                assert!(
-                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
-                    "{command:?} on {before:?}"
-                );
+                let is_fit = match flight {
+                    Flight::Behind => before == Some(PeerState::Busy),
+                    Flight::Split | Flight::Whole => {
+                        matches!(before, Some(PeerState::Free | PeerState::Watched))
+                    }
+                };
+                assert!(is_fit, "{command:?} on {before:?}");
                 self.set(*session, PeerState::Busy);
+                if let Some(peer) = self.sessions.get_mut(session) {
+                    assert!(!peer.is_lost, "nothing follows on a session that has ended");
+                    peer.under_way.push_back(*delivery);
+                }
                 self.deliveries.insert(*delivery, (*entry, None));
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
                 self.check_policy(*session, *entry);
@@ -204,6 +215,7 @@ impl World {
                 delivery,
                 entry,
                 rest,
+                ..
             } => {
                 let old = self.deliveries.insert(*delivery, (*entry, Some(rest.clone())));
                 assert!(!matches!(old, Some((_, Some(_)))), "settled once");
@@ -216,20 +228,41 @@ impl World {
     }
 
     /// What a dial brings when all goes well.
-    fn dialled(&self, endpoint: Endpoint, host: &std::sync::Arc<str>, security: &Security) -> Facts {
-        Facts {
+    fn dialled(&mut self, command: &Command) {
+        let Command::Dial {
+            session,
             endpoint,
+            host,
+            source,
+            helo_name,
+            security,
+            ..
+        } = command
+        else {
+            return;
+        };
+        let facts = Facts {
+            endpoint: *endpoint,
+            source: *source,
             host: host.clone(),
-            helo_name: "us.test".into(),
-            is_tls_implicit: security.tls.is_implicit(endpoint),
+            helo_name: helo_name.clone(),
+            is_tls_implicit: security.tls.is_implicit(*endpoint),
             tls: tls_of(security, host, self.offers_tls),
             credentials: security.login.as_ref().map(|login| login.credentials),
-            capabilities: Capabilities::default(),
+            capabilities: self.offers,
             opened: self.now.monotonic,
             uses: 0,
             last_used: self.now.monotonic,
             refused_in_a_row: 0,
-        }
+        };
+        let peer = Peer {
+            facts,
+            state: PeerState::Dialling,
+            under_way: VecDeque::new(),
+            is_lost: false,
+        };
+        let old = self.sessions.insert(*session, peer);
+        assert!(old.is_none(), "ids are given once");
     }
 
     /// Nothing is carried that its route forbids.
@@ -398,6 +431,11 @@ impl World {
             } => {
                 let _ = entry;
                 let recipients = self.dispatch.deliveries[delivery].unfinished;
+                if self.sessions[session].is_lost {
+                    let after = self.lose(*session);
+                    let answer = answer(0, 0, recipients, Undecided::LostEarly, after);
+                    return answered(*session, *delivery, answer);
+                }
                 let after = self.free(*session);
                 answered(
                     *session,
@@ -446,19 +484,36 @@ impl World {
 
     /// A transaction on the session is over, and it goes on.
     pub(super) fn free(&mut self, session: SessionId) -> After {
-        self.set(session, PeerState::Free);
         let now = self.now.monotonic;
         let Some(peer) = self.sessions.get_mut(&session) else {
             return After::Gone;
         };
+        peer.under_way.pop_front();
         peer.facts.uses += 1;
         peer.facts.last_used = now;
-        After::Free(peer.facts.clone())
+        if !peer.under_way.is_empty() {
+            return After::Going;
+        }
+        peer.state = PeerState::Free;
+        After::Free(Box::new(peer.facts.clone()))
+    }
+
+    /// A parked session ends by itself.
+    pub(super) fn die(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        let cause = Death::Fin;
+        self.tell(Event::Died { session, cause });
     }
 
     /// A session is no more.
     pub(super) fn lose(&mut self, session: SessionId) -> After {
-        self.sessions.remove(&session);
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.under_way.pop_front();
+            peer.is_lost = true;
+            if peer.under_way.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
         After::Gone
     }
 
@@ -573,9 +628,12 @@ pub(super) fn answer(
         finished,
         deferred,
         undecided,
+        begun: cause != Undecided::Unsent,
         cause,
+        death: None,
         accepted: finished > 0,
         waited: Duration::from_millis(20),
+        conduct: Conduct::default(),
         session,
     }
 }

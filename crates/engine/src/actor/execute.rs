@@ -5,12 +5,13 @@ use std::sync::Arc;
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::{
-    command::{Command, Found, RetireCause},
-    event::{Event, Unresolved},
+    command::{Command, Flight, Found, RetireCause},
+    event::{Event, Undecided, Unresolved},
 };
 use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId};
 use remuda_smtp::client::Login;
 use remuda_spool::Heads;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{
     Actor, Input, Session,
@@ -22,7 +23,7 @@ use crate::{
     local, session,
     session::{
         dial::Means,
-        order::{DialOrder, Order, Security, TransactOrder},
+        order::{DialOrder, Order, Report, Security, TransactOrder},
     },
 };
 
@@ -33,6 +34,7 @@ struct Transact {
     entry: EntryId,
     recipients_max: u32,
     next_host: bool,
+    flight: Flight,
     found: Found,
     unfit: Option<Unfit>,
 }
@@ -46,16 +48,18 @@ impl Actor {
                 session,
                 endpoint,
                 host,
+                source,
+                helo_name,
                 destination: _,
                 security,
             } => {
-                let settings = &self.plan.settings.delivery;
                 let order = DialOrder {
                     session,
                     endpoint,
                     host,
-                    helo_name: settings.helo_name.clone(),
-                    connect_timeout: settings.connect_timeout,
+                    source,
+                    helo_name,
+                    connect_timeout: self.plan.settings.delivery.connect_timeout,
                     security: self.security(security),
                 };
                 self.dial(order, now);
@@ -66,6 +70,7 @@ impl Actor {
                 entry,
                 recipients_max,
                 next_host,
+                flight,
                 found,
                 unfit,
             } => {
@@ -76,6 +81,7 @@ impl Actor {
                         entry,
                         recipients_max,
                         next_host,
+                        flight,
                         found,
                         unfit,
                     },
@@ -89,7 +95,8 @@ impl Actor {
                 delivery,
                 entry,
                 rest,
-            } => self.settle(delivery, entry, rest, now),
+                search,
+            } => self.settle(delivery, entry, (rest, &search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }
@@ -101,6 +108,25 @@ impl Actor {
         {
             // The task has ended; its last report is on the way and says so.
             tracing::debug!(%session, "order to a session that has ended");
+        }
+    }
+
+    /// A session may end while a transaction is on its way to it: that is answered behind what the session
+    /// itself has reported.
+    fn order_transaction(&self, session: SessionId, order: TransactOrder) {
+        let missed = match self.sessions.get(&session) {
+            None => Some(Order::Transact(Box::new(order))),
+            Some(known) => {
+                let sent = known.orders.try_send(Order::Transact(Box::new(order)));
+                sent.err().map(TrySendError::into_inner)
+            }
+        };
+        if let Some(Order::Transact(order)) = missed {
+            let transacted = session::undecided(&order, "none".into(), Undecided::Unsent);
+            // The actor itself holds the other end.
+            let _ = self
+                .reports
+                .send((session, Report::Transacted(Box::new(transacted))));
         }
     }
 
@@ -176,7 +202,7 @@ impl Actor {
     }
 
     pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
-        let id = order.session;
+        let (id, source) = (order.session, order.source);
         let means = Means {
             network: self.around.network.clone(),
             clients: self.plan.clients.clone(),
@@ -188,10 +214,10 @@ impl Actor {
             id,
             Session {
                 orders,
+                source,
                 dialled: now,
                 is_open: false,
                 tls: None,
-                uses: 0,
             },
         );
     }
@@ -218,9 +244,11 @@ impl Actor {
     }
 
     fn transact(&mut self, command: Transact, now: Now) {
+        let source = self.sessions.get(&command.session).and_then(|known| known.source);
         let Some(delivery) = self.delivery(command.delivery, command.entry) else {
             return;
         };
+        delivery.source = source;
         delivery.unfit = command.unfit;
         let recipients = delivery.batch(command.recipients_max, command.next_host, command.found, now);
         let entry = delivery.entry.clone();
@@ -231,9 +259,10 @@ impl Actor {
             size: entry.size,
             smtputf8: needs_smtputf8(&entry),
             eight_bit: entry.content_8bit,
+            flight: command.flight,
             recipients,
         };
-        self.order(command.session, Order::Transact(Box::new(order)));
+        self.order_transaction(command.session, order);
     }
 
     fn deliver_locally(&mut self, id: DeliveryId, entry: EntryId) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -94,8 +94,11 @@ impl Actor {
             deferred,
             undecided: 0,
             cause: Undecided::NextTransaction,
+            begun: true,
+            death: None,
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
+            conduct: Conduct::default(),
             session: After::Gone,
         };
         self.handle(
@@ -138,26 +141,24 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died => {
-                self.forget_session(session);
-                self.handle(Event::Died { session }, now);
+            Report::Died(cause) => {
+                tracing::debug!(%session, cause = cause.as_str(), "parked session died");
+                self.sessions.remove(&session);
+                self.handle(Event::Died { session, cause }, now);
             }
             Report::Ended => {
-                self.forget_session(session);
+                self.sessions.remove(&session);
                 self.handle(Event::Ended { session }, now);
             }
         }
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
-        let known = self.sessions.get_mut(&session);
-        let dialled = known.as_ref().map(|known| known.dialled);
-        let tls = known.as_ref().and_then(|known| known.tls);
-        if let Some(known) = known {
-            known.uses = answer.uses;
-        }
+        let known = self.sessions.get(&session);
+        let dialled = known.map(|known| known.dialled);
+        let tls = known.and_then(|known| known.tls);
         if answer.session == After::Gone {
-            self.forget_session(session);
+            self.sessions.remove(&session);
         }
         self.around.metrics.transaction(&answer);
         self.around.metrics.flights(u64::from(answer.flights));
@@ -178,12 +179,6 @@ impl Actor {
         };
         self.handle(event, now);
     }
-
-    fn forget_session(&mut self, session: SessionId) {
-        if let Some(known) = self.sessions.remove(&session) {
-            self.around.metrics.connection_closed(known.uses);
-        }
-    }
 }
 
 /// What `dispatch` needs of a transaction's answer; `ahead`: recipients that are still to be named.
@@ -200,8 +195,11 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         deferred: deferred.len() as u32,
         undecided: undecided as u32,
         cause,
+        begun: answer.begun,
+        death: answer.death,
         accepted: answer.accepted,
         waited: answer.waited,
+        conduct: answer.conduct,
         session: answer.session,
     }
 }

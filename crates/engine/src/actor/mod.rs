@@ -20,6 +20,7 @@
 //! The input channel has no bound of its own: what fills it is bounded by sessions, window, the spool's
 //! write queue and admission.
 
+mod considered;
 pub mod delivery;
 mod entries;
 mod execute;
@@ -131,10 +132,10 @@ const TURNS_MAX: u64 = 256;
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
+    source: Option<std::net::IpAddr>,
     dialled: Now,
     is_open: bool,
     tls: Option<TlsProtocol>,
-    uses: u32,
 }
 
 impl Actor {

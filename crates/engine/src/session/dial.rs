@@ -87,12 +87,14 @@ impl Dial<'_> {
         let wanted = self.wanted_tls(failed, tls.is_some());
         let mut wire = Wire::new(transport, self.means.clock.clone());
         let mut client = self.client(wanted);
+        wire.begins();
         wire.advance(&mut client).await;
         if client.want() == Want::Handshake {
             let (encrypted, had) = self.handshake(wire.into_transport()).await?;
             tls = Some(had);
             wire = Wire::new(encrypted, self.means.clock.clone());
             client.secured();
+            wire.begins();
             wire.advance(&mut client).await;
         }
         match client.opening() {
@@ -178,6 +180,7 @@ impl Dial<'_> {
         let order = self.order;
         let facts = Facts {
             endpoint: order.endpoint,
+            source: order.source,
             host: order.host.clone(),
             helo_name: order.helo_name.clone(),
             is_tls_implicit: order.security.tls.is_implicit(order.endpoint),

@@ -1,9 +1,12 @@
 //! What the actor tells a session's task, and what the task reports back.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
-use remuda_dispatch::event::{After, DialStep, Undecided};
+use remuda_dispatch::{
+    command::Flight,
+    event::{After, Conduct, Death, DialStep, Undecided},
+};
 use remuda_mail::{
     CredentialsId, DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId,
     TlsPolicy,
@@ -19,6 +22,8 @@ pub struct DialOrder {
     pub endpoint: Endpoint,
     /// The host's name.
     pub host: Arc<str>,
+    /// The address of ours to bind to; `None`: the system chooses.
+    pub source: Option<IpAddr>,
     /// Our HELO name.
     pub helo_name: Arc<str>,
     /// For the TCP connect.
@@ -53,6 +58,8 @@ pub struct TransactOrder {
     pub smtputf8: bool,
     /// The content holds octets above 127.
     pub eight_bit: bool,
+    /// What may go out at once.
+    pub flight: Flight,
     /// Who gets it: at most the batch, with the index that the answer uses.
     pub recipients: Vec<Recipient>,
 }
@@ -60,7 +67,7 @@ pub struct TransactOrder {
 /// What a session's task is told.
 #[derive(Debug)]
 pub enum Order {
-    /// Run a transaction.
+    /// Run a transaction, behind those under way.
     Transact(Box<TransactOrder>),
     /// Parked: read the stream and report when it ends or speaks.
     Watch,
@@ -83,7 +90,7 @@ pub enum Report {
     /// The transaction is over.
     Transacted(Box<Transacted>),
     /// A parked session ended or spoke; the task is over.
-    Died,
+    Died(Death),
     /// QUIT was said or given up; the task is over.
     Ended,
 }
@@ -97,6 +104,10 @@ pub struct Transacted {
     pub outcomes: Vec<Option<Outcome>>,
     /// Why some are undecided.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies.
@@ -112,6 +123,8 @@ pub struct Transacted {
     pub may_be_duplicate: bool,
     /// The server took content though it had refused MAIL.
     pub accepted_after_refusal: bool,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// Groups of octets that went out, each after waiting for replies.
     pub flights: u32,
     /// The session.

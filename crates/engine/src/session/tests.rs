@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use remuda_clock::{Clock, SystemClock};
+use remuda_dispatch::command::Flight;
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, Sender};
 use tokio::sync::mpsc;
 
@@ -42,12 +43,14 @@ impl Fixture {
 
     fn with(script: Script, store: Store) -> Self {
         let clock = Arc::new(SystemClock::paused());
+        let source = script.source;
         let peer = Peer::new(script, clock.clone());
         let (sender, reports) = mpsc::unbounded_channel();
         let order = DialOrder {
             session: SessionId(7),
             endpoint: Endpoint("192.0.2.1:25".parse().unwrap()),
             host: "mx.test".into(),
+            source,
             helo_name: "us.test".into(),
             connect_timeout: CONNECT,
             security: order::Security::default(),
@@ -105,6 +108,7 @@ impl Fixture {
             size: content.len() as u64,
             smtputf8: false,
             eight_bit: false,
+            flight: Flight::Whole,
             recipients: addresses.iter().map(recipient).collect(),
         }
     }
@@ -226,7 +230,7 @@ fn words(answer: &Transacted) -> String {
 fn free(answer: &Transacted) -> &Facts {
     match &answer.session {
         After::Free(facts) => facts,
-        After::Gone => panic!("gone: {answer:?}"),
+        After::Going | After::Gone => panic!("gone: {answer:?}"),
     }
 }
 

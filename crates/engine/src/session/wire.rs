@@ -10,6 +10,7 @@
 
 use std::{
     future::poll_fn,
+    io,
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll},
@@ -17,6 +18,7 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock};
+use remuda_dispatch::event::Death;
 use remuda_smtp::{
     client::{Client, Loss, Want},
     deadlines::client::limit,
@@ -36,16 +38,29 @@ pub(super) struct Wire {
     /// Writing has failed; reading goes on.
     is_deaf: bool,
     needs_flush: bool,
+    /// How reading found its end.
+    ended: Option<Death>,
+    /// Since when the step's limit counts.
+    since: Monotonic,
+    /// Until when waiting has been counted.
+    counted: Monotonic,
+    /// Time spent waiting for replies, not taken yet.
+    waited: Duration,
 }
 
 impl Wire {
     pub(super) fn new(transport: Box<dyn Transport>, clock: SharedClock) -> Self {
+        let now = clock.now().monotonic;
         Wire {
             transport,
             watchdog: Watchdog::new(clock.clone()),
             clock,
             is_deaf: false,
             needs_flush: false,
+            ended: None,
+            since: now,
+            counted: now,
+            waited: Duration::ZERO,
         }
     }
 
@@ -54,27 +69,37 @@ impl Wire {
         self.transport
     }
 
-    /// Works until the machine wants content, a handshake or nothing; answers the time spent waiting for replies with
-    /// nothing left to write.
-    pub(super) async fn advance(&mut self, client: &mut Client) -> Duration {
-        let mut waited = Duration::ZERO;
-        let mut since = self.clock.now().monotonic;
-        let mut now = since;
-        while let Want::Reply(step) = client.want() {
+    /// The limit of the step at hand counts from now.
+    pub(super) fn begins(&mut self) {
+        self.since = self.clock.now().monotonic;
+        self.counted = self.since;
+    }
+
+    /// Works until the machine wants content, a handshake or nothing, or has a result. May be dropped and
+    /// called again.
+    pub(super) async fn advance(&mut self, client: &mut Client) {
+        while !client.has_result()
+            && let Want::Reply(step) = client.want()
+        {
             let answers = client.answers();
             let is_waiting = client.output().is_empty();
-            if let Err(loss) = self.turn(client, since + limit(step)).await {
+            if let Err(loss) = self.turn(client, self.since + limit(step)).await {
                 client.lost(&loss);
             }
-            let then = std::mem::replace(&mut now, self.clock.now().monotonic);
+            let now = self.clock.now().monotonic;
+            let then = std::mem::replace(&mut self.counted, now);
             if is_waiting {
-                waited += now - then;
+                self.waited += now - then;
             }
             if client.answers() != answers || (!is_waiting && client.output().is_empty()) {
-                since = now;
+                self.since = now;
             }
         }
-        waited
+    }
+
+    /// Takes the time spent waiting for replies with nothing left to write.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Answers whether nothing has come and the stream stands.
@@ -91,16 +116,25 @@ impl Wire {
         .await;
     }
 
-    /// Completes when the stream ends or anything comes.
-    pub(super) async fn disturbed(&mut self) {
+    /// How the stream ended; None while it stands.
+    pub(super) fn ended(&self) -> Option<Death> {
+        self.ended.or(self.is_deaf.then_some(Death::Reset))
+    }
+
+    /// Completes when the stream ends or anything comes, and says which.
+    pub(super) async fn disturbed(&mut self) -> Death {
         self.watchdog.rest();
         let mut octet = [0u8];
         poll_fn(|context| {
-            Pin::new(&mut *self.transport)
-                .poll_read(context, &mut ReadBuf::new(&mut octet))
-                .map(|_| ())
+            let mut buffer = ReadBuf::new(&mut octet);
+            let read = Pin::new(&mut *self.transport).poll_read(context, &mut buffer);
+            read.map(|read| match read {
+                Ok(()) if buffer.filled().is_empty() => Death::Fin,
+                Ok(()) => Death::Data,
+                Err(error) => end(&error),
+            })
         })
-        .await;
+        .await
     }
 
     /// One step of reading or writing.
@@ -130,7 +164,10 @@ impl Wire {
                 client.receive(buffer.filled());
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(_) => Poll::Ready(Err(Loss::Closed)),
+            Poll::Ready(ended) => {
+                self.ended = Some(ended.err().map_or(Death::Fin, |error| end(&error)));
+                Poll::Ready(Err(Loss::Closed))
+            }
         }
     }
 
@@ -156,5 +193,13 @@ impl Wire {
             }
         }
         has_written
+    }
+}
+
+/// How a stream ended. A FIN without TLS's own farewell is a FIN all the same.
+fn end(error: &io::Error) -> Death {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Death::Fin,
+        _ => Death::Reset,
     }
 }

@@ -5,8 +5,10 @@
 //! * **A file without keys is the embedded default.**
 
 mod delivery;
+mod destination;
 mod route;
 mod security;
+mod source;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +16,9 @@ use remuda_engine::settings::{BareNewline, Limits, Listener, Relay};
 use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
+pub use destination::destinations;
 pub use route::routes;
+pub use source::sources;
 
 use super::{
     Admin, Log, LogFormat,

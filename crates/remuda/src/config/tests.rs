@@ -1,5 +1,7 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
+mod overrides;
+
 use std::time::Duration;
 
 use remuda_engine::settings::{BareNewline, RouteDomain, Settings};
@@ -87,6 +89,7 @@ sessions = 50
 sessions_per_endpoint = 6
 recipients_per_transaction = 7
 addresses_per_delivery = 3
+pipeline_depth = 2
 delay_warning = "0s"
 allow_loopback = true
 minimal_backoff = "250ms"
@@ -167,9 +170,10 @@ fn every_key_of_delivery_and_its_cache_is_read() {
     assert_eq!(
         (
             delivery.recipients_per_transaction,
-            delivery.addresses_per_delivery
+            delivery.addresses_per_delivery,
+            delivery.pipeline_depth
         ),
-        (7, 3)
+        (7, 3, 2)
     );
     assert_eq!((delivery.delay_warning, delivery.allow_loopback), (None, true));
     assert_eq!(delivery.minimal_backoff, Duration::from_millis(250));
@@ -392,8 +396,8 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:4: route.password_file: needs a username",
     ),
     (
-        "[[source]]\naddress = \"192.0.2.1\"",
-        "f.toml:1: source: unknown key",
+        "[directory]\nurl = \"sqlite:x\"",
+        "f.toml:1: directory: unknown key",
     ),
     (
         "[[listener]]",
@@ -617,9 +621,8 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
     for text in [
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
-        "[[destination]]\nmatch = \"a.test\"",
+        "[[destination]]\nmatch = \"a.test\"\ntls = \"encrypt\"",
         "[delivery]\nendpoint_choice = \"random\"",
-        "[delivery]\npipeline_depth = 4",
         "[connection_cache]\nreuse_reply_timeout = \"5s\"",
         "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",

@@ -8,10 +8,12 @@
 mod clients;
 mod crash;
 mod first_mail;
+mod groups;
 mod home;
 mod letters;
 mod receivers;
 mod refusals;
 mod signals;
 mod sink;
+mod sources;
 mod tls;

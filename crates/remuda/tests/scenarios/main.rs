@@ -7,14 +7,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
 
 mod backlog;
+mod deaths;
 mod digests;
 mod endings;
 mod flights;
 mod gate;
 mod hosts;
 mod operator;
+mod overrides;
 mod recipients;
 mod reports;
 mod restart;
+mod seen;
 mod tls;
 mod world;

@@ -28,6 +28,8 @@ pub enum Step {
     Content,
     /// The end of the content has gone out.
     EndOfContent,
+    /// BDAT with the whole content (RFC 3030).
+    Bdat,
     /// QUIT.
     Quit,
 }
@@ -47,6 +49,7 @@ impl Step {
             Step::Data => "sending DATA command",
             Step::Content => "sending message body",
             Step::EndOfContent => "sending end of data",
+            Step::Bdat => "sending message content",
             Step::Quit => "sending QUIT",
         }
     }
@@ -67,6 +70,7 @@ impl fmt::Display for Step {
             Step::Data => "DATA command",
             Step::Content => "message body",
             Step::EndOfContent => "end of DATA command",
+            Step::Bdat => "BDAT command",
             Step::Quit => "QUIT command",
         })
     }

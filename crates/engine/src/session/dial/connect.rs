@@ -1,10 +1,10 @@
 //! The TCP connection of a session.
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use remuda_clock::before;
 use remuda_dispatch::event::DialStep;
-use remuda_mail::{Blame, EnhancedStatus, Failure, Scope};
+use remuda_mail::{Blame, EnhancedStatus, Failure, Refusal, Scope, Way};
 use remuda_smtp::client::Peer;
 
 use super::{Means, NotOpened, not_opened};
@@ -18,10 +18,17 @@ pub(super) async fn connect(
 ) -> Result<Box<dyn Transport>, NotOpened> {
     let clock = &means.clock;
     let deadline = clock.now().monotonic + order.connect_timeout;
-    let connected = before(&**clock, deadline, means.network.connect(order.endpoint)).await;
+    let way = Way {
+        endpoint: order.endpoint,
+        source: order.source,
+    };
+    let connected = before(&**clock, deadline, means.network.connect(way)).await;
     let (what, blame) = match connected {
         Some(Ok(transport)) => return Ok(transport),
-        Some(Err(error)) => (plain(&error), blame(&error)),
+        Some(Err(error)) => match order.source.filter(|_| is_of_the_source(&error)) {
+            Some(source) => return Err(unbound(source, peer, &error)),
+            None => (plain(&error), blame(&error)),
+        },
         None => ("Connection timed out".to_owned(), Blame::Network),
     };
     let failure = Failure {
@@ -30,6 +37,18 @@ pub(super) async fn connect(
         refusal: peer.refusal(EnhancedStatus::new(4, 4, 1), format!("connect to {peer}: {what}")),
     };
     Err(not_opened(DialStep::Connect, failure))
+}
+
+/// The source address cannot be used: the host has nothing to do with it.
+fn unbound(source: IpAddr, peer: &Peer, error: &io::Error) -> NotOpened {
+    let what = format!("connect to {peer} from {source}: {}", plain(error));
+    tracing::warn!(%source, error = %plain(error), "a source address cannot be used");
+    let failure = Failure {
+        scope: Scope::Endpoint,
+        blame: Blame::Us,
+        refusal: Refusal::ours(EnhancedStatus::new(4, 3, 5), what),
+    };
+    not_opened(DialStep::Source, failure)
 }
 
 /// Whose fault a failed connect is: ours when we have no descriptors, ports or addresses left.
@@ -46,6 +65,12 @@ fn blame(error: &io::Error) -> Blame {
         Some(errno) if ours.contains(&errno) => Blame::Us,
         _ => Blame::Network,
     }
+}
+
+/// Answers whether a connect failed for want of the address or of a port of it.
+fn is_of_the_source(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable)
 }
 
 /// The error's words without the system's number.

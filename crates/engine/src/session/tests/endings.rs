@@ -19,7 +19,11 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
         fixture.orders.send(Order::Watch).await.unwrap();
         tokio::task::yield_now().await;
         fixture.peer.go();
-        assert!(matches!(fixture.report().await, Report::Died));
+        let death = match last {
+            None => Death::Fin,
+            Some(_) => Death::Data,
+        };
+        assert!(matches!(fixture.report().await, Report::Died(how) if how == death));
         // An order that was on its way is answered.
         let answer = fixture.transact(&["c@d.test"]).await;
         assert_eq!(
@@ -27,6 +31,7 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
             ("open", &Undecided::Unsent)
         );
         assert_eq!((&answer.session, answer.uses), (&After::Gone, 1));
+        assert_eq!((answer.begun, answer.death), (false, Some(death)));
         fixture.orders.send(Order::Retire).await.unwrap();
         assert!(matches!(fixture.report().await, Report::Ended));
     }
@@ -51,6 +56,7 @@ async fn a_session_that_died_unseen_sends_nothing() {
         );
         assert_eq!(answer.session, After::Gone);
         assert_eq!(answer.mail_sent, None);
+        assert!(!answer.begun && answer.death.is_some());
     }
 }
 
@@ -283,6 +289,27 @@ async fn a_failed_connect_says_why() {
             (DialStep::Connect, text)
         );
         assert!(fixture.now() <= CONNECT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_cannot_be_used_is_our_fault_and_not_the_hosts() {
+    for kind in [
+        std::io::ErrorKind::AddrNotAvailable,
+        std::io::ErrorKind::AddrInUse,
+    ] {
+        let script = Script {
+            source: Some([198, 51, 100, 7].into()),
+            connect: Connect::Err(kind),
+            ..Script::of(vec![])
+        };
+        let (step, failure) = Fixture::new(script).dial_failed().await;
+        assert_eq!((step, failure.blame), (DialStep::Source, Blame::Us));
+        let words = failure.refusal.words();
+        assert!(
+            words.starts_with("connect to mx.test[192.0.2.1]:25 from 198.51.100.7: "),
+            "{words}"
+        );
     }
 }
 

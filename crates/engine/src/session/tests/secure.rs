@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, sync::Mutex};
 
-use remuda_mail::{Credentials, CredentialsId, Secret, TlsLevel, TlsMode, TlsPolicy};
+use remuda_mail::{Credentials, CredentialsId, Secret, TlsLevel, TlsMode, TlsPolicy, Way};
 use remuda_smtp::client::Login;
 use remuda_testing::certificates::{Authority, Issued, Validity};
 use rustls::{HandshakeKind, ServerConfig, pki_types::PrivateKeyDer};
@@ -206,7 +206,7 @@ impl Servers {
 }
 
 impl Network for Servers {
-    fn connect(&self, _: Endpoint) -> Connecting {
+    fn connect(&self, _: Way) -> Connecting {
         let stream = self.streams.lock().unwrap().pop_front().expect("no more dials");
         Box::pin(async move { Ok(Box::new(stream) as Box<dyn Transport>) })
     }
@@ -308,6 +308,7 @@ pub(super) fn dial(servers: &Arc<Servers>, clients: &Arc<Clients>, security: ord
         session: SessionId(7),
         endpoint: Endpoint("192.0.2.1:25".parse().unwrap()),
         host: "mx.test".into(),
+        source: None,
         helo_name: "us.test".into(),
         connect_timeout: CONNECT,
         security,
@@ -360,6 +361,7 @@ impl Dialled {
             smtputf8: false,
             eight_bit: false,
             recipients: vec![Recipient::plain("c@d.test".parse().unwrap())],
+            flight: Flight::Split,
         };
         self.orders.send(Order::Transact(Box::new(order))).await.unwrap();
         match self.report().await {

@@ -370,25 +370,27 @@ async fn tickets_and_new_keys_are_not_data() {
 
 #[tokio::test(start_paused = true)]
 async fn a_parked_session_that_ends_or_speaks_through_tls_is_dead() {
-    for last in [
-        vec![Act::CloseTls],
-        vec![Act::Say("421 bye\r\n"), Act::Stall],
-        vec![],
+    for (last, death) in [
+        (vec![Act::CloseTls], Death::Fin),
+        (vec![Act::Say("421 bye\r\n"), Act::Stall], Death::Data),
+        // Without TLS's own farewell it is a FIN all the same.
+        (vec![], Death::Fin),
     ] {
         let (servers, mut dialled) = open([success(), vec![Act::Await], last].concat()).await;
         dialled.transact().await;
         dialled.watch().await;
         servers.go();
-        assert!(matches!(dialled.report().await, Report::Died));
+        assert!(matches!(dialled.report().await, Report::Died(how) if how == death));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_died_unseen_through_tls_sends_nothing() {
-    for last in [
-        vec![Act::CloseTls],
-        vec![Act::Say("421 bye\r\n"), Act::Stall],
-        vec![],
+    for (last, death) in [
+        (vec![Act::CloseTls], Death::Fin),
+        (vec![Act::Say("421 bye\r\n"), Act::Stall], Death::Data),
+        // Without TLS's own farewell it is a FIN all the same.
+        (vec![], Death::Fin),
     ] {
         let (servers, mut dialled) = open([success(), vec![Act::Await], last].concat()).await;
         dialled.transact().await;
@@ -398,8 +400,8 @@ async fn a_session_that_died_unseen_through_tls_sends_nothing() {
         }
         let answer = dialled.transact().await;
         assert_eq!(
-            (words(&answer).as_str(), &answer.cause),
-            ("open", &Undecided::Unsent)
+            (words(&answer).as_str(), &answer.cause, answer.death),
+            ("open", &Undecided::Unsent, Some(death))
         );
     }
 }
