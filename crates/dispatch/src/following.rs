@@ -15,6 +15,7 @@
 //! * **Who waits at the endpoint comes first**, then the destination's own next message. That one rides: the
 //!   window counts sessions, so it takes no slot.
 //! * **A message that is sent a second time is alone in its flight.**
+//! * **Whom we have shown credentials gets content unasked only once it has refused a recipient in order.**
 //! * **A slot stays with the session** while riders are on it; who leaves it without one waits on the bench
 //!   until the window has room.
 
@@ -52,13 +53,13 @@ impl Dispatch {
         else {
             return Flight::Split;
         };
-        let is_warm = session
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.uses == 0 || now - facts.last_used <= WARM_MAX);
-        let may_fly = is_warm
-            && delivery.entry.size <= FLIGHT_CONTENT_MAX
-            && self.hosts.may_fly(session.way(), false, now);
+        let may_fly = session.facts.as_ref().is_some_and(|facts| {
+            let is_warm = facts.uses == 0 || now - facts.last_used <= WARM_MAX;
+            let is_private = facts.credentials.is_some();
+            is_warm
+                && delivery.entry.size <= FLIGHT_CONTENT_MAX
+                && self.hosts.may_fly(session.way(), is_private, now)
+        });
         session.is_flying = may_fly && !delivery.is_resent;
         if may_fly { Flight::Whole } else { Flight::Split }
     }

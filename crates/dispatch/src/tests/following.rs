@@ -1,6 +1,6 @@
 //! Messages behind messages.
 
-use remuda_mail::{DeliveryId, SessionId};
+use remuda_mail::{CredentialsId, DeliveryId, HopLogin, HopPolicy, SessionId, TlsLevel};
 
 use super::world::*;
 use crate::{
@@ -275,4 +275,73 @@ fn a_delivery_that_goes_again_behind_another_destinations_has_its_slot_to_the_en
             .map_or(0, |view| view.busy)
     };
     assert_eq!((busy("a.test"), busy("b.test"), world.done.len()), (0, 0, 2));
+}
+
+/// Design §5, flights: its content must not go to whom a server refuses.
+#[test]
+fn with_credentials_content_waits_until_a_recipient_was_refused_in_order() {
+    let mut world = narrow();
+    let login = HopLogin {
+        username: "me".into(),
+        credentials: CredentialsId(1),
+        in_clear: true,
+    };
+    let policy = HopPolicy {
+        login: Some(login),
+        ..HopPolicy::default()
+    };
+    world.policies.insert(to("a.test"), policy);
+    accept(&mut world, "a.test", 5);
+    world.settle_down_until(is_transact);
+    for (has_refused_recipient, next) in [
+        (false, &[Flight::Split][..]),
+        (true, &[Flight::Whole, Flight::Behind, Flight::Behind]),
+    ] {
+        assert_eq!(flights(&world), [Flight::Split]);
+        world.answer_transaction(|world, session| {
+            let after = world.free(session);
+            let mut answer = answer(1, 0, 0, Undecided::NextTransaction, after);
+            answer.conduct.has_refused_recipient = has_refused_recipient;
+            answer
+        });
+        assert_eq!(flights(&world), next);
+    }
+    world.settle_down();
+    assert_eq!(world.done.len(), 5);
+}
+
+/// Fitness decides behind others as it does for a free session.
+#[test]
+fn only_whom_the_session_serves_goes_behind() {
+    let policy = |tls, user: Option<u64>| HopPolicy {
+        tls: Some(tls),
+        login: user.map(|id| HopLogin {
+            username: "me".into(),
+            credentials: CredentialsId(id),
+            in_clear: true,
+        }),
+        ..HopPolicy::default()
+    };
+    for (first, second, transactions) in [
+        (policy(TlsLevel::None, None), policy(TlsLevel::Encrypt, None), 1),
+        (policy(TlsLevel::Encrypt, None), policy(TlsLevel::None, None), 2),
+        (policy(TlsLevel::Encrypt, None), policy(TlsLevel::Verify, None), 1),
+        (policy(TlsLevel::Verify, None), policy(TlsLevel::May, None), 2),
+        (policy(TlsLevel::May, None), policy(TlsLevel::May, Some(1)), 1),
+    ] {
+        let mut one = settings();
+        one.sessions_per_endpoint = 1;
+        let mut world = World::new(one);
+        world.trust_all();
+        for (name, policy) in [("a.test", &first), ("b.test", &second)] {
+            world.serve(name, &[1]);
+            world.policies.insert(to(name), policy.clone());
+            world.accept(name);
+            world.answer(is_resolve);
+        }
+        world.answer(is_dial);
+        assert_eq!(world.count(is_transact), transactions, "{first:?} {second:?}");
+        world.settle_down();
+        assert_eq!(world.done.len(), 2);
+    }
 }
