@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use remuda_mail::Facts;
+use remuda_mail::{Clear, Facts, Tls, TlsProtocol};
 
 use crate::{Histogram, Leaving};
 
@@ -114,12 +114,25 @@ pub struct Opening {
 
 impl Opening {
     /// What a session like this one would cost again: TCP, greeting, EHLO, and one more where the server knew
-    /// only HELO. What TLS and AUTH add has its place here.
+    /// only HELO; then what TLS and AUTH add.
     pub fn of(facts: &Facts) -> Self {
-        let helo_after_ehlo = u64::from(!facts.capabilities.esmtp);
+        let offers = &facts.capabilities;
+        let helo_after_ehlo = u64::from(!offers.esmtp);
+        let (tls, handshakes) = match &facts.tls {
+            Tls::Clear(Clear::ByPolicy | Clear::HandshakeFailed(_)) => (0, 0),
+            // Offered, asked for, and refused.
+            Tls::Clear(Clear::NotOffered) => (u64::from(offers.starttls), 0),
+            Tls::Encrypted { protocol, .. } => (begin(*protocol, facts.is_tls_implicit), 1),
+        };
+        let auth = match facts.credentials {
+            None => 0,
+            Some(_) if offers.auth_plain => 1,
+            // LOGIN asks for the name, then for the password.
+            Some(_) => 3,
+        };
         Opening {
-            round_trips: 3 + helo_after_ehlo,
-            handshakes: 0,
+            round_trips: 3 + helo_after_ehlo + tls + auth,
+            handshakes,
         }
     }
 }
@@ -160,6 +173,15 @@ impl Usage {
     }
 }
 
+/// The round trips until TLS stands: a full handshake, before it STARTTLS and behind it the second EHLO.
+fn begin(protocol: TlsProtocol, is_implicit: bool) -> u64 {
+    let handshake = match protocol {
+        TlsProtocol::Tls12 => 2,
+        TlsProtocol::Tls13 => 1,
+    };
+    handshake + if is_implicit { 0 } else { 2 }
+}
+
 /// Adds counts by name.
 pub(crate) fn add_each(to: &mut BTreeMap<&'static str, u64>, later: &BTreeMap<&'static str, u64>) {
     for (name, count) in later {
@@ -172,3 +194,66 @@ pub const USES_BOUNDS: [u64; 12] = [0, 1, 2, 3, 5, 10, 20, 50, 100, 300, 1_000, 
 
 /// Of the histogram of idle times at take: from at once to the longest idle limits in use.
 pub const IDLE_MS_BOUNDS: [u64; 10] = [1, 3, 10, 30, 100, 300, 1_000, 2_000, 5_000, 30_000];
+
+#[cfg(test)]
+mod tests {
+    use remuda_clock::Monotonic;
+    use remuda_mail::{Authenticated, Capabilities, CredentialsId};
+
+    use super::*;
+    use crate::tests::facts;
+
+    fn encrypted(protocol: TlsProtocol) -> Tls {
+        Tls::Encrypted {
+            protocol,
+            authenticated: Authenticated::Nobody,
+        }
+    }
+
+    #[test]
+    fn an_opening_costs_what_was_said_in_it() {
+        let failed = Clear::HandshakeFailed(Monotonic::ZERO);
+        let (old, new) = (encrypted(TlsProtocol::Tls12), encrypted(TlsProtocol::Tls13));
+        for (tls, is_implicit, offers_starttls, expected) in [
+            (Tls::Clear(Clear::ByPolicy), false, true, (3, 0)),
+            (Tls::Clear(Clear::NotOffered), false, false, (3, 0)),
+            (Tls::Clear(Clear::NotOffered), false, true, (4, 0)),
+            (Tls::Clear(failed), false, true, (3, 0)),
+            (new.clone(), false, false, (6, 1)),
+            (new, true, false, (4, 1)),
+            (old.clone(), false, false, (7, 1)),
+            (old, true, false, (5, 1)),
+        ] {
+            for (is_esmtp, login, more) in [
+                (true, None, 0),
+                (false, None, 1),
+                (true, Some(true), 1),
+                (true, Some(false), 3),
+            ] {
+                let facts = Facts {
+                    tls: tls.clone(),
+                    is_tls_implicit: is_implicit,
+                    credentials: login.map(|_| CredentialsId(1)),
+                    capabilities: Capabilities {
+                        esmtp: is_esmtp,
+                        starttls: offers_starttls,
+                        auth_plain: login == Some(true),
+                        auth_login: login.is_some(),
+                        ..Capabilities::default()
+                    },
+                    ..facts(1)
+                };
+                let Opening {
+                    round_trips,
+                    handshakes,
+                } = Opening::of(&facts);
+                let (trips, expected_handshakes) = expected;
+                assert_eq!(
+                    (round_trips, handshakes),
+                    (trips + more, expected_handshakes),
+                    "{facts:?}"
+                );
+            }
+        }
+    }
+}

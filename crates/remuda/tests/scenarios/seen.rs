@@ -14,7 +14,7 @@ use remuda_engine::{
     },
     settings::Settings,
 };
-use remuda_sink::{Listener, Report};
+use remuda_sink::{Certificate, Listener, Report};
 
 use crate::{
     gate::Gate,
@@ -154,6 +154,47 @@ async fn counters_equal_the_receivers_own() {
         ));
     }
     for line in lines {
+        assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
+    }
+}
+
+/// STARTTLS, its handshake and the second EHLO are saved too.
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_reuse_saves_are_counted() {
+    let sink = receiver(Listener {
+        tls: Some(Certificate::SelfSigned),
+        ..Listener::default()
+    })
+    .await;
+    let world = World::start_with(vec![route("dest.test", &[sink.address()])], brief).await;
+    world
+        .send_many(60, 6, |_| message("a@source.test", "b@dest.test"))
+        .await;
+    arrived(&sink, 60).await;
+    world.empty().await;
+    world.alone().await;
+    let (counts, report) = (world.counts().await, sink.report());
+    let sink = &report.listeners[0];
+    assert_eq!(counts.opened, sink.connections);
+    assert_eq!(sink.tls_handshakes, sink.connections);
+    let used: u64 = transactions(&report)
+        .iter()
+        .filter_map(|(uses, connections)| (*uses > 0).then_some(*connections))
+        .sum();
+    let reused = 60 - used;
+    assert!(reused > 0, "{counts:?}");
+    assert_eq!(
+        (counts.round_trips_saved, counts.handshakes_saved),
+        (6 * reused, reused)
+    );
+    let text = world.operations().metrics_text().await.unwrap();
+    for line in [
+        format!(
+            "remuda_connections_opened_total{{tls=\"TLSv1.3\"}} {}",
+            sink.connections
+        ),
+        format!("remuda_connection_cache_handshakes_saved_total {reused}"),
+    ] {
         assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
     }
 }
