@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{CredentialsId, Endpoint, Source, TlsMode, TlsProtocol};
+use remuda_mail::{CredentialsId, Endpoint, Source, Sources, TlsMode, TlsProtocol};
 
 use super::*;
 use crate::tests::{endpoint, facts, requirements};
@@ -231,7 +231,7 @@ fn implicit_tls_is_never_mixed_with_starttls() {
 /// A destination's need, as a change of a plain one, and the session that a dial for it gets.
 type Need = (&'static str, fn(&mut Facts, &mut Requirements));
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
     ("none", |_, _| ()),
     ("may", |facts, wanted| {
         facts.tls = clear(Clear::NotOffered);
@@ -263,20 +263,31 @@ const NEEDS: [Need; 9] = [
         facts.capabilities.smtputf8 = true;
         wanted.smtputf8 = true;
     }),
+    ("from 1", |facts, wanted| come_from(facts, wanted, 1)),
+    ("from 2", |facts, wanted| come_from(facts, wanted, 2)),
 ];
+
+/// Both sources have one name, so that the address alone separates them.
+fn come_from(facts: &mut Facts, wanted: &mut Requirements, n: u8) {
+    let source = ours(n, "us.test");
+    leave_by(facts, &source);
+    wanted.sources.v4 = Some(source.into());
+}
 
 /// What a session for the first is to a message of the second; every pair of differences, both ways.
 const PAIRS: &str = "
-            none      may       encrypt   verify    verify x  user 1      user 2      helo      utf8
-none        -         tls       tls       tls       tls       credentials credentials helo_name smtputf8
-may         -         -         tls       tls       tls       credentials credentials helo_name smtputf8
-encrypt     -         -         -         identity  identity  credentials credentials helo_name smtputf8
-verify      -         -         -         -         identity  credentials credentials helo_name smtputf8
-verify x    -         -         -         identity  -         credentials credentials helo_name smtputf8
-user 1      credentials tls     tls       tls       tls       -           credentials helo_name credentials
-user 2      credentials tls     tls       tls       tls       credentials -           helo_name credentials
-helo        helo_name helo_name helo_name helo_name helo_name helo_name   helo_name   -         helo_name
-utf8        -         tls       tls       tls       tls       credentials credentials helo_name -
+          none        may       encrypt   verify    verify x  user 1      user 2      helo      utf8        from 1 from 2
+none      -           tls       tls       tls       tls       credentials credentials helo_name smtputf8    source source
+may       -           -         tls       tls       tls       credentials credentials helo_name smtputf8    source source
+encrypt   -           -         -         identity  identity  credentials credentials helo_name smtputf8    source source
+verify    -           -         -         -         identity  credentials credentials helo_name smtputf8    source source
+verify x  -           -         -         identity  -         credentials credentials helo_name smtputf8    source source
+user 1    credentials tls       tls       tls       tls       -           credentials helo_name credentials source source
+user 2    credentials tls       tls       tls       tls       credentials -           helo_name credentials source source
+helo      helo_name   helo_name helo_name helo_name helo_name helo_name   helo_name   -         helo_name   source source
+utf8      -           tls       tls       tls       tls       credentials credentials helo_name -           source source
+from 1    source      source    source    source    source    source      source      source    source      -      source
+from 2    source      source    source    source    source    source      source      source    source      source -
 ";
 
 #[test]
@@ -307,6 +318,11 @@ fn any_credentials() -> impl Strategy<Value = Option<CredentialsId>> {
     proptest::option::of((1..3u64).prop_map(CredentialsId))
 }
 
+fn any_source() -> impl Strategy<Value = Option<Source>> {
+    let source = (1..3u8, prop_oneof![Just("us.test"), Just("two.test")]);
+    proptest::option::of(source.prop_map(|(n, name)| ours(n, name)))
+}
+
 fn any_tls() -> impl Strategy<Value = Tls> {
     prop_oneof![
         Just(clear(Clear::ByPolicy)),
@@ -326,11 +342,14 @@ prop_compose! {
         is_tls_implicit in any::<bool>(),
         tls in any_tls(),
         credentials in any_credentials(),
+        source in any_source(),
         helo_name in prop_oneof![Just("us.test"), Just("two.test")],
+        uses in 0..4u32,
         smtputf8 in any::<bool>(),
         size_max in proptest::option::of(500..1500u64),
     ) -> Facts {
-        let mut facts = Facts { is_tls_implicit, tls, credentials, ..facts(n) };
+        let mut facts = Facts { is_tls_implicit, tls, credentials, uses, ..facts(n) };
+        facts.source = source.map(|source| source.address);
         facts.helo_name = helo_name.into();
         facts.endpoint = port(facts.endpoint, is_465);
         facts.capabilities.smtputf8 = smtputf8;
@@ -348,14 +367,18 @@ prop_compose! {
         mode in prop_oneof![Just(TlsMode::ByPort), Just(TlsMode::StartTls), Just(TlsMode::Implicit)],
         names in any_names(),
         credentials in any_credentials(),
+        source in any_source(),
         helo_name in prop_oneof![Just("us.test"), Just("two.test")],
+        reuse_count_max in 0..4u32,
         smtputf8 in any::<bool>(),
         size in 500..1500u64,
     ) -> Requirements {
         Requirements {
             endpoints: set.iter().map(|(n, is_465)| port(endpoint(*n), *is_465)).collect(),
             hosts: set.iter().map(|(n, _)| if *n == 1 { "mx.test".into() } else { "b.test".into() }).collect(),
+            sources: Sources { v4: source.map(Arc::new), v6: None },
             helo_name: helo_name.into(),
+            reuse_count_max,
             tls: TlsPolicy { level, mode, names },
             credentials,
             smtputf8,
@@ -380,7 +403,11 @@ fn objections(facts: &Facts, wanted: &Requirements, now: Monotonic) -> Vec<Unfit
     };
     let is_encrypted = matches!(facts.tls, Tls::Encrypted { .. });
     unless(wanted.endpoints.contains(&facts.endpoint), Unfit::Endpoint);
-    unless(facts.helo_name == wanted.helo_name, Unfit::HeloName);
+    // All endpoints here are of one family.
+    let source = wanted.sources.v4.as_deref();
+    unless(facts.source == source.map(|source| source.address), Unfit::Source);
+    let helo_name = source.map_or(&wanted.helo_name, |source| &source.helo_name);
+    unless(facts.helo_name == *helo_name, Unfit::HeloName);
     let wants_implicit = match wanted.tls.mode {
         _ if wanted.tls.level == TlsLevel::None => false,
         TlsMode::ByPort => facts.endpoint.0.port() == 465,
@@ -424,6 +451,10 @@ fn objections(facts: &Facts, wanted: &Requirements, now: Monotonic) -> Vec<Unfit
     unless(
         facts.capabilities.size_max.is_none_or(|max| max >= wanted.size),
         Unfit::Size,
+    );
+    unless(
+        wanted.reuse_count_max == 0 || facts.uses <= wanted.reuse_count_max,
+        Unfit::Count,
     );
     against
 }
