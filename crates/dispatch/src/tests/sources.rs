@@ -122,6 +122,42 @@ fn a_session_from_another_source_is_not_taken() {
 }
 
 #[test]
+fn a_dial_is_adopted_only_from_its_own_source() {
+    for (third, dials) in [(0, 2), (1, 3)] {
+        let mut world = World::new(from(&[1, 2]));
+        let names = two_names(&mut world);
+        world.accept(&names[0]);
+        world.answer(is_resolve);
+        world.answer(is_dial);
+        world.accept(&names[0]);
+        // The first session is freed and takes the second message: its dial is nobody's.
+        world.answer(is_transact);
+        world.accept(&names[third]);
+        if third == 1 {
+            world.answer(is_resolve);
+        }
+        assert_eq!(world.count(is_dial), dials);
+    }
+}
+
+/// What is left in the meantime was the right one when it was dialled.
+#[test]
+fn a_session_from_a_source_that_its_destination_has_left_carries_what_it_was_dialled_for() {
+    let mut world = World::new(from(&[1, 2]));
+    let [first, _] = two_names(&mut world);
+    for _ in 0..4 {
+        world.accept(&first);
+    }
+    world.answer(is_resolve);
+    for _ in 0..3 {
+        fail(&mut world, DialStep::Connect, Blame::Peer);
+    }
+    world.settle_down_until(is_transact);
+    assert!(dials(&world).iter().all(|(from, _)| *from == Some(address(1))));
+    assert_eq!((dials(&world).len(), world.count(is_transact)), (4, 1));
+}
+
+#[test]
 fn sessions_are_limited_for_each_source_by_itself() {
     let mut settings = from(&[1, 2]);
     settings.sessions_per_endpoint = 1;
