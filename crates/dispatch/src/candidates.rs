@@ -39,8 +39,13 @@ pub(crate) struct Itinerary {
 }
 
 impl Servers {
-    /// These candidates under a route's policy; `level`: how much TLS, if the route does not say.
-    pub(crate) fn new(mut candidates: Vec<Candidate>, policy: HopPolicy, level: TlsLevel) -> Self {
+    /// These candidates under a route's policy; `level`: how much TLS, if the route does not say, to hosts of
+    /// these names.
+    pub(crate) fn new(
+        mut candidates: Vec<Candidate>,
+        policy: HopPolicy,
+        level: impl FnOnce(&[Arc<str>]) -> TlsLevel,
+    ) -> Self {
         candidates.sort_by_key(|candidate| candidate.preference);
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(candidates.len());
         // One address under two names is one server; the better preference counts.
@@ -62,13 +67,13 @@ impl Servers {
                 .iter()
                 .map(|candidate| candidate.host.clone())
                 .collect(),
-            candidates,
-            endpoints: endpoints.into(),
             tls: TlsPolicy {
-                level: tls.unwrap_or(level),
+                level: tls.unwrap_or_else(|| level(&best_hosts(&candidates))),
                 mode: tls_mode,
                 names: tls_names,
             },
+            candidates,
+            endpoints: endpoints.into(),
             login,
         }
     }
@@ -96,9 +101,7 @@ impl Servers {
 
     /// The names of the hosts of the best preference.
     pub(crate) fn best_hosts(&self) -> Arc<[Arc<str>]> {
-        let best = self.candidates.first().map(|first| first.preference);
-        let hosts = self.candidates.iter().filter(|one| Some(one.preference) == best);
-        hosts.map(|candidate| candidate.host.clone()).collect()
+        best_hosts(&self.candidates)
     }
 
     fn of(&self, endpoint: Endpoint) -> Option<&Candidate> {
@@ -178,4 +181,11 @@ impl Itinerary {
                 .iter()
                 .any(|place| self.servers.candidates[*place].endpoint == endpoint)
     }
+}
+
+/// The names of the hosts of the best preference; best candidates first.
+fn best_hosts(candidates: &[Candidate]) -> Arc<[Arc<str>]> {
+    let best = candidates.first().map(|first| first.preference);
+    let hosts = candidates.iter().filter(|one| Some(one.preference) == best);
+    hosts.map(|candidate| candidate.host.clone()).collect()
 }

@@ -12,11 +12,11 @@
 //!
 //! # Not here
 //! How limits are kept: `schedule` (concurrency, rate), `ceilings` (sessions of an endpoint), the fitness of a
-//! session (reuses).
+//! session (reuses, TLS).
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use remuda_mail::Destination;
+use remuda_mail::{Destination, TlsLevel};
 use remuda_schedule::{GateKey, GateLimits, Terms};
 
 use crate::{
@@ -148,6 +148,12 @@ impl Dispatch {
     pub(crate) fn release_rule(&mut self, destination: &Destination, ceiling: Option<Ceiling>) {
         self.lift(ceiling);
         self.schedule.set_terms(destination, Terms::default());
+    }
+
+    /// How much TLS a destination gets that is served best by these hosts, if its route does not say.
+    pub(crate) fn tls_level(&self, destination: &Destination, best_hosts: &[Arc<str>]) -> TlsLevel {
+        let rule = self.rules.of(destination, best_hosts);
+        rule.and_then(|rule| rule.tls).unwrap_or(self.settings.tls_level)
     }
 
     /// How many messages of a destination may be in flight on one session.

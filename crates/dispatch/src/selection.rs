@@ -159,8 +159,8 @@ impl Dispatch {
             }) => {
                 // Valid for the start at hand even if it says "now", or nothing would ever start.
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
-                let servers = Servers::new(candidates, policy, self.settings.tls_level);
-                let servers = Arc::new(servers);
+                let level = |hosts: &[Arc<str>]| self.tls_level(destination, hosts);
+                let servers = Arc::new(Servers::new(candidates, policy, level));
                 let site = self.site(destination);
                 site.endpoints = servers.endpoints.clone();
                 site.best_hosts = servers.best_hosts();

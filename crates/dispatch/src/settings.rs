@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use remuda_mail::{Facts, Source};
-
-use remuda_mail::TlsLevel;
+use remuda_mail::{Facts, Source, TlsLevel};
 
 /// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +29,7 @@ pub struct Settings {
     pub active_messages: usize,
     /// `delivery.helo_name`, or the hostname.
     pub helo_name: Arc<str>,
-    /// `delivery.tls.level`, where no route says otherwise.
+    /// `delivery.tls.level`, where no route and no rule says otherwise.
     pub tls_level: TlsLevel,
     /// `[[source]]`; none: the system chooses the address.
     pub sources: Vec<Arc<Source>>,
@@ -77,6 +75,8 @@ pub struct Rule {
     pub pipeline_depth: Option<u32>,
     /// `reuse_count_limit`; 0 = none.
     pub reuse_count_limit: Option<u32>,
+    /// `tls`: the level, where no route says otherwise.
+    pub tls: Option<TlsLevel>,
 }
 
 /// What a rule matches; names in lower case.

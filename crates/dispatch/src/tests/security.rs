@@ -9,7 +9,7 @@ use super::world::*;
 use crate::{
     command::{Command, Security},
     event::{DialStep, Event},
-    settings::Settings,
+    settings::{Pattern, Rule, Settings},
 };
 
 fn level(level: TlsLevel) -> HopPolicy {
@@ -162,6 +162,42 @@ fn the_level_of_the_route_goes_before_that_of_all() {
     world.settle_down();
     let levels: Vec<TlsLevel> = dials(&world).iter().map(|dial| dial.tls.level).collect();
     assert_eq!(levels, [TlsLevel::Encrypt, TlsLevel::None]);
+}
+
+/// A `[[destination]]` by name or by host goes before what is for all; its going counts from the next answer on.
+#[test]
+fn the_level_of_a_rule_goes_behind_the_routes_and_before_that_of_all() {
+    for pattern in [
+        Pattern::Domains(".test".to_owned()),
+        Pattern::Host("mx192.0.2.1".to_owned()),
+    ] {
+        let rule = Rule {
+            pattern: pattern.clone(),
+            tls: Some(TlsLevel::Verify),
+            ..Rule::default()
+        };
+        let general = Settings {
+            tls_level: TlsLevel::None,
+            ..settings()
+        };
+        let ruled = Settings {
+            rules: vec![rule],
+            ..general.clone()
+        };
+        let mut world = two(ruled, &HopPolicy::default(), &level(TlsLevel::May));
+        world.serve("c.example", &[2]);
+        for name in ["a.test", "b.test", "c.example"] {
+            world.accept(name);
+            world.settle_down();
+        }
+        world.tell(Event::Reconfigured(Box::new(general)));
+        world.accept("a.test");
+        world.settle_down();
+        let levels: Vec<TlsLevel> = dials(&world).iter().map(|dial| dial.tls.level).collect();
+        let expected = [TlsLevel::Verify, TlsLevel::May, TlsLevel::None, TlsLevel::None];
+        assert_eq!(levels, expected, "{pattern}");
+        assert_eq!(world.done.len(), 4);
+    }
 }
 
 /// A reload that demands more leaves what is parked for those who demand less.

@@ -621,7 +621,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
     for text in [
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
-        "[[destination]]\nmatch = \"a.test\"\ntls = \"encrypt\"",
         "[delivery]\nendpoint_choice = \"random\"",
         "[connection_cache]\nreuse_reply_timeout = \"5s\"",
         "[local]\ndelivery = \"maildir:x\"",

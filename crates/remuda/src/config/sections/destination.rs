@@ -6,6 +6,7 @@ use remuda_dispatch::settings::{PIPELINE_DEPTH_MAX, Pattern, Rule};
 use remuda_engine::settings::Delivery;
 use remuda_mail::Domain;
 
+use super::security;
 use crate::config::{
     reader::{Section, number, text},
     values,
@@ -41,6 +42,9 @@ pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery) -> Vec<Rule> {
                 .map(|setting| setting.value),
             reuse_count_limit: section
                 .optional("reuse_count_limit", number(0..=1_000_000_000_u32))
+                .map(|setting| setting.value),
+            tls: section
+                .optional("tls", text(security::level))
                 .map(|setting| setting.value),
         };
         rules.push(rule);

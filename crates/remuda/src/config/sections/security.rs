@@ -124,7 +124,8 @@ fn is_given<T>(setting: &Setting<Option<T>>) -> bool {
     setting.value.is_some()
 }
 
-fn level(text: &str) -> Result<TlsLevel, String> {
+/// Reads how much TLS.
+pub fn level(text: &str) -> Result<TlsLevel, String> {
     [TlsLevel::None, TlsLevel::May, TlsLevel::Encrypt, TlsLevel::Verify]
         .into_iter()
         .find(|level| level.as_str() == text)

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use remuda_dispatch::settings::{Pattern, Rate, Rule};
+use remuda_mail::TlsLevel;
 
 use super::{problems, sound};
 
 #[test]
 fn every_key_of_a_destination_is_read() {
     let text = "[[destination]]\nmatch = \"mx:.Example.com\"\nconcurrency = 2\nsessions_per_endpoint = 3\n\
-                rate = \"100/m\"\npipeline_depth = 1\nreuse_count_limit = 20\n[[destination]]\nmatch = \"a.test\"\n";
+                rate = \"100/m\"\npipeline_depth = 1\nreuse_count_limit = 20\ntls = \"encrypt\"\n[[destination]]\nmatch = \"a.test\"\n";
     let rules = sound(text).settings.destinations;
     let first = Rule {
         pattern: Pattern::Hosts(".example.com".to_owned()),
@@ -21,6 +22,7 @@ fn every_key_of_a_destination_is_read() {
         }),
         pipeline_depth: Some(1),
         reuse_count_limit: Some(20),
+        tls: Some(TlsLevel::Encrypt),
     };
     let second = Rule {
         pattern: Pattern::Domain("a.test".to_owned()),
@@ -138,6 +140,10 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "[[destination]]\nmatch = \"a.test\"\npipeline_depth = 33",
         "f.toml:3: destination.pipeline_depth: 33 is not within 1 to 32",
+    ),
+    (
+        "[[destination]]\nmatch = \"a.test\"\ntls = \"always\"",
+        "f.toml:3: destination.tls: \"always\" is not known; write \"none\", \"may\", \"encrypt\" or \"verify\"",
     ),
     (
         "[[destination]]\nmatch = \"a.test\"\nconcurency = 1",
