@@ -11,15 +11,17 @@
 //! * **A session that opens ends the memory of failures.**
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer.
 //! * **The number of sessions is exact**: a record with sessions is never forgotten.
+//! * **What an endpoint bears of reuse is learned and forgotten again**: see `reuse`.
 //! * **Callers report every dial** with [`Hosts::dialled`] and then `opened` or `failed`, and every change
 //!   of sessions.
 //!
 //! # Not here
-//! The choice among equal endpoints and every limit: `dispatch`. Limits learned from a receiver come with
-//! the issues about slow and limiting receivers.
+//! The choice among equal endpoints and every limit: `dispatch`.
 //!
 //! # Limits
 //! [`RECORDS_MAX`] records; the one used least recently goes first.
+
+mod reuse;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,6 +31,9 @@ use std::{
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
 use remuda_mail::Endpoint;
+
+use self::reuse::Reuse;
+pub use self::reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met};
 
 /// The records of all endpoints.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub struct Record {
     pub paused_until: Monotonic,
     /// Smoothed time spent waiting for replies in a transaction.
     pub wait: Option<Duration>,
+    /// What it bears of reuse.
+    reuse: Reuse,
     /// A dial after a pause is under way.
     is_on_trial: bool,
     last_use: u64,
@@ -150,10 +157,11 @@ impl Hosts {
         });
     }
 
-    /// Forgets the failures of an endpoint, because an operator says so.
+    /// Forgets the failures and the limits of an endpoint, because an operator says so.
     pub fn forgive(&mut self, endpoint: Endpoint) {
         if self.records.contains_key(&endpoint) {
             self.opened(endpoint);
+            self.change(endpoint, |record| record.reuse = Reuse::default());
         }
     }
 
