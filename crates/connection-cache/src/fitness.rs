@@ -24,6 +24,10 @@ pub enum Unfit {
     Smtputf8,
     /// The content is larger than its SIZE limit (T41).
     Size,
+    /// It has had as many recipient domains as its server takes (RFC 9422 RCPTDOMAINMAX).
+    RecipientDomain,
+    /// It has been used, and the delivery needs one that has not.
+    Used,
 }
 
 impl Unfit {
@@ -34,6 +38,8 @@ impl Unfit {
             Unfit::HeloName => "helo_name",
             Unfit::Smtputf8 => "smtputf8",
             Unfit::Size => "size",
+            Unfit::RecipientDomain => "recipient_domain",
+            Unfit::Used => "used",
         }
     }
 }
@@ -49,9 +55,10 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
         helo_name,
         capabilities,
         opened: _,
-        uses: _,
+        uses,
         last_used: _,
         refused_in_a_row: _,
+        recipient_domains,
     } = facts;
     let Requirements {
         destination: _,
@@ -59,6 +66,8 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
         helo_name: helo_name_wanted,
         smtputf8: smtputf8_wanted,
         size: size_wanted,
+        recipient_domain,
+        fresh: fresh_wanted,
     } = requirements;
     let Capabilities {
         esmtp: _,
@@ -74,7 +83,7 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
             ServiceLimits {
                 mail_max: _,
                 rcpt_max: _,
-                rcpt_domain_max: _,
+                rcpt_domain_max,
             },
     } = capabilities;
     if !endpoints.contains(endpoint) {
@@ -88,6 +97,13 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     }
     if size_max.is_some_and(|max| *size_wanted > max) {
         return Err(Unfit::Size);
+    }
+    let is_full = rcpt_domain_max.is_some_and(|max| recipient_domains.len() >= max as usize);
+    if is_full && !recipient_domains.contains(recipient_domain) {
+        return Err(Unfit::RecipientDomain);
+    }
+    if *fresh_wanted && *uses > 0 {
+        return Err(Unfit::Used);
     }
     Ok(())
 }
@@ -148,6 +164,33 @@ mod tests {
         facts.capabilities.size_max = Some(1000);
         assert_eq!(fitness(&facts, &requirements), Err(Unfit::Size));
         facts.capabilities.size_max = Some(5000);
+        assert_eq!(fitness(&facts, &requirements), Ok(()));
+    }
+
+    /// RFC 9422 §4.3: the limit is the whole session's.
+    #[test]
+    fn a_session_that_has_had_its_domains_takes_no_new_one() {
+        let domain = |name: &str| name.parse::<remuda_mail::Domain>().unwrap();
+        for (max, domains, fits) in [
+            (None, &["b.test"][..], Ok(())),
+            (Some(2), &["b.test"], Ok(())),
+            (Some(1), &["b.test"], Err(Unfit::RecipientDomain)),
+            (Some(1), &["a.test"], Ok(())),
+            (Some(1), &[], Ok(())),
+        ] {
+            let (mut facts, requirements) = (facts(1), requirements("a.test", &[1]));
+            facts.capabilities.limits.rcpt_domain_max = max;
+            facts.recipient_domains = domains.iter().copied().map(domain).collect();
+            assert_eq!(fitness(&facts, &requirements), fits, "{max:?} {domains:?}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_a_used_session_failed_takes_only_an_unused_one() {
+        let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
+        requirements.fresh = true;
+        assert_eq!(fitness(&facts, &requirements), Err(Unfit::Used));
+        facts.uses = 0;
         assert_eq!(fitness(&facts, &requirements), Ok(()));
     }
 }

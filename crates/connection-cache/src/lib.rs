@@ -38,7 +38,10 @@ mod fitness;
 mod limits;
 mod statistics;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Endpoint, Facts, Requirements, SessionId};
@@ -84,6 +87,8 @@ struct Kept {
     place: u64,
     deadline: Monotonic,
     why: Leaving,
+    /// What its endpoint tolerates, where that is known.
+    idle_max: Option<Duration>,
 }
 
 impl ConnectionCache {
@@ -149,6 +154,7 @@ impl ConnectionCache {
             } else {
                 Leaving::Idle
             },
+            idle_max: None,
         };
         self.insert(session, kept);
         let gone = self.surplus(endpoint).map(|id| {
@@ -157,6 +163,21 @@ impl ConnectionCache {
         });
         self.note_peaks();
         gone
+    }
+
+    /// Ends a parked session's idle time after `idle_max`, because its endpoint tolerates no more.
+    pub fn shorten_idle(&mut self, session: SessionId, idle_max: Duration) {
+        let Some(kept) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        kept.idle_max = Some(idle_max);
+        let ends = kept.parked.since + idle_max;
+        if ends < kept.deadline {
+            self.deadlines.remove(&(kept.deadline, session));
+            kept.deadline = ends;
+            kept.why = Leaving::Idle;
+            self.deadlines.insert((ends, session));
+        }
     }
 
     /// Remembers for the idle time that `endpoint` served `destination` well.
@@ -263,6 +284,7 @@ impl ConnectionCache {
         let all: Vec<_> = self.by_place.values().copied().collect();
         let mut gone = Vec::new();
         for session in all {
+            let idle_max = self.sessions.get(&session).and_then(|kept| kept.idle_max);
             let Some(parked) = self.remove(session) else {
                 continue;
             };
@@ -274,6 +296,9 @@ impl ConnectionCache {
             let (since, destination) = (parked.since, parked.destination.clone());
             self.bind(&destination, parked.facts.endpoint, since);
             gone.extend(self.park(session, parked.facts, destination, since));
+            if let Some(idle_max) = idle_max {
+                self.shorten_idle(session, idle_max);
+            }
         }
         gone.extend(self.expire(now));
         gone

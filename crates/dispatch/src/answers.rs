@@ -4,7 +4,10 @@
 //! * **A host that could not be used is followed by the next**, and at the last one what is left is deferred.
 //! * **Recipients that a host deferred are tried at the next one** (T71).
 //! * **What was not sent is sent again silently**: a session dead before its first octet is not counted, one
-//!   lost early allows one more try at once (T30, T34).
+//!   lost early or at its limit allows one more try at once, on a session that has carried nothing yet
+//!   (T30, T34); and what got on gets that again.
+//! * **What may have been accepted is sent again once a delivery at most**, and only where the shell says that
+//!   the session ended soon enough (T35).
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
@@ -129,18 +132,19 @@ impl Dispatch {
             return;
         }
         let endpoint = carrier.endpoint;
-        let is_first_use = carrier.uses <= 1;
+        let is_fresh = carrier.is_fresh();
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
         let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
-        if is_unsent && !is_first_use {
+        if is_unsent && !is_fresh {
             self.cache.count_dead();
         }
+        self.take_lesson(session, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        let next = delivery.judge(&answer, is_first_use);
+        let next = delivery.judge(&answer, is_fresh);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
         let facts = self.take_after(session, answer.session, binds);
@@ -215,9 +219,13 @@ impl Dispatch {
         let Stage::Transacting(_, found) = delivery.stage else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.uses += 1;
-            session.state = State::Busy(id);
+        let mut reply_within = std::time::Duration::MAX;
+        if let Some(carrier) = self.sessions.get_mut(&session) {
+            carrier.uses += 1;
+            carrier.idle = std::time::Duration::ZERO;
+            carrier.state = State::Busy(id);
+            let endpoint = carrier.endpoint;
+            reply_within = self.reply_within(endpoint);
         }
         self.out.push(Command::Transact {
             session,
@@ -226,6 +234,7 @@ impl Dispatch {
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: false,
             found,
+            reply_within,
             unfit: delivery.unfit,
         });
     }
@@ -240,8 +249,11 @@ impl Dispatch {
 }
 
 impl Delivery {
-    fn judge(&mut self, answer: &Answer, is_first_use: bool) -> Next {
+    fn judge(&mut self, answer: &Answer, is_fresh: bool) -> Next {
         let has_progressed = answer.finished + answer.deferred > 0;
+        if has_progressed {
+            self.starts_anew();
+        }
         if answer.undecided == 0 {
             self.is_served = true;
             if answer.cause == Undecided::PerhapsAccepted {
@@ -258,13 +270,27 @@ impl Delivery {
                 self.is_served = true;
                 Next::SameHost
             }
-            // Alive after its first session had answered a dial: it was not the cache that deceived us.
-            Undecided::Unsent if !is_first_use => Next::Again,
-            Undecided::Unsent | Undecided::LostEarly if !self.is_resent => {
+            // Alive when it had answered its dial: then it was not the cache that deceived us.
+            Undecided::Unsent | Undecided::NoRoom if !is_fresh => {
+                self.found_dead += 1;
+                self.wants_fresh |= self.found_dead >= FOUND_DEAD_MAX;
+                Next::Again
+            }
+            Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) if !self.is_resent => {
                 self.is_resent = true;
+                self.wants_fresh = true;
                 Next::AgainHere
             }
-            Undecided::Failed(failure) => {
+            Undecided::PerhapsAccepted if !self.is_repeated => {
+                self.is_repeated = true;
+                self.wants_fresh = true;
+                Next::AgainHere
+            }
+            Undecided::PerhapsAccepted => {
+                self.itinerary.strike_all();
+                Next::Elsewhere
+            }
+            Undecided::Failed(failure) | Undecided::Limited(failure) => {
                 self.is_site_failing |= is_of_the_host(failure);
                 if failure.scope == Scope::Destination {
                     self.itinerary.strike_all();
@@ -277,7 +303,7 @@ impl Delivery {
                 self.refusal = Some(lost());
                 Next::Elsewhere
             }
-            Undecided::NextTransaction | Undecided::PerhapsAccepted => {
+            Undecided::NextTransaction | Undecided::NoRoom => {
                 self.refusal = Some(stuck());
                 Next::Elsewhere
             }
@@ -308,7 +334,7 @@ impl Delivery {
         let is_failing = answer.undecided > 0
             && match &answer.cause {
                 Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
-                Undecided::Unsent | Undecided::LostEarly => true,
+                Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) | Undecided::NoRoom => true,
                 Undecided::Failed(failure) => is_of_the_host(failure),
             };
         if is_failing {
@@ -348,3 +374,6 @@ fn stuck() -> Refusal {
         "the host took none of the recipients that were left",
     )
 }
+
+/// Sessions that one delivery may find dead before it takes none from the cache any more.
+const FOUND_DEAD_MAX: u32 = 20;

@@ -1,6 +1,6 @@
 //! What `dispatch` tells the shell: the commands that it decided on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
 use remuda_connection_cache::Unfit;
@@ -28,13 +28,14 @@ pub enum RetireCause {
     Idle,
     /// Older than `reuse_time_limit`.
     Age,
-    /// Used `reuse_count_limit` times.
+    /// Used `reuse_count_limit` times, or as often as its receiver announced or taught us.
     Count,
     /// Gave way to another, or found no room.
     Evicted,
     /// Reload, shutdown, or the operator's wish.
     Drained,
-    /// Not worth parking: nobody waits and caching is not on for its destination.
+    /// Not worth parking: nobody waits, caching is not on for its destination, or its endpoint does not bear
+    /// reuse.
     NotParked,
     /// Refused too many transactions in a row, or is not fit to go on.
     Worn,
@@ -102,6 +103,8 @@ pub enum Command {
         next_host: bool,
         /// For the log.
         found: Found,
+        /// A used session that has said nothing for so long, and cannot have taken the message, is dead.
+        reply_within: Duration,
         /// For the log: why a parked session was not taken for it, if one was looked at.
         unfit: Option<Unfit>,
     },

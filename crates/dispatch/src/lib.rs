@@ -39,6 +39,7 @@ pub mod command;
 mod consistency;
 mod deliveries;
 pub mod event;
+mod lessons;
 mod lines;
 mod offers;
 mod seeking;
@@ -187,7 +188,7 @@ impl Dispatch {
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session } => self.died(session),
+            Event::Died { session, limit_met } => self.died(session, limit_met),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

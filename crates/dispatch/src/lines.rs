@@ -84,8 +84,9 @@ impl Lines {
     }
 
     /// The first that lacks room at `endpoint`.
-    pub(crate) fn starved_at(&self, endpoint: Endpoint) -> Option<DeliveryId> {
-        self.at.get(&endpoint)?.starved.values().next().copied()
+    pub(crate) fn starved_at(&self, endpoint: Endpoint) -> Option<(Ticket, DeliveryId)> {
+        let starved = &self.at.get(&endpoint)?.starved;
+        starved.iter().next().map(|(ticket, id)| (*ticket, *id))
     }
 
     /// The first that lacks a session in all.

@@ -2,7 +2,8 @@
 //!
 //! # Contract
 //! * **The next in turn gets it**: the first delivery in line for its endpoint that it fits, whosever it is;
-//!   unless somebody else waits longer for any session at all, who then gets its place.
+//!   unless somebody else waits longer for any session at all, or for one to that endpoint which this one
+//!   is not, and then gets its place.
 //! * **Then the same destination's next message**, if nobody waits.
 //! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
@@ -105,6 +106,7 @@ impl Dispatch {
             return Err(RetireCause::Drained);
         }
         self.cache.limits().check(id, facts, self.now.monotonic)?;
+        self.may_be_reused(facts)?;
         match self.sessions.get(&id) {
             Some(session) if self.caches(&session.destination) => Ok(()),
             _ => Err(RetireCause::NotParked),
@@ -114,6 +116,11 @@ impl Dispatch {
     fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
         let starved = self.lines.starved();
         let here = self.first_fitting(facts);
+        // Who waits for room at this endpoint and does not fit needs this session's place.
+        let starved = starved
+            .into_iter()
+            .chain(self.lines.starved_at(facts.endpoint))
+            .min();
         match (here, starved) {
             (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
             (Some((_, delivery)), _) => Next::Waiting(delivery),
@@ -154,6 +161,8 @@ impl Dispatch {
             helo_name: self.settings.helo_name.clone(),
             smtputf8: entry.smtputf8,
             size: entry.size,
+            recipient_domain: entry.recipient_domain.clone(),
+            fresh: false,
         };
         let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
             || self.cache.is_bound(destination, facts.endpoint, now);

@@ -97,6 +97,8 @@ impl Dispatch {
             helo_name: self.settings.helo_name.clone(),
             smtputf8: delivery.entry.smtputf8,
             size: delivery.entry.size,
+            recipient_domain: delivery.entry.recipient_domain.clone(),
+            fresh: delivery.wants_fresh,
         }
     }
 

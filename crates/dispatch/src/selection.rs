@@ -51,7 +51,7 @@ impl Dispatch {
         for endpoint in std::mem::take(&mut self.freed) {
             // Without a session left in all, it waits for that from now on.
             while self.has_room(endpoint)
-                && let Some(id) = self.lines.starved_at(endpoint)
+                && let Some((_, id)) = self.lines.starved_at(endpoint)
             {
                 self.seek(id);
             }

@@ -13,7 +13,7 @@
 //!   `sessions_per_endpoint`; parked and retiring ones do not.
 //! * **No session leaks**: each is in one state until the shell reports its end.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::Leaving;
@@ -37,6 +37,10 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// When it was last parked, if it ever was.
+    pub(crate) parked: Option<Monotonic>,
+    /// How long it had been parked before its present use.
+    pub(crate) idle: Duration,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -65,6 +69,11 @@ impl Session {
             State::Dialling(_) | State::Busy(_) | State::Lingering(..) => true,
             State::Parked | State::Retiring => false,
         }
+    }
+
+    /// Answers whether its present use is the first since its dial.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.uses <= 1 && self.parked.is_none()
     }
 }
 
@@ -96,6 +105,8 @@ impl Dispatch {
             state: State::Dialling(Some(delivery)),
             dialled: self.now.monotonic,
             uses: 0,
+            parked: None,
+            idle: Duration::ZERO,
             unsettled: 0,
             binds: false,
         };
@@ -106,6 +117,8 @@ impl Dispatch {
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
     pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
         self.leave_lines(id);
+        let endpoint = self.sessions.get(&session).map(|session| session.endpoint);
+        let reply_within = endpoint.map_or(Duration::MAX, |endpoint| self.reply_within(endpoint));
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
@@ -115,6 +128,10 @@ impl Dispatch {
         delivery.stage = Stage::Transacting(session, found);
         let was_counted = taken.is_counted();
         let endpoint = taken.endpoint;
+        taken.idle = match (&taken.state, taken.parked) {
+            (State::Parked, Some(since)) => self.now.monotonic - since,
+            _ => Duration::ZERO,
+        };
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
@@ -125,6 +142,7 @@ impl Dispatch {
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
             found,
+            reply_within,
             unfit: delivery.unfit,
         });
         if !was_counted {
@@ -141,10 +159,14 @@ impl Dispatch {
             return;
         };
         let (endpoint, destination, binds) = (session.endpoint, session.destination.clone(), session.binds);
-        session.state = State::Parked;
-        self.vacate(endpoint);
         let now = self.now.monotonic;
+        session.state = State::Parked;
+        session.parked = Some(now);
+        self.vacate(endpoint);
         let gone = self.cache.park(id, facts, destination.clone(), now);
+        if let Some(idle_max) = self.hosts.idle_max(endpoint, now) {
+            self.cache.shorten_idle(id, idle_max);
+        }
         if gone.is_none_or(|(gone, _)| gone != id) {
             if binds {
                 self.cache.bind(&destination, endpoint, now);
@@ -192,10 +214,12 @@ impl Dispatch {
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId) {
-        if self.cache.remove(id).is_some() {
+    pub(crate) fn died(&mut self, id: SessionId, limit_met: Option<u32>) {
+        if let Some(parked) = self.cache.remove(id) {
             self.cache.count_dead();
             self.bury(id);
+            let idle = self.now.monotonic - parked.since;
+            self.take_lesson_of_death(parked.facts.endpoint, idle, limit_met);
         }
     }
 

@@ -34,6 +34,8 @@ pub struct ConnectionView {
     pub host: Arc<str>,
     /// Transactions begun on it.
     pub uses: u32,
+    /// Transactions that its endpoint takes on a session, where that was learned.
+    pub transactions_max: Option<u32>,
     /// Since before connect.
     pub age: Duration,
     /// Since it was parked; zero while busy.

@@ -74,6 +74,7 @@ impl Dispatch {
             endpoint: session.endpoint,
             host: session.host.clone(),
             uses: session.uses,
+            transactions_max: self.hosts.transactions_max(session.endpoint, now.monotonic),
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),
         }

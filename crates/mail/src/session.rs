@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, Destination, Endpoint};
+use crate::{Capabilities, Destination, Domain, Endpoint};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Facts {
     pub last_used: Monotonic,
     /// Transactions refused since the last accepted one.
     pub refused_in_a_row: u32,
+    /// Recipient domains so far, kept only where the server limits them (RFC 9422 RCPTDOMAINMAX).
+    pub recipient_domains: Vec<Domain>,
 }
 
 /// What a delivery demands of a session.
@@ -44,4 +46,8 @@ pub struct Requirements {
     pub smtputf8: bool,
     /// Octets of content; a known SIZE limit below forbids (T41).
     pub size: u64,
+    /// Of its first recipient; a session that has had all its domains takes no new one.
+    pub recipient_domain: Domain,
+    /// Only a session that has carried nothing yet: a used one has just failed it.
+    pub fresh: bool,
 }

@@ -157,6 +157,7 @@ fn connection() -> Connection {
         host: "mx.example.net".into(),
         tls: "none".into(),
         uses: 12,
+        transactions_max: Some(20),
         age_seconds: 20.5,
         idle_seconds: 0.75,
         transaction_ms: Some(48.5),

@@ -103,7 +103,10 @@ impl World {
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
                     self.sessions.remove(&session);
-                    self.tell(Event::Died { session });
+                    self.tell(Event::Died {
+                        session,
+                        limit_met: None,
+                    });
                 }
             }
             Step::Wait(millis) => {

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
+    /// What every server offers.
+    pub(super) capabilities: Capabilities,
     id_next: u64,
 }
 
@@ -102,6 +104,7 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
+            capabilities: Capabilities::default(),
             id_next: 1,
         }
     }
@@ -149,11 +152,12 @@ impl World {
                     endpoint: *endpoint,
                     host: host.clone(),
                     helo_name: "us.test".into(),
-                    capabilities: Capabilities::default(),
+                    capabilities: self.capabilities,
                     opened: self.now.monotonic,
                     uses: 0,
                     last_used: self.now.monotonic,
                     refused_in_a_row: 0,
+                    recipient_domains: Vec::new(),
                 };
                 let state = PeerState::Dialling;
                 let old = self.sessions.insert(*session, Peer { facts, state });
@@ -215,6 +219,7 @@ impl World {
             message: MessageId(id),
             destination: to(name),
             recipients: 1,
+            recipient_domain: name.parse().expect("a domain"),
             size: 1000,
             smtputf8: false,
             arrived: self.now.wall,
@@ -518,6 +523,7 @@ pub(super) fn answer(
         accepted: finished > 0,
         waited: Duration::from_millis(20),
         session,
+        limit_met: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands of `dispatch`, carried out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
@@ -30,6 +30,7 @@ struct Transact {
     recipients_max: u32,
     next_host: bool,
     found: Found,
+    reply_within: Duration,
     unfit: Option<Unfit>,
 }
 
@@ -64,6 +65,7 @@ impl Actor {
                 recipients_max,
                 next_host,
                 found,
+                reply_within,
                 unfit,
             } => {
                 self.transact(
@@ -74,6 +76,7 @@ impl Actor {
                         recipients_max,
                         next_host,
                         found,
+                        reply_within,
                         unfit,
                     },
                     now,
@@ -207,6 +210,7 @@ impl Actor {
             size: entry.size,
             smtputf8: needs_smtputf8(&entry),
             eight_bit: entry.content_8bit,
+            reply_within: command.reply_within,
             recipients,
         };
         self.order(command.session, Order::Transact(Box::new(order)));

@@ -97,6 +97,7 @@ impl Actor {
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
             session: After::Gone,
+            limit_met: None,
         };
         self.handle(
             Event::Answered {
@@ -136,9 +137,9 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died => {
+            Report::Died { limit_met } => {
                 self.forget_session(session);
-                self.handle(Event::Died { session }, now);
+                self.handle(Event::Died { session, limit_met }, now);
             }
             Report::Ended => {
                 self.forget_session(session);
@@ -186,18 +187,21 @@ impl Actor {
 fn summary(answer: Transacted, ahead: usize) -> Answer {
     let decided = answer.outcomes.iter().flatten();
     let (finished, deferred): (Vec<_>, Vec<_>) = decided.partition(|outcome| outcome.is_final());
-    // After a lost final reply nobody is tried any more, also of those who come after.
-    let (undecided, cause) = match answer.may_be_duplicate {
-        true => (0, Undecided::PerhapsAccepted),
-        false => (ahead, answer.cause),
+    // After a lost final reply nobody is tried any more, also of those who come after, unless the message
+    // may be sent again at once.
+    let (undecided, again, cause) = match (answer.may_be_duplicate, answer.may_resend) {
+        (true, true) => (ahead, answer.unknown.len(), Undecided::PerhapsAccepted),
+        (true, false) => (0, 0, Undecided::PerhapsAccepted),
+        (false, _) => (ahead, 0, answer.cause),
     };
     Answer {
         finished: finished.len() as u32,
-        deferred: deferred.len() as u32,
+        deferred: (deferred.len() - again) as u32,
         undecided: undecided as u32,
         cause,
         accepted: answer.accepted,
         waited: answer.waited,
         session: answer.session,
+        limit_met: answer.limit_met,
     }
 }

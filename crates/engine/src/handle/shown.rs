@@ -23,6 +23,7 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         host: view.host.to_string(),
         tls: "none".to_owned(),
         uses: view.uses,
+        transactions_max: view.transactions_max,
         age_seconds: view.age.as_secs_f64(),
         idle_seconds: view.idle.as_secs_f64(),
         transaction_ms: None,

@@ -68,6 +68,7 @@ fn facts(order: &DialOrder, capabilities: Capabilities, opened: Monotonic) -> Fa
         uses: 0,
         last_used: opened,
         refused_in_a_row: 0,
+        recipient_domains: Vec::new(),
     }
 }
 

@@ -129,7 +129,7 @@ impl Task {
                 tokio::select! {
                     biased;
                     order = self.orders.recv() => order,
-                    () = session.wire.disturbed() => return self.died(session).await,
+                    () = session.wire.disturbed(&mut session.client) => return self.died(session).await,
                 }
             } else {
                 self.orders.recv().await
@@ -145,7 +145,7 @@ impl Task {
                 }
                 Some(Order::Watch) => {
                     is_parked = true;
-                    session.client.shrink();
+                    session.client.rest();
                 }
                 Some(Order::Retire) | None => {
                     session.quit().await;
@@ -173,14 +173,18 @@ impl Task {
 
     /// A parked session ended or spoke: closes it, and answers whatever was ordered meanwhile.
     async fn died(mut self, session: Session) {
-        let uses = session.facts.uses;
+        let (uses, limit_met) = (session.facts.uses, session.client.limit_met());
         drop(session);
-        self.report(Report::Died);
+        self.report(Report::Died { limit_met });
         while let Some(order) = self.orders.recv().await {
             match order {
                 Order::Transact(order) => {
                     let transacted = undecided(&order, self.relay.clone(), Undecided::Unsent);
-                    self.report(Report::Transacted(Box::new(Transacted { uses, ..transacted })));
+                    self.report(Report::Transacted(Box::new(Transacted {
+                        uses,
+                        limit_met,
+                        ..transacted
+                    })));
                 }
                 Order::Retire => return self.report(Report::Ended),
                 Order::Watch => {}

@@ -94,6 +94,7 @@ impl Fixture {
             size: content.len() as u64,
             smtputf8: false,
             eight_bit: false,
+            reply_within: Duration::from_secs(5),
             recipients: addresses.iter().map(recipient).collect(),
         }
     }

@@ -23,6 +23,7 @@ impl Session {
         let begun = self.clock.now();
         self.begin(order).await;
         let mut waited = Duration::ZERO;
+        self.wire.reply_within = order.reply_within;
         let finished = loop {
             if let Some(finished) = self.client.finished() {
                 break finished;
@@ -82,6 +83,10 @@ impl Session {
         if finished.is_begun {
             self.facts.uses += 1;
             self.facts.last_used = self.clock.now().monotonic;
+            let domains = self.client.recipient_domains();
+            if domains.len() > self.facts.recipient_domains.len() {
+                self.facts.recipient_domains = domains.to_vec();
+            }
             self.facts.refused_in_a_row = if finished.accepted {
                 0
             } else {
@@ -95,6 +100,8 @@ impl Session {
                 Rest::Next => Undecided::NextTransaction,
                 Rest::Unsent => Undecided::Unsent,
                 Rest::LostEarly => Undecided::LostEarly,
+                Rest::Limited(failure) => Undecided::Limited(*failure),
+                Rest::NoRoom => Undecided::NoRoom,
                 Rest::Failed(failure) => Undecided::Failed(*failure),
             },
             accepted: finished.accepted,
@@ -103,6 +110,9 @@ impl Session {
             uses: self.facts.uses,
             mail_sent,
             may_be_duplicate: finished.may_be_duplicate,
+            unknown: finished.unknown,
+            may_resend: finished.may_resend && self.wire.was_lost_within(RESENT_WITHIN),
+            limit_met: finished.limit_met,
             accepted_after_refusal: finished.accepted_after_refusal,
             flights: finished.flights,
             session: match finished.health {
@@ -140,6 +150,9 @@ pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         uses: 0,
         mail_sent: None,
         may_be_duplicate: false,
+        unknown: Vec::new(),
+        may_resend: false,
+        limit_met: None,
         accepted_after_refusal: false,
         flights: 0,
         session: After::Gone,
@@ -161,3 +174,6 @@ fn refusal(error: &Unreadable) -> Refusal {
         format!("message content could not be read: {error}"),
     )
 }
+
+/// A session that ends so soon after its flight has rather been dead before.
+const RESENT_WITHIN: Duration = Duration::from_secs(1);

@@ -4,7 +4,8 @@
 //! * **It reads while it writes**: two full buffers never face each other, and a negative reply stops what
 //!   is not yet sent.
 //! * **Every wait has the limit of its step**, inside a flight too: each reply has its own, from when the
-//!   one before it came; a block of content has its own to be taken.
+//!   one before it came; a block of content has its own to be taken. A used session has less for its first
+//!   reply, while nothing would be lost with it.
 //! * **A failed write is not the end**: what the server said before is read and decides (T42).
 //! * **A flight costs one write**, its replies as a rule one read.
 
@@ -36,6 +37,10 @@ pub(super) struct Wire {
     /// Writing has failed; reading goes on.
     is_deaf: bool,
     needs_flush: bool,
+    /// What a used session is granted for its first reply.
+    pub(super) reply_within: Duration,
+    /// How long after the last write or reply the stream was lost.
+    lost_after: Option<Duration>,
 }
 
 impl Wire {
@@ -46,6 +51,8 @@ impl Wire {
             clock,
             is_deaf: false,
             needs_flush: false,
+            reply_within: Duration::MAX,
+            lost_after: None,
         }
     }
 
@@ -58,7 +65,12 @@ impl Wire {
         while let Want::Reply(step) = client.want() {
             let answers = client.answers();
             let is_waiting = client.output().is_empty();
-            if let Err(loss) = self.turn(client, since + limit(step)).await {
+            let grants = match client.is_unproven() {
+                true => limit(step).min(self.reply_within),
+                false => limit(step),
+            };
+            if let Err(loss) = self.turn(client, since + grants).await {
+                self.lost_after = Some(self.clock.now().monotonic - since);
                 client.lost(&loss);
             }
             let then = std::mem::replace(&mut now, self.clock.now().monotonic);
@@ -86,16 +98,15 @@ impl Wire {
         .await;
     }
 
-    /// Completes when the stream ends or anything comes.
-    pub(super) async fn disturbed(&mut self) {
+    /// Completes when the stream ends or anything comes, which the machine is given.
+    pub(super) async fn disturbed(&mut self, client: &mut Client) {
         self.watchdog.rest();
-        let mut octet = [0u8];
-        poll_fn(|context| {
-            Pin::new(&mut *self.transport)
-                .poll_read(context, &mut ReadBuf::new(&mut octet))
-                .map(|_| ())
-        })
-        .await;
+        poll_fn(|context| self.poll_read(client, context).map(|_| ())).await;
+    }
+
+    /// Answers whether the stream was lost, and no later than `time` after the last write or reply.
+    pub(super) fn was_lost_within(&self, time: Duration) -> bool {
+        self.lost_after.is_some_and(|after| after <= time)
     }
 
     /// One step of reading or writing.

@@ -96,6 +96,7 @@ destinations = ["Example.net", "192.0.2.1:2700"]
 idle_time_limit = "1s"
 reuse_time_limit = "10s"
 reuse_count_limit = 9
+reuse_reply_timeout = "3s"
 connections = 10
 connections_per_endpoint = 5
 status_update_time = "60s"
@@ -181,6 +182,7 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         (cache.idle_time_limit, cache.reuse_time_limit),
         (Duration::from_secs(1), Duration::from_secs(10))
     );
+    assert_eq!(cache.reuse_reply_timeout, Duration::from_secs(3));
     assert_eq!(
         (
             cache.reuse_count_limit,

@@ -61,6 +61,12 @@ pub struct Client {
     needs_rset: bool,
     /// MAIL commands so far.
     mails: u32,
+    /// A transaction was accepted.
+    has_accepted: bool,
+    /// It has lain idle: its end is not its host's failure.
+    has_rested: bool,
+    /// What came was no reply.
+    is_babbling: bool,
     /// Recipient domains so far; kept only where the server limits them.
     domains: Vec<Domain>,
     /// Replies so far.
@@ -108,6 +114,9 @@ impl Client {
             capabilities: Capabilities::default(),
             needs_rset: false,
             mails: 0,
+            has_accepted: false,
+            has_rested: false,
+            is_babbling: false,
             domains: Vec::new(),
             answers: 0,
             flights: 0,
@@ -215,6 +224,9 @@ impl Client {
             State::Finished(mut finished) => {
                 // What came behind the last reply counts.
                 finished.health = finished.health.max(self.line.health);
+                if finished.accepted && finished.health == Health::Broken {
+                    finished.limit_met = finished.limit_met.or(self.limit_met());
+                }
                 finished.flights = self.flights;
                 Some(*finished)
             }
@@ -238,9 +250,30 @@ impl Client {
         self.line.flight.release_all();
     }
 
-    /// Gives memory back that an idle session does not need.
-    pub fn shrink(&mut self) {
+    /// The session lies idle from now on: gives memory back that it does not need.
+    pub fn rest(&mut self) {
+        self.has_rested = true;
         self.line.flight.shrink();
+    }
+
+    /// Transactions after which the server has ended this session, which was idle, in a way that may be a
+    /// limit of its. None if none was accepted, or if it said something else.
+    pub fn limit_met(&self) -> Option<u32> {
+        let may_be = match &self.surprise {
+            Some(reply) => words::may_be_limit(reply),
+            None => self.parser.is_empty() && !self.is_babbling,
+        };
+        (may_be && self.has_accepted).then_some(self.mails)
+    }
+
+    /// The recipient domains so far, where the server limits them.
+    pub fn recipient_domains(&self) -> &[Domain] {
+        &self.domains
+    }
+
+    /// Answers whether a used session has yet to show that it is alive, and nothing would be lost if it is not.
+    pub fn is_unproven(&self) -> bool {
+        matches!(&self.state, State::Busy(transaction) if transaction.is_unproven(&self.line))
     }
 
     fn on_reply(&mut self, reply: Reply) {
@@ -284,7 +317,7 @@ impl Client {
                 self.refuse(step, failure);
             }
             State::Busy(transaction) => transaction.on_breach(what, &mut self.line),
-            _ => {}
+            _ => self.is_babbling = true,
         }
         self.line.end();
         self.settle();
@@ -305,6 +338,7 @@ impl Client {
     fn finish(&mut self, finished: Finished) {
         if finished.accepted {
             self.needs_rset = false;
+            self.has_accepted = true;
         }
         let is_last = self
             .capabilities

@@ -3,6 +3,7 @@
 mod begin;
 mod flights;
 mod invariants;
+mod limits;
 mod table;
 
 use remuda_mail::{Endpoint, Envelope, Outcome, Recipient, Sender};

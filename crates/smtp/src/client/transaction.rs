@@ -16,7 +16,7 @@ use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Rep
 use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
-    words::{Loss, clipped, is_negative, is_too_many, is_unversed, outcome},
+    words::{Loss, clipped, is_negative, is_too_many, is_unversed, may_be_limit, outcome},
 };
 use crate::dot::DotEncoder;
 
@@ -34,7 +34,9 @@ pub(super) struct Transaction {
     rest: Rest,
     has_answer: bool,
     is_accepted: bool,
-    may_be_duplicate: bool,
+    unknown: Vec<usize>,
+    may_resend: bool,
+    limit_met: Option<u32>,
     accepted_after_refusal: bool,
     facts: Facts,
 }
@@ -71,7 +73,9 @@ impl Transaction {
             rest: Rest::Next,
             has_answer: false,
             is_accepted: false,
-            may_be_duplicate: false,
+            unknown: Vec::new(),
+            may_resend: false,
+            limit_met: None,
             accepted_after_refusal: false,
             facts,
         }
@@ -113,6 +117,16 @@ impl Transaction {
         line.end();
     }
 
+    /// Answers whether a used session has said nothing yet, and could not have taken the message.
+    pub(super) fn is_unproven(&self, line: &Line) -> bool {
+        self.facts.is_reused && !self.has_answer && !self.has_ended(line)
+    }
+
+    /// Answers whether the end of the content has gone out.
+    fn has_ended(&self, line: &Line) -> bool {
+        self.content == Content::Ended && line.flight.is_written()
+    }
+
     /// Nothing more is to come.
     pub(super) fn is_over(&self, line: &Line) -> bool {
         line.flight.awaiting().is_none()
@@ -126,7 +140,10 @@ impl Transaction {
             rest: if is_decided { Rest::Next } else { self.rest },
             is_begun: true,
             accepted: self.is_accepted,
-            may_be_duplicate: self.may_be_duplicate,
+            may_be_duplicate: !self.unknown.is_empty(),
+            unknown: self.unknown,
+            may_resend: self.may_resend,
+            limit_met: self.limit_met,
             accepted_after_refusal: self.accepted_after_refusal,
             flights: 0,
             health: line.health,
@@ -136,6 +153,9 @@ impl Transaction {
     /// Takes the reply to `step`, which has been taken off the flight.
     pub(super) fn on_reply(&mut self, step: Step, reply: &Reply, line: &mut Line) {
         // RFC 5321 §3.8: 421 announces the end of the session, whatever it answers.
+        if step == Step::Mail && self.facts.borne.is_some() && may_be_limit(reply) {
+            return self.on_limit(reply, line);
+        }
         if reply.code == 421 && !(step == Step::Rset && self.facts.is_reused) {
             return self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
         }
@@ -155,12 +175,19 @@ impl Transaction {
     /// Takes the connection's loss.
     pub(super) fn on_loss(&mut self, loss: &Loss, line: &mut Line) {
         let step = self.step(line);
-        if step == Step::EndOfContent && self.content == Content::Ended {
+        if self.has_ended(line) {
+            // Who had answered before and hangs up at once had perhaps never read it.
+            self.may_resend = self.facts.is_reused && *loss == Loss::Closed;
             return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
         }
-        let is_early = self.facts.is_reused && !self.has_answer;
-        if is_early && (*loss == Loss::Closed || step == Step::Rset) {
-            return self.retry_elsewhere(line);
+        if self.facts.is_reused && self.mail == Mail::Asked {
+            if *loss == Loss::Closed {
+                self.limit_met = self.facts.borne;
+                return self.retry_elsewhere(line);
+            }
+            if !self.has_answer {
+                return self.retry_elsewhere(line);
+            }
         }
         let scope = match loss {
             Loss::Closed if self.facts.is_reused => Scope::Session,
@@ -185,7 +212,25 @@ impl Transaction {
     fn on_rset(&mut self, reply: &Reply, line: &mut Line) {
         if reply.class() != Class::Positive {
             // T32: no recipient is affected; the message goes elsewhere.
+            self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
             self.retry_elsewhere(line);
+        }
+    }
+
+    /// MAIL is refused on a session that has carried others: it may have had as many as the server wants.
+    fn on_limit(&mut self, reply: &Reply, line: &mut Line) {
+        self.mail = Mail::Refused;
+        self.limit_met = self.facts.borne;
+        self.has_answer = true;
+        let failure = line.peer.turned_away(Step::Mail, reply, Scope::Session);
+        self.rest = Rest::Limited(Box::new(failure));
+        if reply.code == 421 {
+            return line.end();
+        }
+        line.wear();
+        line.flight.cancel_unsent();
+        if !self.facts.is_pipelined {
+            line.flight.release_next();
         }
     }
 
@@ -316,7 +361,7 @@ impl Transaction {
     /// The content is out and nothing says what became of it.
     fn judge_unknown(&mut self, mut refusal: Refusal, line: &mut Line) {
         refusal.reason.push_str(" -- message may be sent more than once");
-        self.may_be_duplicate = true;
+        self.unknown = self.accepted.clone();
         self.judge_accepted(&Outcome::Deferred(refusal));
         line.end();
     }

@@ -133,6 +133,13 @@ pub(super) fn is_too_many(reply: &Reply) -> bool {
     )
 }
 
+/// Answers whether a refusal of MAIL, or a farewell, may mean that the session has had as many transactions
+/// as the server wants: not if it is about the mailbox (x.2.x) or a policy (x.7.x).
+pub(super) fn may_be_limit(reply: &Reply) -> bool {
+    let subject = reply.enhanced.map(|status| status.subject);
+    matches!(reply.code, 421 | 452) && !matches!(subject, Some(2 | 7))
+}
+
 /// The reply with at most [`TEXT_KEPT_MAX`] octets of text.
 pub(super) fn clipped(reply: &Reply) -> Reply {
     let end = reply.text.floor_char_boundary(TEXT_KEPT_MAX);

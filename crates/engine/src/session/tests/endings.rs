@@ -19,7 +19,11 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
         fixture.orders.send(Order::Watch).await.unwrap();
         tokio::task::yield_now().await;
         fixture.peer.go();
-        assert!(matches!(fixture.report().await, Report::Died));
+        let met = match last {
+            Some("250 x") => None,
+            _ => Some(1),
+        };
+        assert!(matches!(fixture.report().await, Report::Died { limit_met } if limit_met == met));
         // An order that was on its way is answered.
         let answer = fixture.transact(&["c@d.test"]).await;
         assert_eq!(
@@ -27,6 +31,7 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
             ("open", &Undecided::Unsent)
         );
         assert_eq!((&answer.session, answer.uses), (&After::Gone, 1));
+        assert_eq!(answer.limit_met, met);
         fixture.orders.send(Order::Retire).await.unwrap();
         assert!(matches!(fixture.report().await, Report::Ended));
     }

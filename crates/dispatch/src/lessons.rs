@@ -1,0 +1,106 @@
+//! What sessions teach about their endpoint: limits of transactions, idle time, whether it bears reuse.
+//!
+//! # Contract
+//! * **A limit of transactions is learned only from what may be one**: an end between transactions or a
+//!   refusal of MAIL, after an accepted transaction of that session; the client machine says which. An end
+//!   after some idle time is none.
+//! * **With a limit in force no session goes past it**: at the limit it is retired, parked or not, before the
+//!   receiver has to refuse.
+//! * **An endpoint whose sessions are found dead in a row is not reused for a while** (T43). A death that the
+//!   idle time explains teaches how long a session may lie idle; one that a known limit explains, nothing.
+//! * **A used session that says nothing is given up** after `reuse_reply_timeout`, and not before four times
+//!   what its endpoint usually takes.
+//!
+//! # Not here
+//! How long what was learned is believed: `remuda_hosts`. What becomes of the message: `answers`.
+
+use std::time::Duration;
+
+use remuda_hosts::{IDLE_TAUGHT_MIN, Met};
+use remuda_mail::{Endpoint, Facts, SessionId};
+
+use crate::{
+    Dispatch,
+    command::RetireCause,
+    event::{Answer, Undecided},
+};
+
+impl Dispatch {
+    /// Learns from how a transaction went.
+    pub(crate) fn take_lesson(&mut self, id: SessionId, answer: &Answer) {
+        let Some(carrier) = self.sessions.get(&id) else {
+            return;
+        };
+        let (endpoint, idle, uses) = (carrier.endpoint, carrier.idle, carrier.uses);
+        if answer.accepted && !carrier.is_fresh() {
+            self.hosts.bore_reuse(endpoint, uses, idle);
+        }
+        let is_dead = answer.undecided > 0
+            && !carrier.is_fresh()
+            && matches!(answer.cause, Undecided::Unsent | Undecided::LostEarly);
+        if is_dead && idle >= IDLE_TAUGHT_MIN {
+            return self.take_lesson_of_death(endpoint, idle, answer.limit_met);
+        }
+        let is_explained = answer
+            .limit_met
+            .is_some_and(|transactions| self.meet_limit(endpoint, transactions));
+        if is_dead && !is_explained {
+            self.hosts.died(endpoint, self.now.monotonic);
+        }
+    }
+
+    /// Learns from the end of a session that had been idle for `idle`.
+    pub(crate) fn take_lesson_of_death(
+        &mut self,
+        endpoint: Endpoint,
+        idle: Duration,
+        limit_met: Option<u32>,
+    ) {
+        let now = self.now.monotonic;
+        let is_explained = match limit_met {
+            Some(transactions) if idle < IDLE_TAUGHT_MIN => self.meet_limit(endpoint, transactions),
+            _ => self.hosts.died_idle(endpoint, idle, now),
+        };
+        if !is_explained {
+            self.hosts.died(endpoint, now);
+        }
+    }
+
+    /// A session has met what may be a limit; answers whether others have met it before. From the moment
+    /// it is in force nothing lies parked beyond it.
+    fn meet_limit(&mut self, endpoint: Endpoint, transactions: u32) -> bool {
+        let met = self.hosts.met_limit(endpoint, transactions, self.now.monotonic);
+        if let Met::Learned(max) = met {
+            let gone = self
+                .cache
+                .drain(|parked| parked.facts.endpoint == endpoint && parked.facts.uses >= max);
+            for (session, _) in gone {
+                self.retire(session, RetireCause::Count);
+            }
+        }
+        met != Met::First
+    }
+
+    /// Answers whether its endpoint lets a session carry a further transaction, as far as it has taught us.
+    pub(crate) fn may_be_reused(&self, facts: &Facts) -> Result<(), RetireCause> {
+        let (endpoint, now) = (facts.endpoint, self.now.monotonic);
+        let max = self.hosts.transactions_max(endpoint, now);
+        if max.is_some_and(|max| facts.uses >= max) {
+            return Err(RetireCause::Count);
+        }
+        if facts.uses > 0 && !self.hosts.bears_reuse(endpoint, now) {
+            return Err(RetireCause::NotParked);
+        }
+        Ok(())
+    }
+
+    /// How long a used session may keep silent before it has said anything.
+    pub(crate) fn reply_within(&self, endpoint: Endpoint) -> Duration {
+        let usual = self.hosts.get(endpoint).and_then(|record| record.wait);
+        let usual = usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
+        self.settings.cache.reuse_reply_timeout.max(usual)
+    }
+}
+
+/// Silence is death when it lasts so many times as long as the endpoint usually takes.
+const USUAL_TIMES: u32 = 4;
