@@ -284,6 +284,8 @@ impl Delivery {
             Undecided::PerhapsAccepted if !self.is_repeated => {
                 self.is_repeated = true;
                 self.wants_fresh = true;
+                // Only they: those that the host deferred have their answer from it.
+                self.is_next_host = false;
                 Next::AgainHere
             }
             Undecided::PerhapsAccepted => {

@@ -37,7 +37,10 @@ impl Dispatch {
         }
         let is_dead = answer.undecided > 0
             && !carrier.is_fresh()
-            && matches!(answer.cause, Undecided::Unsent | Undecided::LostEarly);
+            && matches!(
+                answer.cause,
+                Undecided::Unsent | Undecided::LostEarly | Undecided::PerhapsAccepted
+            );
         if is_dead && idle >= IDLE_TAUGHT_MIN {
             return self.take_lesson_of_death(endpoint, idle, answer.limit_met);
         }

@@ -8,7 +8,7 @@ use remuda_mail::{EntryId, Scope};
 use super::world::*;
 use crate::{
     command::Command,
-    event::{DialStep, Event, Undecided, Unresolved},
+    event::{Answer, DialStep, Event, Undecided, Unresolved},
     settings::Settings,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 enum Step {
     Accept { site: u8, recipients: u32, utf8: bool },
     Answer { which: usize, how: u8 },
-    Die(usize),
+    Die { which: usize, limit: bool },
     Wait(u64),
     UntilDeadline,
     Withdraw { which: usize, held: bool },
@@ -31,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..6u8, 1..4u32, prop::bool::weighted(0.1))
             .prop_map(|(site, recipients, utf8)| Step::Accept { site, recipients, utf8 }),
         14 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Answer { which, how }),
-        1 => any::<usize>().prop_map(Step::Die),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(which, limit)| Step::Die { which, limit }),
         3 => (1..3000u64).prop_map(Step::Wait),
         2 => Just(Step::UntilDeadline),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
@@ -93,7 +93,7 @@ impl World {
                     self.tell(event);
                 }
             }
-            Step::Die(which) => {
+            Step::Die { which, limit } => {
                 let watched: Vec<_> = self
                     .sessions
                     .iter()
@@ -102,10 +102,11 @@ impl World {
                     .collect();
                 if !watched.is_empty() {
                     let session = watched[which % watched.len()];
-                    self.sessions.remove(&session);
+                    let peer = self.sessions.remove(&session);
+                    let uses = peer.map_or(0, |peer| peer.facts.uses);
                     self.tell(Event::Died {
                         session,
-                        limit_met: None,
+                        limit_met: Some(uses).filter(|uses| limit && *uses > 0),
                     });
                 }
             }
@@ -175,12 +176,14 @@ impl World {
                 let total = self.dispatch.deliveries[delivery].unfinished;
                 let some = u32::from(how / 16) % (total + 1);
                 let rest = total - some;
+                let before = self.sessions[session].facts.uses;
+                let limit_met = Some(before).filter(|uses| *uses > 0);
                 let after = if how.is_multiple_of(4) {
                     self.free(*session)
                 } else {
                     self.lose(*session)
                 };
-                let answer = match how / 2 % 6 {
+                let mut answer = match how / 2 % 11 {
                     0 => answer(some, rest, 0, Undecided::NextTransaction, after),
                     1 => answer(some, 0, rest, Undecided::NextTransaction, after),
                     2 => answer(0, 0, total, Undecided::Unsent, self.lose(*session)),
@@ -192,14 +195,36 @@ impl World {
                         Undecided::Failed(failure(Scope::Session)),
                         self.lose(*session),
                     ),
-                    _ => answer(
+                    5 => answer(
                         some,
                         0,
                         rest,
                         Undecided::Failed(failure(Scope::Transaction)),
                         after,
                     ),
+                    6 => answer(
+                        0,
+                        0,
+                        total,
+                        Undecided::Limited(failure(Scope::Session)),
+                        self.lose(*session),
+                    ),
+                    7 => answer(0, 0, total, Undecided::NoRoom, self.lose(*session)),
+                    // The final reply was lost: some may be sent it again.
+                    8 => answer(some, 0, rest, Undecided::PerhapsAccepted, self.lose(*session)),
+                    9 => answer(some, rest, 0, Undecided::PerhapsAccepted, self.lose(*session)),
+                    _ => Answer {
+                        limit_met: Some(before + 1),
+                        ..answer(total, 0, 0, Undecided::NextTransaction, self.lose(*session))
+                    },
                 };
+                let may_be_limit = matches!(
+                    answer.cause,
+                    Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)
+                );
+                if may_be_limit && how.is_multiple_of(3) {
+                    answer.limit_met = limit_met;
+                }
                 answered(*session, *delivery, answer)
             }
             _ => self.good_answer(command),

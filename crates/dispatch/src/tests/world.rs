@@ -8,7 +8,7 @@ use std::{
 
 use remuda_clock::{Monotonic, Now, Wall};
 use remuda_mail::{
-    Blame, Capabilities, DeliveryId, Destination, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
+    Blame, Capabilities, DeliveryId, Destination, Domain, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
     MessageId, Refusal, Scope, SessionId,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct World {
 pub(super) struct Peer {
     pub(super) facts: Facts,
     pub(super) state: PeerState,
+    /// The recipient domain of its last transaction.
+    serves: Domain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +162,8 @@ impl World {
                     recipient_domains: Vec::new(),
                 };
                 let state = PeerState::Dialling;
-                let old = self.sessions.insert(*session, Peer { facts, state });
+                let serves = "none.test".parse().expect("a domain");
+                let old = self.sessions.insert(*session, Peer { facts, state, serves });
                 assert!(old.is_none(), "ids are given once");
             }
             Command::Transact {
@@ -174,9 +177,21 @@ impl World {
                     matches!(before, Some(PeerState::Free | PeerState::Watched)),
                     "{command:?} on {before:?}"
                 );
+                let facts = &self.sessions[session].facts;
+                let max = self
+                    .dispatch
+                    .hosts
+                    .transactions_max(facts.endpoint, self.now.monotonic);
+                assert!(
+                    max.is_none_or(|max| facts.uses < max),
+                    "past a learned limit: {command:?}"
+                );
                 self.set(*session, PeerState::Busy);
                 self.deliveries.insert(*delivery, (*entry, None));
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
+                if let Some(peer) = self.sessions.get_mut(session) {
+                    peer.serves = self.spool[entry].0.recipient_domain.clone();
+                }
             }
             Command::Watch { session } => {
                 assert_eq!(state(session, &self.sessions), Some(PeerState::Free));
@@ -399,6 +414,12 @@ impl World {
         };
         peer.facts.uses += 1;
         peer.facts.last_used = now;
+        if peer.facts.capabilities.limits.rcpt_domain_max.is_some() {
+            let domain = &peer.serves;
+            if !peer.facts.recipient_domains.contains(domain) {
+                peer.facts.recipient_domains.push(domain.clone());
+            }
+        }
         After::Free(peer.facts.clone())
     }
 
