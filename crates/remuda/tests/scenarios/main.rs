@@ -12,6 +12,7 @@ mod endings;
 mod flights;
 mod gate;
 mod hosts;
+mod limits;
 mod operator;
 mod recipients;
 mod reports;
