@@ -37,6 +37,7 @@ mod counting;
 mod fitness;
 mod limits;
 mod statistics;
+mod tolerance;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -163,21 +164,6 @@ impl ConnectionCache {
         });
         self.note_peaks();
         gone
-    }
-
-    /// Ends a parked session's idle time after `idle_max`, because its endpoint tolerates no more.
-    pub fn shorten_idle(&mut self, session: SessionId, idle_max: Duration) {
-        let Some(kept) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        kept.idle_max = Some(idle_max);
-        let ends = kept.parked.since + idle_max;
-        if ends < kept.deadline {
-            self.deadlines.remove(&(kept.deadline, session));
-            kept.deadline = ends;
-            kept.why = Leaving::Idle;
-            self.deadlines.insert((ends, session));
-        }
     }
 
     /// Remembers for the idle time that `endpoint` served `destination` well.

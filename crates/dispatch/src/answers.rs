@@ -3,11 +3,8 @@
 //! # Contract
 //! * **A host that could not be used is followed by the next**, and at the last one what is left is deferred.
 //! * **Recipients that a host deferred are tried at the next one** (T71).
-//! * **What was not sent is sent again silently**: a session dead before its first octet is not counted, one
-//!   lost early or at its limit allows one more try at once, on a session that has carried nothing yet
-//!   (T30, T34); and what got on gets that again.
-//! * **What may have been accepted is sent again once a delivery at most**, and only where the shell says that
-//!   the session ended soon enough (T35).
+//! * **What was not sent is sent again silently** (T30, T34), and what may have been accepted once a delivery
+//!   at most (T35): see `retries`.
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
@@ -23,7 +20,7 @@ use crate::{
 
 /// How a delivery goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(crate) enum Next {
     /// With the undecided, on this host.
     SameHost,
     /// As if this session had not been.
@@ -265,32 +262,13 @@ impl Delivery {
                 Next::Elsewhere
             };
         }
+        if let Some(next) = self.retry_at_once(&answer.cause, is_fresh) {
+            return next;
+        }
         match &answer.cause {
             Undecided::NextTransaction if has_progressed => {
                 self.is_served = true;
                 Next::SameHost
-            }
-            // Alive when it had answered its dial: then it was not the cache that deceived us.
-            Undecided::Unsent | Undecided::NoRoom if !is_fresh => {
-                self.found_dead += 1;
-                self.wants_fresh |= self.found_dead >= FOUND_DEAD_MAX;
-                Next::Again
-            }
-            Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) if !self.is_resent => {
-                self.is_resent = true;
-                self.wants_fresh = true;
-                Next::AgainHere
-            }
-            Undecided::PerhapsAccepted if !self.is_repeated => {
-                self.is_repeated = true;
-                self.wants_fresh = true;
-                // Only they: those that the host deferred have their answer from it.
-                self.is_next_host = false;
-                Next::AgainHere
-            }
-            Undecided::PerhapsAccepted => {
-                self.itinerary.strike_all();
-                Next::Elsewhere
             }
             Undecided::Failed(failure) | Undecided::Limited(failure) => {
                 self.is_site_failing |= is_of_the_host(failure);
@@ -303,6 +281,10 @@ impl Delivery {
             Undecided::Unsent | Undecided::LostEarly => {
                 self.is_site_failing = true;
                 self.refusal = Some(lost());
+                Next::Elsewhere
+            }
+            Undecided::PerhapsAccepted => {
+                self.itinerary.strike_all();
                 Next::Elsewhere
             }
             Undecided::NextTransaction | Undecided::NoRoom => {
@@ -344,18 +326,6 @@ impl Delivery {
         }
         std::mem::take(&mut self.may_bind)
     }
-
-    /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
-    /// when no host failed for now: another try may find that host in order.
-    pub(crate) fn note_failure(&mut self, failure: Failure) {
-        let has_hope = self
-            .refusal
-            .as_ref()
-            .is_some_and(|refusal| !refusal.is_permanent());
-        if !(has_hope && failure.refusal.is_permanent()) {
-            self.refusal = Some(failure.refusal);
-        }
-    }
 }
 
 /// Answers whether a failure says that the host, or the way to it, does not work.
@@ -376,6 +346,3 @@ fn stuck() -> Refusal {
         "the host took none of the recipients that were left",
     )
 }
-
-/// Sessions that one delivery may find dead before it takes none from the cache any more.
-const FOUND_DEAD_MAX: u32 = 20;

@@ -13,7 +13,7 @@
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::Unfit;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Failure, Refusal, SessionId};
 use remuda_schedule::{Entry, Feedback, Retry};
 
 use crate::{
@@ -123,6 +123,18 @@ impl Delivery {
         self.at = None;
         self.is_next_host = true;
         self.starts_anew();
+    }
+
+    /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
+    /// when no host failed for now: another try may find that host in order.
+    pub(crate) fn note_failure(&mut self, failure: Failure) {
+        let has_hope = self
+            .refusal
+            .as_ref()
+            .is_some_and(|refusal| !refusal.is_permanent());
+        if !(has_hope && failure.refusal.is_permanent()) {
+            self.refusal = Some(failure.refusal);
+        }
     }
 
     /// It has got on: what sessions cost it before does not count any more.

@@ -42,6 +42,7 @@ pub mod event;
 mod lessons;
 mod lines;
 mod offers;
+mod retries;
 mod seeking;
 mod selection;
 mod sessions;

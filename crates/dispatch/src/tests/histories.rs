@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{EntryId, Scope};
+use remuda_mail::{DeliveryId, EntryId, Scope, SessionId};
 
 use super::world::*;
 use crate::{
@@ -93,23 +93,7 @@ impl World {
                     self.tell(event);
                 }
             }
-            Step::Die { which, limit } => {
-                let watched: Vec<_> = self
-                    .sessions
-                    .iter()
-                    .filter(|(_, peer)| peer.state == PeerState::Watched)
-                    .map(|(session, _)| *session)
-                    .collect();
-                if !watched.is_empty() {
-                    let session = watched[which % watched.len()];
-                    let peer = self.sessions.remove(&session);
-                    let uses = peer.map_or(0, |peer| peer.facts.uses);
-                    self.tell(Event::Died {
-                        session,
-                        limit_met: Some(uses).filter(|uses| limit && *uses > 0),
-                    });
-                }
-            }
+            Step::Die { which, limit } => self.die(which, limit),
             Step::Wait(millis) => {
                 self.wait(millis);
                 self.tell(Event::Tick);
@@ -149,6 +133,25 @@ impl World {
         }
     }
 
+    /// A parked session ends by itself.
+    fn die(&mut self, which: usize, limit: bool) {
+        let watched: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, peer)| peer.state == PeerState::Watched)
+            .map(|(session, _)| *session)
+            .collect();
+        if !watched.is_empty() {
+            let session = watched[which % watched.len()];
+            let peer = self.sessions.remove(&session);
+            let uses = peer.map_or(0, |peer| peer.facts.uses);
+            self.tell(Event::Died {
+                session,
+                limit_met: Some(uses).filter(|uses| limit && *uses > 0),
+            });
+        }
+    }
+
     /// Some legal answer; about half of them are good.
     fn some_answer(&mut self, command: &Command, how: u8) -> Event {
         match command {
@@ -173,62 +176,68 @@ impl World {
             Command::Transact {
                 session, delivery, ..
             } if how.is_multiple_of(2) => {
-                let total = self.dispatch.deliveries[delivery].unfinished;
-                let some = u32::from(how / 16) % (total + 1);
-                let rest = total - some;
-                let before = self.sessions[session].facts.uses;
-                let limit_met = Some(before).filter(|uses| *uses > 0);
-                let after = if how.is_multiple_of(4) {
-                    self.free(*session)
-                } else {
-                    self.lose(*session)
-                };
-                let mut answer = match how / 2 % 11 {
-                    0 => answer(some, rest, 0, Undecided::NextTransaction, after),
-                    1 => answer(some, 0, rest, Undecided::NextTransaction, after),
-                    2 => answer(0, 0, total, Undecided::Unsent, self.lose(*session)),
-                    3 => answer(0, 0, total, Undecided::LostEarly, self.lose(*session)),
-                    4 => answer(
-                        some,
-                        0,
-                        rest,
-                        Undecided::Failed(failure(Scope::Session)),
-                        self.lose(*session),
-                    ),
-                    5 => answer(
-                        some,
-                        0,
-                        rest,
-                        Undecided::Failed(failure(Scope::Transaction)),
-                        after,
-                    ),
-                    6 => answer(
-                        0,
-                        0,
-                        total,
-                        Undecided::Limited(failure(Scope::Session)),
-                        self.lose(*session),
-                    ),
-                    7 => answer(0, 0, total, Undecided::NoRoom, self.lose(*session)),
-                    // The final reply was lost: some may be sent it again.
-                    8 => answer(some, 0, rest, Undecided::PerhapsAccepted, self.lose(*session)),
-                    9 => answer(some, rest, 0, Undecided::PerhapsAccepted, self.lose(*session)),
-                    _ => Answer {
-                        limit_met: Some(before + 1),
-                        ..answer(total, 0, 0, Undecided::NextTransaction, self.lose(*session))
-                    },
-                };
-                let may_be_limit = matches!(
-                    answer.cause,
-                    Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)
-                );
-                if may_be_limit && how.is_multiple_of(3) {
-                    answer.limit_met = limit_met;
-                }
+                let answer = self.some_end(*session, *delivery, how);
                 answered(*session, *delivery, answer)
             }
             _ => self.good_answer(command),
         }
+    }
+
+    /// Some legal end of a transaction that is not the best.
+    fn some_end(&mut self, session: SessionId, delivery: DeliveryId, how: u8) -> Answer {
+        let total = self.dispatch.deliveries[&delivery].unfinished;
+        let some = u32::from(how / 16) % (total + 1);
+        let rest = total - some;
+        let before = self.sessions[&session].facts.uses;
+        let limit_met = Some(before).filter(|uses| *uses > 0);
+        let after = if how.is_multiple_of(4) {
+            self.free(session)
+        } else {
+            self.lose(session)
+        };
+        let mut answer = match how / 2 % 11 {
+            0 => answer(some, rest, 0, Undecided::NextTransaction, after),
+            1 => answer(some, 0, rest, Undecided::NextTransaction, after),
+            2 => answer(0, 0, total, Undecided::Unsent, self.lose(session)),
+            3 => answer(0, 0, total, Undecided::LostEarly, self.lose(session)),
+            4 => answer(
+                some,
+                0,
+                rest,
+                Undecided::Failed(failure(Scope::Session)),
+                self.lose(session),
+            ),
+            5 => answer(
+                some,
+                0,
+                rest,
+                Undecided::Failed(failure(Scope::Transaction)),
+                after,
+            ),
+            6 => answer(
+                0,
+                0,
+                total,
+                Undecided::Limited(failure(Scope::Session)),
+                self.lose(session),
+            ),
+            7 => answer(0, 0, total, Undecided::NoRoom, self.lose(session)),
+            // The final reply was lost: some may be sent it again.
+            8 => answer(some, 0, rest, Undecided::PerhapsAccepted, self.lose(session)),
+            9 => answer(some, rest, 0, Undecided::PerhapsAccepted, self.lose(session)),
+            _ => Answer {
+                limit_met: Some(before + 1),
+                ..answer(total, 0, 0, Undecided::NextTransaction, self.lose(session))
+            },
+        };
+        let may_be_limit = matches!(
+            answer.cause,
+            Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)
+        );
+        if may_be_limit && how.is_multiple_of(3) {
+            answer.limit_met = limit_met;
+        }
+        answer
     }
 
     /// Lets time pass until something is to be done; that must be done then, or put off.

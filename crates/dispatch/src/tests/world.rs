@@ -177,21 +177,11 @@ impl World {
                     matches!(before, Some(PeerState::Free | PeerState::Watched)),
                     "{command:?} on {before:?}"
                 );
-                let facts = &self.sessions[session].facts;
-                let max = self
-                    .dispatch
-                    .hosts
-                    .transactions_max(facts.endpoint, self.now.monotonic);
-                assert!(
-                    max.is_none_or(|max| facts.uses < max),
-                    "past a learned limit: {command:?}"
-                );
+                self.check_limit(*session);
                 self.set(*session, PeerState::Busy);
                 self.deliveries.insert(*delivery, (*entry, None));
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
-                if let Some(peer) = self.sessions.get_mut(session) {
-                    peer.serves = self.spool[entry].0.recipient_domain.clone();
-                }
+                self.serve_domain(*session, *entry);
             }
             Command::Watch { session } => {
                 assert_eq!(state(session, &self.sessions), Some(PeerState::Free));
@@ -217,6 +207,23 @@ impl World {
                 self.deliveries.insert(*delivery, (*entry, None));
             }
             Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
+        }
+    }
+
+    /// No session goes past a limit that was learned.
+    fn check_limit(&self, session: SessionId) {
+        let facts = &self.sessions[&session].facts;
+        let now = self.now.monotonic;
+        let max = self.dispatch.hosts.transactions_max(facts.endpoint, now);
+        assert!(
+            max.is_none_or(|max| facts.uses < max),
+            "{session:?} goes past {max:?}"
+        );
+    }
+
+    fn serve_domain(&mut self, session: SessionId, entry: EntryId) {
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.serves = self.spool[&entry].0.recipient_domain.clone();
         }
     }
 

@@ -506,7 +506,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
         "[[destination]]\nmatch = \"a.test\"",
         "[delivery]\nendpoint_choice = \"random\"",
         "[delivery]\npipeline_depth = 4",
-        "[connection_cache]\nreuse_reply_timeout = \"5s\"",
         "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",
         "[object_cache]\nenabled = true",

@@ -31,6 +31,7 @@ mod begin;
 mod commands;
 mod ehlo;
 mod flight;
+mod idle;
 mod opening;
 mod step;
 mod transaction;
@@ -248,32 +249,6 @@ impl Client {
             .flight
             .command(Step::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
         self.line.flight.release_all();
-    }
-
-    /// The session lies idle from now on: gives memory back that it does not need.
-    pub fn rest(&mut self) {
-        self.has_rested = true;
-        self.line.flight.shrink();
-    }
-
-    /// Transactions after which the server has ended this session, which was idle, in a way that may be a
-    /// limit of its. None if none was accepted, or if it said something else.
-    pub fn limit_met(&self) -> Option<u32> {
-        let may_be = match &self.surprise {
-            Some(reply) => words::may_be_limit(reply),
-            None => self.parser.is_empty() && !self.is_babbling,
-        };
-        (may_be && self.has_accepted).then_some(self.mails)
-    }
-
-    /// The recipient domains so far, where the server limits them.
-    pub fn recipient_domains(&self) -> &[Domain] {
-        &self.domains
-    }
-
-    /// Answers whether a used session has yet to show that it is alive, and nothing would be lost if it is not.
-    pub fn is_unproven(&self) -> bool {
-        matches!(&self.state, State::Busy(transaction) if transaction.is_unproven(&self.line))
     }
 
     fn on_reply(&mut self, reply: Reply) {

@@ -9,6 +9,8 @@
 //! * **After the end of the content only a reply decides.** Without one the message may have been taken:
 //!   its recipients wait, and the words say so.
 
+mod limit;
+
 use std::collections::VecDeque;
 
 use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Reply, Scope};
@@ -16,7 +18,7 @@ use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Rep
 use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
-    words::{Loss, clipped, is_negative, is_too_many, is_unversed, may_be_limit, outcome},
+    words::{Loss, clipped, is_negative, is_too_many, is_unversed, may_be_limit, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -117,16 +119,6 @@ impl Transaction {
         line.end();
     }
 
-    /// Answers whether a used session has said nothing yet, and could not have taken the message.
-    pub(super) fn is_unproven(&self, line: &Line) -> bool {
-        self.facts.is_reused && !self.has_answer && !self.has_ended(line)
-    }
-
-    /// Answers whether the end of the content has gone out.
-    fn has_ended(&self, line: &Line) -> bool {
-        self.content == Content::Ended && line.flight.is_written()
-    }
-
     /// Nothing more is to come.
     pub(super) fn is_over(&self, line: &Line) -> bool {
         line.flight.awaiting().is_none()
@@ -180,14 +172,8 @@ impl Transaction {
             self.may_resend = self.facts.is_reused && *loss == Loss::Closed;
             return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
         }
-        if self.facts.is_reused && self.mail == Mail::Asked {
-            if *loss == Loss::Closed {
-                self.limit_met = self.facts.borne;
-                return self.retry_elsewhere(line);
-            }
-            if !self.has_answer {
-                return self.retry_elsewhere(line);
-            }
+        if self.was_early(loss) {
+            return self.retry_elsewhere(line);
         }
         let scope = match loss {
             Loss::Closed if self.facts.is_reused => Scope::Session,
@@ -214,23 +200,6 @@ impl Transaction {
             // T32: no recipient is affected; the message goes elsewhere.
             self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
             self.retry_elsewhere(line);
-        }
-    }
-
-    /// MAIL is refused on a session that has carried others: it may have had as many as the server wants.
-    fn on_limit(&mut self, reply: &Reply, line: &mut Line) {
-        self.mail = Mail::Refused;
-        self.limit_met = self.facts.borne;
-        self.has_answer = true;
-        let failure = line.peer.turned_away(Step::Mail, reply, Scope::Session);
-        self.rest = Rest::Limited(Box::new(failure));
-        if reply.code == 421 {
-            return line.end();
-        }
-        line.wear();
-        line.flight.cancel_unsent();
-        if !self.facts.is_pipelined {
-            line.flight.release_next();
         }
     }
 
@@ -375,12 +344,4 @@ impl Transaction {
         self.rest = Rest::Failed(Box::new(failure));
         line.end();
     }
-}
-
-/// What a negative reply decides. A server that does not understand us, or we it, is left (T37).
-fn verdict(step: Step, reply: &Reply, line: &mut Line) -> Outcome {
-    if is_unversed(reply) {
-        line.wear();
-    }
-    outcome(line.peer.said(step, reply))
 }

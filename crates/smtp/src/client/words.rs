@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use remuda_mail::{Blame, Class, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
 
-use super::Step;
+use super::{Line, Step};
 
 /// Octets of a reply's text that a refusal keeps.
 pub const TEXT_KEPT_MAX: usize = 1000;
@@ -105,12 +105,20 @@ impl fmt::Display for Peer {
 }
 
 /// The outcome that a negative reply is: 5xx bounces, everything else waits.
-pub(super) fn outcome(refusal: Refusal) -> Outcome {
+fn outcome(refusal: Refusal) -> Outcome {
     if refusal.is_permanent() {
         Outcome::Bounced(refusal)
     } else {
         Outcome::Deferred(refusal)
     }
+}
+
+/// What a negative reply decides. A server that does not understand us, or we it, is left (T37).
+pub(super) fn verdict(step: Step, reply: &Reply, line: &mut Line) -> Outcome {
+    if is_unversed(reply) {
+        line.wear();
+    }
+    outcome(line.peer.said(step, reply))
 }
 
 /// Answers whether a reply is 4xx or 5xx.
