@@ -189,8 +189,8 @@ impl Transaction {
         if step == Step::EndOfContent && self.content == Content::Ended {
             return self.judge_unknown(failure.refusal, line);
         }
-        if step == Step::Rset {
-            return self.retry_elsewhere(line);
+        if self.may_be_disorder(line) {
+            return self.on_disorder(line);
         }
         self.fail(failure, line);
     }
@@ -318,6 +318,9 @@ impl Transaction {
 
     /// A reply that does not fit the command, or 503: we and the server disagree about where we are.
     fn unfit(&mut self, step: Step, reply: &Reply, line: &mut Line) {
+        if self.may_be_disorder(line) {
+            return self.on_disorder(line);
+        }
         self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
     }
 

@@ -108,6 +108,58 @@ fn an_end_in_place_of_the_reply_to_mail_may_be_a_limit() {
     }
 }
 
+/// T38: a reply that nobody asked for crosses with the next MAIL. It is seen when one comes that does not fit.
+#[test]
+fn a_used_session_out_of_step_judges_nobody() {
+    for (ehlo, replies) in [
+        (PLAIN, &["250 stray", "250 m", "550 5.1.1 r", "250 r"][..]),
+        (PIPELINING, &["250 stray", "250 m", "550 5.1.1 r", "250 r"]),
+        (PLAIN, &["250 m", "503 mail first"]),
+        (PIPELINING, &["250 m", "250 r", "550 5.1.1 r", "noise"]),
+    ] {
+        let mut client = used(ehlo);
+        begin(&mut client, &["c@d.test", "e@d.test"]);
+        let (finished, _) = run(&mut client, replies);
+        assert_eq!(words(&finished), "open open", "{replies:?}");
+        assert_eq!(
+            (finished.rest, finished.health),
+            (Rest::LostEarly, Health::Broken)
+        );
+
+        let mut fresh = open(ehlo);
+        begin(&mut fresh, &["c@d.test", "e@d.test"]);
+        let (finished, _) = run(&mut fresh, replies);
+        assert!(matches!(finished.rest, Rest::Failed(_)), "{replies:?}");
+    }
+}
+
+/// T37: who does not understand us, or we it, is left by QUIT or closed.
+#[test]
+fn a_session_that_speaks_another_protocol_is_not_used_again() {
+    for (reply, health) in [
+        ("500 what", Health::Worn),
+        ("502 no MAIL here", Health::Worn),
+        ("555 parameter", Health::Worn),
+        ("200 odd", Health::Sound),
+        ("777 odd", Health::Broken),
+        ("hello there", Health::Broken),
+        ("510 no", Health::Sound),
+        ("556 no", Health::Sound),
+    ] {
+        let mut client = used(PLAIN);
+        begin(&mut client, &["c@d.test"]);
+        let replies = match reply {
+            "200 odd" => vec![reply, "250 r", "354 d", "250 ok"],
+            _ => vec![reply],
+        };
+        let (finished, _) = run(&mut client, &replies);
+        assert_eq!(finished.health, health, "{reply}");
+        client.quit();
+        let says_quit = health != Health::Broken;
+        assert_eq!(sent(&mut client) == "QUIT\r\n", says_quit, "{reply}");
+    }
+}
+
 /// Design §5, "Dead before use": silence before anything could be accepted is death, silence after a
 /// reply is the host's slowness.
 #[test]

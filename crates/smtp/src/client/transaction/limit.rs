@@ -2,8 +2,9 @@
 //!
 //! # Contract
 //! * **A limit is no refusal**: nobody has an outcome by it.
+//! * **Nobody is judged by a session that has come out of step**, as far as that can be seen.
 
-use remuda_mail::{Reply, Scope};
+use remuda_mail::{Outcome, Reply, Scope};
 
 use super::{Content, Mail, Transaction};
 use crate::client::{Line, Loss, Rest, Step};
@@ -27,6 +28,27 @@ impl Transaction {
             self.limit_met = self.facts.borne;
         }
         is_early && (was_closed || !self.has_answer)
+    }
+
+    /// Answers whether a reply that does not fit may be about something before this transaction, which cannot
+    /// have been accepted.
+    pub(super) fn may_be_disorder(&self, line: &Line) -> bool {
+        self.facts.is_reused && !self.has_ended(line)
+    }
+
+    /// A used session has come out of step, perhaps by a word that crossed with ours (T38): whom its replies
+    /// were about, nobody knows, and the message goes elsewhere.
+    pub(super) fn on_disorder(&mut self, line: &mut Line) {
+        for slot in &mut self.outcomes {
+            let is_theirs = match slot {
+                Some(Outcome::Deferred(refusal) | Outcome::Bounced(refusal)) => refusal.reply.is_some(),
+                _ => false,
+            };
+            if is_theirs {
+                *slot = None;
+            }
+        }
+        self.retry_elsewhere(line);
     }
 
     /// MAIL is refused on a session that has carried others: it may have had as many as the server wants.
