@@ -429,6 +429,10 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:2: connection_cache.idle_time_limit: \"10s\" is more than connection_cache.reuse_time_limit = \"5s\" (line 3)",
     ),
     (
+        "[connection_cache]\nreuse_reply_timeout = \"0s\"",
+        "f.toml:2: connection_cache.reuse_reply_timeout: \"0s\" is too short; at least \"1ms\"",
+    ),
+    (
         "[connection_cache]\nconnections = 2\nconnections_per_endpoint = 5",
         "f.toml:3: connection_cache.connections_per_endpoint: 5 is more than connection_cache.connections = 2 (line 2)",
     ),
