@@ -47,6 +47,8 @@ fn world(seed: u64, on_demand: bool) -> World {
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
+    world.capabilities.limits.mail_max = seed.is_multiple_of(3).then_some(4);
+    world.capabilities.limits.rcpt_domain_max = seed.is_multiple_of(4).then_some(2);
     world.serve("s0.test", &[1]);
     world.serve("s1.test", &[1]);
     world.serve("s2.test", &[1, 2]);

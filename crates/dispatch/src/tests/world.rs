@@ -177,10 +177,10 @@ impl World {
                     matches!(before, Some(PeerState::Free | PeerState::Watched)),
                     "{command:?} on {before:?}"
                 );
-                self.check_limit(*session);
+                assert!(self.spool.contains_key(entry), "what is done is not sent again");
+                self.check_limit(*session, *entry);
                 self.set(*session, PeerState::Busy);
                 self.deliveries.insert(*delivery, (*entry, None));
-                assert!(self.spool.contains_key(entry), "what is done is not sent again");
                 self.serve_domain(*session, *entry);
             }
             Command::Watch { session } => {
@@ -210,14 +210,28 @@ impl World {
         }
     }
 
-    /// No session goes past a limit that was learned.
-    fn check_limit(&self, session: SessionId) {
+    /// No session goes past a limit that was learned or announced.
+    fn check_limit(&self, session: SessionId, entry: EntryId) {
         let facts = &self.sessions[&session].facts;
         let now = self.now.monotonic;
         let max = self.dispatch.hosts.transactions_max(facts.endpoint, now);
         assert!(
             max.is_none_or(|max| facts.uses < max),
             "{session:?} goes past {max:?}"
+        );
+        let limits = facts.capabilities.limits;
+        assert!(
+            limits.mail_max.is_none_or(|max| facts.uses < max),
+            "{session:?} goes past MAILMAX"
+        );
+        let domains = &facts.recipient_domains;
+        let has_room = limits
+            .rcpt_domain_max
+            .is_none_or(|max| domains.len() < max as usize);
+        let domain = &self.spool[&entry].0.recipient_domain;
+        assert!(
+            has_room || domains.contains(domain),
+            "{session:?} goes past RCPTDOMAINMAX"
         );
     }
 

@@ -2,9 +2,7 @@
 
 use remuda_sink::{Listener, Running};
 
-use remuda_engine::operations::EntryStatus;
-
-use crate::world::{World, arrived, message, receiver, recipients, replying, route};
+use crate::world::{World, arrived, message, receiver, recipients, route};
 
 /// Sends so many messages to a receiver with this behaviour, each once and none deferred; answers the
 /// metrics page.
@@ -88,22 +86,6 @@ async fn what_may_have_been_accepted_is_sent_again_at_once_and_said_to_be() {
         &metrics,
         "remuda_possible_duplicates_total{status=\"deferred\"} 0",
     );
-}
-
-/// Issue 3, "What must be seen" 3: a full mailbox is that recipient's deferral, and nobody is asked twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_mailbox_is_not_taken_for_too_many_recipients() {
-    let sink = receiver(replying(&["rcpt#2=452 4.2.2 mailbox full"])).await;
-    let world = World::start(vec![route("dest.test", &[sink.address()])]).await;
-    let mut letter = message("a@source.test", "b@dest.test");
-    letter.recipients.push("c@dest.test".to_owned());
-    world.send(letter).await;
-    let left = world.waiting_as(EntryStatus::Deferred).await;
-    assert_eq!(left.recipients.len(), 1);
-    let metrics = world.operations().metrics_text().await.unwrap();
-    assert_counted(&metrics, "remuda_transactions_total{result=\"accepted\"} 1");
-    assert_counted(&metrics, "remuda_transactions_total{result=\"refused\"} 0");
-    assert_eq!(recipients(&sink.stop().await), ["b@dest.test"]);
 }
 
 /// The same with many sessions at once, which meet it before it is known.
