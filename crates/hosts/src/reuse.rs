@@ -12,9 +12,10 @@
 //! * **A limit is believed after the second agreeing event**, is never less than 1, and is kept for
 //!   [`KEPT`]; what is suspected is remembered twice as long, so that one event renews it.
 //! * **What contradicts a limit ends it**: a session that went further.
-//! * **Reuse is barred for [`BARRED`]** after [`DEATHS_MAX`] deaths in a row; deaths within a second are one,
-//!   as of a server that restarts. One reuse that goes well ends the row.
-//! * **A death after a longer idle time than was ever borne teaches the idle time**, and is no death in a row.
+//! * **Reuse is barred for [`BARRED`]** after [`DEATHS_MAX`] deaths in a row; deaths within a tenth of a
+//!   second are one, as of a server that restarts. One reuse that goes well ends the row.
+//! * **A death after a longer idle time than was borne teaches the idle time**, and is no death in a row; one
+//!   after less is, and ends the belief in what was borne.
 //!
 //! # Not here
 //! Which events count as a limit: `dispatch` and the client machine.
@@ -118,7 +119,11 @@ impl Reuse {
 
     /// Answers whether the idle time explains the death.
     fn died_idle(&mut self, idle: Duration, now: Monotonic) -> bool {
-        if idle < IDLE_TAUGHT_MIN || idle <= self.idle_borne {
+        if idle < IDLE_TAUGHT_MIN {
+            return false;
+        }
+        if idle <= self.idle_borne {
+            self.idle_borne = Duration::ZERO;
             return false;
         }
         // The server's clock began a little before ours, and its end has to reach us.
@@ -190,7 +195,7 @@ pub const BARRED: Duration = Duration::from_secs(600);
 pub const IDLE_TAUGHT_MIN: Duration = Duration::from_secs(1);
 
 /// Deaths that come so close together have one cause.
-const SAME_DEATH: Duration = Duration::from_secs(1);
+const SAME_DEATH: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -316,6 +321,7 @@ mod tests {
             "longer was borne"
         );
         assert_eq!(hosts.idle_max(endpoint(), at(2)), None);
+        assert!(hosts.died_idle(endpoint(), idle(2500), at(3)), "but no longer");
     }
 
     #[test]
