@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use remuda_clock::Monotonic;
 use remuda_hosts::{IDLE_TAUGHT_MIN, Met};
 use remuda_mail::{Endpoint, Facts, SessionId};
 
@@ -25,6 +26,16 @@ use crate::{
     event::{Answer, Undecided},
 };
 
+/// A session that ended, or was refused MAIL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) endpoint: Endpoint,
+    /// From before its dial.
+    pub(crate) opened: Monotonic,
+    /// As of [`Answer`].
+    pub(crate) limit_met: Option<u32>,
+}
+
 impl Dispatch {
     /// Learns from how a transaction went.
     pub(crate) fn take_lesson(&mut self, id: SessionId, answer: &Answer) {
@@ -32,6 +43,11 @@ impl Dispatch {
             return;
         };
         let (endpoint, idle, uses) = (carrier.endpoint, carrier.idle, carrier.uses);
+        let ended = Ended {
+            endpoint,
+            opened: carrier.dialled,
+            limit_met: answer.limit_met,
+        };
         if answer.accepted && !carrier.is_fresh() {
             self.hosts.bore_reuse(endpoint, uses, idle);
         }
@@ -42,26 +58,19 @@ impl Dispatch {
                 Undecided::Unsent | Undecided::LostEarly | Undecided::PerhapsAccepted
             );
         if is_dead && idle >= IDLE_TAUGHT_MIN {
-            return self.take_lesson_of_death(endpoint, idle, answer.limit_met);
+            return self.take_lesson_of_death(ended, idle);
         }
-        let is_explained = answer
-            .limit_met
-            .is_some_and(|transactions| self.meet_limit(endpoint, transactions));
+        let is_explained = self.meet_limit(ended);
         if is_dead && !is_explained {
             self.hosts.died(endpoint, self.now.monotonic);
         }
     }
 
     /// Learns from the end of a session that had been idle for `idle`.
-    pub(crate) fn take_lesson_of_death(
-        &mut self,
-        endpoint: Endpoint,
-        idle: Duration,
-        limit_met: Option<u32>,
-    ) {
-        let now = self.now.monotonic;
-        let is_explained = match limit_met {
-            Some(transactions) if idle < IDLE_TAUGHT_MIN => self.meet_limit(endpoint, transactions),
+    pub(crate) fn take_lesson_of_death(&mut self, ended: Ended, idle: Duration) {
+        let (endpoint, now) = (ended.endpoint, self.now.monotonic);
+        let is_explained = match ended.limit_met {
+            Some(_) if idle < IDLE_TAUGHT_MIN => self.meet_limit(ended),
             _ => self.hosts.died_idle(endpoint, idle, now),
         };
         if !is_explained {
@@ -69,10 +78,14 @@ impl Dispatch {
         }
     }
 
-    /// A session has met what may be a limit; answers whether others have met it before. From the moment
+    /// A session has perhaps met a limit; answers whether others have met it before. From the moment
     /// it is in force nothing lies parked beyond it.
-    fn meet_limit(&mut self, endpoint: Endpoint, transactions: u32) -> bool {
-        let met = self.hosts.met_limit(endpoint, transactions, self.now.monotonic);
+    fn meet_limit(&mut self, ended: Ended) -> bool {
+        let (endpoint, now) = (ended.endpoint, self.now.monotonic);
+        let Some(transactions) = ended.limit_met else {
+            return false;
+        };
+        let met = self.hosts.met_limit(endpoint, transactions, ended.opened, now);
         if let Met::Learned(max) = met {
             let gone = self
                 .cache

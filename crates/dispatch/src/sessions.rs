@@ -23,6 +23,7 @@ use crate::{
     Dispatch,
     command::{Command, Found, RetireCause},
     deliveries::Stage,
+    lessons::Ended,
 };
 
 /// One session.
@@ -218,8 +219,12 @@ impl Dispatch {
         if let Some(parked) = self.cache.remove(id) {
             self.cache.count_dead();
             self.bury(id);
-            let idle = self.now.monotonic - parked.since;
-            self.take_lesson_of_death(parked.facts.endpoint, idle, limit_met);
+            let ended = Ended {
+                endpoint: parked.facts.endpoint,
+                opened: parked.facts.opened,
+                limit_met,
+            };
+            self.take_lesson_of_death(ended, self.now.monotonic - parked.since);
         }
     }
 

@@ -10,10 +10,11 @@
 //!
 //! # Contract
 //! * **A limit is believed after the second agreeing event**, is never less than 1, and is kept for
-//!   [`KEPT`]; what is suspected is remembered twice as long, so that one event renews it.
+//!   [`KEPT`]; what is suspected is remembered twice as long, so that one event renews it. Sessions that were
+//!   open together and end together, as when a server restarts, are one event.
 //! * **What contradicts a limit ends it**: a session that went further.
-//! * **Reuse is barred for [`BARRED`]** after [`DEATHS_MAX`] deaths in a row; deaths within a tenth of a
-//!   second are one, as of a server that restarts. One reuse that goes well ends the row.
+//! * **Reuse is barred for [`BARRED`]** after [`DEATHS_MAX`] deaths in a row; deaths of one moment
+//!   are one. One reuse that goes well ends the row.
 //! * **A death after a longer idle time than was borne teaches the idle time**, and is no death in a row; one
 //!   after less is, and ends the belief in what was borne.
 //!
@@ -57,7 +58,7 @@ impl<T: Copy> Noted<T> {
 pub enum Met {
     /// The first of its number: not believed yet.
     First,
-    /// What is in force, or lately was suspected, already said so.
+    /// What is in force or suspected says so already.
     Known,
     /// The second that agrees: it is in force from now on.
     Learned(u32),
@@ -68,17 +69,23 @@ impl Reuse {
         self.limit.and_then(|limit| limit.within(KEPT, now))
     }
 
-    fn met(&mut self, transactions: u32, now: Monotonic) -> Met {
+    fn met(&mut self, transactions: u32, opened: Monotonic, now: Monotonic) -> Met {
         let noted = Some(Noted {
             value: transactions,
             at: now,
         });
         let in_force = self.limit(now);
-        let suspected = self.suspected.and_then(|limit| limit.within(KEPT * 2, now));
-        self.suspected = noted;
-        if suspected != Some(transactions) {
+        let suspected = self
+            .suspected
+            .filter(|limit| limit.within(KEPT * 2, now) == Some(transactions));
+        let Some(first) = suspected else {
+            self.suspected = noted;
             return Met::First;
+        };
+        if opened < first.at && now - first.at < SAME_MOMENT {
+            return Met::Known;
         }
+        self.suspected = noted;
         if in_force.is_some_and(|limit| limit < transactions) {
             // Its session was under way before the lower limit was learned.
             return Met::Known;
@@ -106,7 +113,7 @@ impl Reuse {
     }
 
     fn died(&mut self, now: Monotonic) {
-        let is_same = self.last_death.is_some_and(|last| now - last < SAME_DEATH);
+        let is_same = self.last_death.is_some_and(|last| now - last < SAME_MOMENT);
         self.last_death = Some(now);
         if is_same {
             return;
@@ -136,11 +143,18 @@ impl Reuse {
 }
 
 impl Hosts {
-    /// A session ended, or was refused MAIL, after so many transactions, in a way that may be a limit.
-    pub fn met_limit(&mut self, endpoint: Endpoint, transactions: u32, now: Monotonic) -> Met {
+    /// A session that was `opened` then ended, or was refused MAIL, after so many transactions, in a way that
+    /// may be a limit.
+    pub fn met_limit(
+        &mut self,
+        endpoint: Endpoint,
+        transactions: u32,
+        opened: Monotonic,
+        now: Monotonic,
+    ) -> Met {
         let mut met = Met::First;
         self.change(endpoint, |record| {
-            met = record.reuse.met(transactions.max(1), now);
+            met = record.reuse.met(transactions.max(1), opened, now);
         });
         met
     }
@@ -194,8 +208,8 @@ pub const BARRED: Duration = Duration::from_secs(600);
 /// A shorter idle time is no reason for a server to end a session.
 pub const IDLE_TAUGHT_MIN: Duration = Duration::from_secs(1);
 
-/// Deaths that come so close together have one cause.
-const SAME_DEATH: Duration = Duration::from_millis(100);
+/// Ends that come so close together have one cause.
+const SAME_MOMENT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -207,6 +221,26 @@ mod tests {
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::ZERO + Duration::from_secs(seconds)
+    }
+
+    /// A session of its own that met a limit.
+    fn meet(hosts: &mut Hosts, transactions: u32, second: u64) -> Met {
+        hosts.met_limit(endpoint(), transactions, at(second), at(second))
+    }
+
+    #[test]
+    fn sessions_that_end_together_are_one_event() {
+        let mut hosts = Hosts::default();
+        let end = |hosts: &mut Hosts, opened, millis| {
+            let now = at(100) + Duration::from_millis(millis);
+            hosts.met_limit(endpoint(), 1, at(opened), now)
+        };
+        assert_eq!(end(&mut hosts, 10, 0), Met::First);
+        for opened in 20..30 {
+            assert_eq!(end(&mut hosts, opened, 50), Met::Known, "they were open then");
+        }
+        assert_eq!(hosts.transactions_max(endpoint(), at(101)), None);
+        assert_eq!(end(&mut hosts, 40, 100), Met::Learned(1), "no longer together");
     }
 
     #[test]
@@ -221,11 +255,7 @@ mod tests {
             (5, 20, Met::First, Some(3)),
             (6, 20, Met::Known, Some(3)),
         ] {
-            assert_eq!(
-                hosts.met_limit(endpoint(), transactions, at(second)),
-                met,
-                "{second}"
-            );
+            assert_eq!(meet(&mut hosts, transactions, second), met, "{second}");
             assert_eq!(hosts.transactions_max(endpoint(), at(second)), limit, "{second}");
         }
         assert_eq!(hosts.transactions_max(endpoint(), at(3603)), Some(3));
@@ -236,36 +266,32 @@ mod tests {
     fn a_limit_is_lowered_by_two_events_and_renewed_by_one() {
         let mut hosts = Hosts::default();
         for second in 0..2 {
-            hosts.met_limit(endpoint(), 5, at(second));
+            meet(&mut hosts, 5, second);
         }
-        assert_eq!(hosts.met_limit(endpoint(), 2, at(10)), Met::First);
-        assert_eq!(hosts.met_limit(endpoint(), 2, at(11)), Met::Learned(2));
-        assert_eq!(hosts.met_limit(endpoint(), 2, at(4000)), Met::Learned(2));
-        assert_eq!(hosts.met_limit(endpoint(), 2, at(20_000)), Met::First);
+        assert_eq!(meet(&mut hosts, 2, 10), Met::First);
+        assert_eq!(meet(&mut hosts, 2, 11), Met::Learned(2));
+        assert_eq!(meet(&mut hosts, 2, 4000), Met::Learned(2));
+        assert_eq!(meet(&mut hosts, 2, 20_000), Met::First);
     }
 
     #[test]
     fn a_limit_is_never_less_than_one() {
         let mut hosts = Hosts::default();
-        hosts.met_limit(endpoint(), 0, at(0));
-        assert_eq!(hosts.met_limit(endpoint(), 0, at(1)), Met::Learned(1));
+        meet(&mut hosts, 0, 0);
+        assert_eq!(meet(&mut hosts, 0, 1), Met::Learned(1));
     }
 
     #[test]
     fn a_session_that_goes_further_contradicts_a_limit() {
         let mut hosts = Hosts::default();
         for second in 0..2 {
-            hosts.met_limit(endpoint(), 3, at(second));
+            meet(&mut hosts, 3, second);
         }
         hosts.bore_reuse(endpoint(), 3, Duration::ZERO);
         assert_eq!(hosts.transactions_max(endpoint(), at(2)), Some(3));
         hosts.bore_reuse(endpoint(), 4, Duration::ZERO);
         assert_eq!(hosts.transactions_max(endpoint(), at(2)), None);
-        assert_eq!(
-            hosts.met_limit(endpoint(), 3, at(3)),
-            Met::First,
-            "not suspected either"
-        );
+        assert_eq!(meet(&mut hosts, 3, 3), Met::First, "not suspected either");
     }
 
     #[test]
@@ -328,7 +354,7 @@ mod tests {
     fn an_operator_makes_all_of_it_forgotten() {
         let mut hosts = Hosts::default();
         for second in 0..2 {
-            hosts.met_limit(endpoint(), 3, at(second));
+            meet(&mut hosts, 3, second);
         }
         hosts.forgive(endpoint());
         assert_eq!(hosts.transactions_max(endpoint(), at(2)), None);

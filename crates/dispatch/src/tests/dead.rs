@@ -267,7 +267,7 @@ fn an_endpoint_that_does_not_bear_reuse_is_not_cached_for_a_while() {
     );
 }
 
-/// A server that restarts has not shown that it does not bear reuse.
+/// A server that restarts has not shown that it does not bear reuse, or only one message a session.
 #[test]
 fn sessions_that_die_together_count_as_one_death() {
     let mut world = parked(listed(), &[1], 5);
@@ -277,7 +277,7 @@ fn sessions_that_die_together_count_as_one_death() {
         world.sessions.remove(&session);
         world.tell(Event::Died {
             session,
-            limit_met: None,
+            limit_met: Some(1),
         });
     }
     for _ in 0..2 {
