@@ -4,7 +4,7 @@ mod backlog;
 mod dead;
 mod failing;
 mod histories;
-mod limits;
+mod learned;
 mod operating;
 mod reuse;
 mod world;

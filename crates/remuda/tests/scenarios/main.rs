@@ -7,14 +7,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
 
 mod backlog;
-mod deaths;
 mod digests;
 mod endings;
 mod flights;
 mod gate;
 mod hosts;
-mod limits;
+mod learned;
 mod operator;
+mod parked;
 mod recipients;
 mod reports;
 mod restart;
