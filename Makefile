@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run demo test soak bench fuzz lint build
+.PHONY: run demo test soak bench bench-flights fuzz lint build
 
 build:
 	@scripts/packages.sh gcc libc6-dev
@@ -32,6 +32,11 @@ soak:
 bench: build
 	@scripts/packages.sh postfix linux-perf strace swaks python3
 	bench/run.sh
+
+# Round trips per message at a receiver far away, beside Postfix.
+bench-flights: build
+	@scripts/packages.sh postfix python3
+	python3 bench/flights.py
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.
 fuzz:

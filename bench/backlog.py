@@ -65,7 +65,8 @@ def main():
         print(f"{args.messages} deferred messages, {args.destinations} destinations")
         print(f"start to ready {ready:.2f} s, to the first delivery {first:.2f} s")
         print(f"resident after 5 s: {pss([server.pid]) / 2**20:.1f} MiB")
-        print(f"queue summary {timed(directory, "queue", "summary"):.2f} s")
+        summary = timed(directory, "queue", "summary")
+        print(f"queue summary {summary:.2f} s")
         one = timed(directory, "queue", "list", "--destination", "domain7.example.test")
         print(f"queue list --destination domain7.example.test {one:.2f} s")
     finally:

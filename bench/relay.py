@@ -9,6 +9,7 @@ usage: relay.py [--messages N] [--rounds N] [--sizes 4096,51200] [--senders N] [
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -103,6 +104,8 @@ class Sink:
 
 class Remuda:
     name = "Remuda"
+    #: More of the configuration.
+    extra = ""
 
     def __init__(self, scratch, sink_port, trace=()):
         self.port, admin = free_port(), free_port()
@@ -112,14 +115,21 @@ class Remuda:
             f'hostname = "relay.test"\ndata_dir = "{self.dir}/data"\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\n'
             f'[[route]]\ndomain = "*"\nhosts = ["127.0.0.1:{sink_port}"]\n'
-            f'[admin]\naddress = "127.0.0.1:{admin}"\n'
+            f'[admin]\naddress = "127.0.0.1:{admin}"\n{self.extra}'
         )
+        self.config = config
         self.log = (self.dir / "log").open("wb")
         binary = ROOT / "target/release/remuda"
         command = [*trace, binary, "serve", "--config", config]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         wait_for(self.port, self.process)
         self.pid = self.process.pid
+
+    def drained(self):
+        """Waits until the queue is empty."""
+        command = [ROOT / "target/release/remuda", "queue", "list", "--json", "--config", self.config]
+        while json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["entries"]:
+            time.sleep(0.05)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -128,6 +138,8 @@ class Remuda:
 
 class Postfix:
     name = "Postfix"
+    #: More of main.cf.
+    extra = ""
 
     def __init__(self, scratch, sink_port, trace=()):
         self.port = free_port()
@@ -150,7 +162,7 @@ class Postfix:
             "compatibility_level = 3.6\nmyhostname = relay.test\nmydestination =\ninet_interfaces = 127.0.0.1\n"
             f"queue_directory = {queue}\ndata_directory = {data}\nmynetworks = 127.0.0.0/8\n"
             f"relayhost = [127.0.0.1]:{sink_port}\nmaillog_file = {self.dir}/maillog\n"
-            f"maillog_file_prefixes = {self.dir}\nsmtputf8_enable = no\n"
+            f"maillog_file_prefixes = {self.dir}\nsmtputf8_enable = no\n{self.extra}\n"
         )
         master = pathlib.Path("/usr/share/postfix/master.cf.dist")
         lines = (master if master.exists() else pathlib.Path("/etc/postfix/master.cf")).read_text().splitlines()
@@ -163,6 +175,11 @@ class Postfix:
         subprocess.Popen([*trace, "postfix", "-c", etc, "start-fg" if trace else "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self.port)
         self.pid = int((queue / "pid/master.pid").read_text())
+
+    def drained(self):
+        """Waits until the queue is empty."""
+        while subprocess.run(["postqueue", "-c", self.etc, "-j"], check=True, capture_output=True).stdout:
+            time.sleep(0.05)
 
     def stop(self):
         subprocess.run(["postfix", "-c", self.etc, "stop"], check=False, capture_output=True)

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # All benchmarks against peers. Each prints the peer's figure beside ours.
 #   relay.py    CPU, rate, syncs and memory of relaying, beside Postfix
+#   flights.py  round trips per message, beside Postfix
 #   large.py    250 for small mail while large messages stream
 #   backlog.py  a million deferred messages: start, memory, queue commands
 # Arguments go to relay.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 bench/relay.py "$@"
+python3 bench/flights.py
 python3 bench/large.py
 python3 bench/backlog.py

@@ -12,19 +12,37 @@ fn drain(client: &mut Client, sent: &mut Vec<u8>) {
     client.wrote(length);
 }
 
-fn transact(client: &mut Client, replies: &mut std::slice::Chunks<'_, u8>, recipients: &[Recipient]) -> bool {
+/// A group of transactions, as deep as it may be; answers whether the session is in order.
+fn transact(
+    client: &mut Client,
+    replies: &mut std::slice::Chunks<'_, u8>,
+    recipients: &[Recipient],
+    depth: usize,
+) -> bool {
     let envelope = Envelope::default();
     let content: &[u8] = b"Subject: x\r\n\r\n.\r\n..\r\nend\r\n";
-    client.begin(Order { envelope: &envelope, recipients, size: content.len() as u64, smtputf8: false, eight_bit: false });
-    let (mut sent, mut is_content_given) = (Vec::new(), false);
+    let whole = (depth > 0).then_some(content);
+    let order =
+        Order { envelope: &envelope, recipients, size: content.len() as u64, smtputf8: false, eight_bit: false, whole };
+    client.begin(order);
+    let mut begun = 1;
+    let (mut sent, mut is_content_given, mut results) = (Vec::new(), false, 0);
     loop {
+        while begun < depth && client.can_follow() {
+            results += usize::from(client.follow(order).is_err());
+            begun += 1;
+        }
         drain(client, &mut sent);
-        if let Some(finished) = client.finished() {
+        while let Some(finished) = client.finished() {
             assert_eq!(finished.outcomes.len(), recipients.len(), "one slot for each recipient");
-            let text = String::from_utf8_lossy(&sent);
-            assert!(text.matches("MAIL FROM:").count() <= 1, "{text}");
-            assert!(!text.contains("\r\n.\r\nMAIL"), "{text}");
-            return finished.health == remuda_smtp::client::Health::Sound;
+            results += 1;
+            if client.under_way() == 0 {
+                assert_eq!(results, begun, "one result for each");
+                let text = String::from_utf8_lossy(&sent);
+                assert!(text.matches("MAIL FROM:").count() <= begun, "{text}");
+                assert!(!text.contains("\r\n.\r\nMAIL"), "{text}");
+                return finished.health == remuda_smtp::client::Health::Sound;
+            }
         }
         match client.want() {
             Want::Content if !is_content_given => {
@@ -58,7 +76,7 @@ fuzz_target!(|data: &[u8]| {
         (0..count).map(|i| Recipient::plain(format!("r{i}@d.test").parse().expect("an address"))).collect();
     if client.opening().is_some_and(|opening| opening.is_ok()) {
         for _ in 0..4 {
-            if !transact(&mut client, &mut replies, &recipients) {
+            if !transact(&mut client, &mut replies, &recipients, usize::from(head >> 5)) {
                 break;
             }
         }

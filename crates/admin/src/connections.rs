@@ -1,12 +1,12 @@
 //! `/api/v1/connections` and `/api/v1/connection-cache`.
 
-use axum::extract::State;
+use axum::{Json, extract::State};
 use remuda_engine::operations::{CacheStatistics, Connection, ConnectionFilter, RetiredParked};
 
 use crate::{
     Shared,
     answer::{Answer, answer},
-    parameters::{ConnectionParameters, Parameters},
+    parameters::{ConnectionParameters, Parameters, StatisticsParameters},
 };
 
 pub async fn list(
@@ -28,6 +28,17 @@ pub async fn retire(
     .await
 }
 
-pub async fn statistics(State(shared): State<Shared>) -> Answer<CacheStatistics> {
-    answer(shared.operations.cache_statistics()).await
+pub async fn statistics(
+    State(shared): State<Shared>,
+    Parameters(given): Parameters<StatisticsParameters>,
+) -> Answer<CacheStatistics> {
+    let breakdown = match given.breakdown()? {
+        Some((by, rows_max)) => Some(shared.operations.cache_breakdown(by, rows_max).await?),
+        None => None,
+    };
+    let statistics = shared.operations.cache_statistics().await?;
+    Ok(Json(CacheStatistics {
+        breakdown,
+        ..statistics
+    }))
 }

@@ -40,6 +40,7 @@ const fn described(
 
 const BULK: &[&str] = &["destination", "all"];
 const CONNECTIONS: &[&str] = &["destination", "endpoint"];
+const BREAKDOWN: &[&str] = &["by", "limit"];
 const LIST: &[&str] = &["destination", "sender", "status", "limit", "after"];
 
 const OPERATIONS: &[Described] = &[
@@ -127,8 +128,8 @@ const OPERATIONS: &[Described] = &[
     described(
         "get",
         "/api/v1/connection-cache",
-        "Statistics of the connection cache",
-        &[],
+        "Statistics of the connection cache; with by also figures by destination or endpoint",
+        BREAKDOWN,
         Some("CacheStatistics"),
     ),
     described("get", "/api/v1/openapi.json", "This description", &[], None),
@@ -220,6 +221,11 @@ fn parameter(name: &str) -> Value {
             "query",
             json!({"type": "string", "enum": ["queued", "deferred", "held"]}),
             "Only in this state",
+        ),
+        "by" => (
+            "query",
+            json!({"type": "string", "enum": ["destination", "endpoint"]}),
+            "Figures of each destination or endpoint, the busiest first",
         ),
         "limit" => (
             "query",

@@ -8,7 +8,7 @@ use axum::{
     http::request::Parts,
 };
 use remuda_engine::operations::{
-    ConnectionFilter, EntryStatus, PAGE_DEFAULT, PAGE_MAX, QueueFilter, Selection,
+    BREAKDOWN_MAX, BreakdownBy, ConnectionFilter, EntryStatus, PAGE_DEFAULT, PAGE_MAX, QueueFilter, Selection,
 };
 use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -127,6 +127,36 @@ impl TryFrom<ConnectionParameters> for ConnectionFilter {
         })
     }
 }
+
+/// Of `GET /api/v1/connection-cache`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsParameters {
+    by: Option<BreakdownBy>,
+    limit: Option<usize>,
+}
+
+impl StatisticsParameters {
+    /// What figures are asked for, and how many one by one.
+    pub fn breakdown(self) -> Result<Option<(BreakdownBy, usize)>, Problem> {
+        let StatisticsParameters { by, limit } = self;
+        let rows_max = limit.unwrap_or(BREAKDOWN_DEFAULT);
+        if by.is_none() && limit.is_some() {
+            return Err(Problem::bad_request(
+                "limit goes with by=destination or by=endpoint",
+            ));
+        }
+        if !(1..=BREAKDOWN_MAX).contains(&rows_max) {
+            return Err(Problem::bad_request(format!(
+                "limit must be from 1 to {BREAKDOWN_MAX}"
+            )));
+        }
+        Ok(by.map(|by| (by, rows_max)))
+    }
+}
+
+/// Rows of a breakdown when nothing is asked for.
+const BREAKDOWN_DEFAULT: usize = 100;
 
 /// Destinations are written in any case; their keys are lower case.
 fn destination(text: &str) -> Destination {

@@ -77,6 +77,21 @@ impl Operations for Pretended {
         self.note("statistics".into(), Ok(CacheStatistics::default()))
     }
 
+    fn cache_breakdown(
+        &self,
+        by: BreakdownBy,
+        rows_max: usize,
+    ) -> Pending<'_, Result<Breakdown, OperationError>> {
+        let (rows, other) = (Vec::new(), FiguresRow::default());
+        let breakdown = Breakdown {
+            by,
+            rows,
+            other,
+            known: 0,
+        };
+        self.note(format!("breakdown {by:?} {rows_max}"), Ok(breakdown))
+    }
+
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {
         self.note(format!("list {filter:?}"), Ok(Page::default()))
     }
@@ -338,6 +353,19 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
         400,
         "limit must be from 1 to 10000",
     ),
+    (
+        Method::GET,
+        "/api/v1/connection-cache?by=endpoint&limit=1001",
+        400,
+        "limit must be from 1 to 1000",
+    ),
+    (
+        Method::GET,
+        "/api/v1/connection-cache?limit=5",
+        400,
+        "limit goes with by=destination or by=endpoint",
+    ),
+    (Method::GET, "/api/v1/connection-cache?by=host", 400, ""),
     (Method::GET, "/api/v1/queue?status=lost", 400, ""),
     (Method::GET, "/api/v1/queue?destinaton=a.test", 400, ""),
     (
@@ -410,6 +438,15 @@ async fn answers_are_json_and_metrics_are_text() {
     );
     let metrics = ask(Method::GET, "/metrics").await;
     assert!(metrics.kind.starts_with("application/openmetrics-text") && metrics.text.contains("remuda_up 1"));
+}
+
+#[tokio::test]
+async fn figures_come_with_the_statistics_when_asked_for() {
+    let answered = ask(Method::GET, "/api/v1/connection-cache?by=endpoint&limit=7").await;
+    assert_eq!(answered.asked, ["breakdown Endpoint 7", "statistics"]);
+    assert_eq!(answered.json()["breakdown"]["by"], "endpoint");
+    let plain = ask(Method::GET, "/api/v1/connection-cache").await.json();
+    assert!(plain.get("breakdown").is_none());
 }
 
 #[tokio::test]

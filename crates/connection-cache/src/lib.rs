@@ -32,12 +32,16 @@
 //! [`Limits`] bounds parked sessions in all and per endpoint, idle time, age and reuses. At a bound the
 //! session idle longest gives way and is returned to the caller.
 
+mod accounts;
 mod bindings;
 mod counting;
 mod fitness;
+mod histogram;
 mod limits;
+mod reasons;
 mod statistics;
 mod tolerance;
+mod usage;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -49,9 +53,13 @@ use remuda_mail::{Destination, Endpoint, Facts, Requirements, SessionId};
 
 use crate::bindings::Bindings;
 pub use crate::{
+    accounts::{Accounts, Figures, Ledger, ROWS_MAX},
+    counting::{REFUSED_MAX, Refused},
     fitness::{Unfit, fitness},
+    histogram::Histogram,
     limits::{Leaving, Limits},
     statistics::Statistics,
+    usage::{Death, End, IDLE_MS_BOUNDS, Opening, Taken, USES_BOUNDS, Usage},
 };
 
 /// Idle sessions by destination and by endpoint.
@@ -68,7 +76,8 @@ pub struct ConnectionCache {
     place_next: u64,
     before: Statistics,
     interval: Statistics,
-    refused: Option<Unfit>,
+    accounts: Accounts,
+    refused: Refused,
 }
 
 /// A session as it lies in the cache.
@@ -105,13 +114,9 @@ impl ConnectionCache {
             place_next: 0,
             before: Statistics::default(),
             interval: Statistics::default(),
-            refused: None,
+            accounts: Accounts::new(ROWS_MAX),
+            refused: Refused::default(),
         }
-    }
-
-    /// Why look-ups since the last call refused a candidate, if they did: the last one's reason.
-    pub fn take_refused(&mut self) -> Option<Unfit> {
-        self.refused.take()
     }
 
     /// The limits in force.
@@ -197,7 +202,7 @@ impl ConnectionCache {
             Some(_) => self.interval.destination_hits += 1,
             None => self.interval.destination_misses += 1,
         }
-        self.take(found)
+        self.take(found, now)
     }
 
     /// Takes the newest fitting session to `endpoint`.
@@ -214,7 +219,7 @@ impl ConnectionCache {
             Some(_) => self.interval.address_hits += 1,
             None => self.interval.address_misses += 1,
         }
-        self.take(found)
+        self.take(found, now)
     }
 
     /// Removes a session that ended by itself. `None` if it is not parked here.
@@ -356,25 +361,32 @@ impl ConnectionCache {
         requirements: &Requirements,
         now: Monotonic,
     ) -> Option<(u64, SessionId)> {
+        let mut unfit = Vec::new();
+        let mut newest = None;
         for (place, session) in self.by_endpoint.get(&endpoint)?.iter().rev() {
             let kept = self.sessions.get(session)?;
             if kept.deadline <= now {
                 continue;
             }
             match fitness(&kept.parked.facts, requirements) {
-                Ok(()) => return Some((*place, *session)),
-                Err(reason) => {
-                    self.interval.count_unfit(reason);
-                    self.refused = Some(reason);
+                Ok(()) => {
+                    newest = Some((*place, *session));
+                    break;
                 }
+                Err(reason) => unfit.push((*session, reason)),
             }
         }
-        None
+        for (session, reason) in unfit {
+            self.refuse(session, endpoint, reason, &requirements.destination);
+        }
+        newest
     }
 
-    fn take(&mut self, found: Option<SessionId>) -> Option<(SessionId, Facts)> {
+    fn take(&mut self, found: Option<SessionId>, now: Monotonic) -> Option<(SessionId, Facts)> {
         let session = found?;
-        self.remove(session).map(|parked| (session, parked.facts))
+        let parked = self.remove(session)?;
+        self.count_idle(now - parked.since);
+        Some((session, parked.facts))
     }
 
     /// The session to give way after one was parked for `endpoint`.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Leaving, Unfit};
+use crate::{Leaving, Unfit, Usage, usage::add_each};
 
 /// Counts of the connection cache over some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,9 +41,39 @@ pub struct Statistics {
     pub closed_drained: u64,
     /// Refusals by `fitness`, by reason.
     pub unfit: BTreeMap<&'static str, u64>,
+    /// What sessions cost and carried.
+    pub usage: Usage,
 }
 
 impl Statistics {
+    /// Sessions ended, by cause: those of the reference, and those that never came to be parked.
+    pub fn closed(&self) -> [(&'static str, u64); 9] {
+        [
+            ("idle", self.closed_idle),
+            ("age", self.closed_age),
+            ("count", self.closed_count),
+            ("evicted", self.closed_evicted),
+            ("dead", self.closed_dead),
+            ("drained", self.closed_drained),
+            ("not_parked", self.usage.not_parked),
+            ("worn", self.usage.worn),
+            ("failed", self.usage.failed),
+        ]
+    }
+
+    /// Transactions ordered, by how their session was found: the words of `cache=` in the delivery log, and
+    /// `again` for a further one of a delivery on the session that it has.
+    pub fn transactions(&self) -> [(&'static str, u64); 6] {
+        [
+            ("destination", self.destination_hits),
+            ("address", self.address_hits),
+            ("handover", self.handovers),
+            ("miss", self.usage.fresh),
+            ("off", self.usage.uncached),
+            ("again", self.usage.again),
+        ]
+    }
+
     /// Answers whether anything happened at all.
     pub fn is_idle(&self) -> bool {
         *self == Statistics::default()
@@ -60,7 +90,7 @@ impl Statistics {
             Leaving::Count => self.closed_count += 1,
             Leaving::Evicted => self.closed_evicted += 1,
             Leaving::Drained => self.closed_drained += 1,
-            Leaving::Worn => {}
+            Leaving::Worn => self.usage.worn += 1,
         }
     }
 
@@ -82,6 +112,7 @@ impl Statistics {
             closed_dead,
             closed_drained,
             unfit,
+            usage,
         } = later;
         self.destination_hits += destination_hits;
         self.destination_misses += destination_misses;
@@ -97,8 +128,7 @@ impl Statistics {
         self.closed_evicted += closed_evicted;
         self.closed_dead += closed_dead;
         self.closed_drained += closed_drained;
-        for (reason, count) in unfit {
-            *self.unfit.entry(reason).or_default() += count;
-        }
+        add_each(&mut self.unfit, unfit);
+        self.usage.add(usage);
     }
 }

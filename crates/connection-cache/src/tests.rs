@@ -284,7 +284,7 @@ fn taking_an_interval_loses_nothing() {
     let mut cache = cache();
     park(&mut cache, 1, 1, at(0));
     take(&mut cache, 1, at(1));
-    cache.count_closed(Leaving::Idle);
+    cache.count_end(End::Left(Leaving::Idle), 2, &destination("a.test"), endpoint(1));
     let first = cache.take_interval();
     assert_eq!(
         (first.address_hits, first.max_connections, first.closed_idle),
@@ -297,4 +297,55 @@ fn taking_an_interval_loses_nothing() {
         (all.address_hits, all.address_misses, all.max_connections),
         (1, 1, 1)
     );
+    assert_eq!((all.usage.uses.sum(), all.usage.idle_ms.count()), (2, 1));
+}
+
+/// T84: what ended and why, how idle it was when taken, and what reuse has saved.
+#[test]
+fn ends_idle_times_and_savings_are_counted() {
+    let mut cache = cache();
+    let (a, saves) = (destination("a.test"), Opening::of(&facts(1)));
+    park(&mut cache, 1, 1, at(0));
+    take(&mut cache, 1, at(700));
+    for taken in [Taken::Parked, Taken::HandedOver, Taken::Fresh] {
+        cache.count_taken(taken, &a, endpoint(1));
+    }
+    cache.count_saved(saves);
+    cache.count_saved(saves);
+    // What is counted in several intervals adds up.
+    cache.take_interval();
+    for death in Death::ALL {
+        cache.count_end(End::Dead(death), 1, &a, endpoint(1));
+    }
+    cache.count_end(End::Left(Leaving::Worn), 8, &a, endpoint(1));
+    let counts = cache.statistics();
+    assert_eq!(counts.usage.idle_ms.counts(&[300, 1000]), [0, 1, 0]);
+    assert_eq!(
+        (counts.usage.idle_ms.sum(), counts.usage.round_trips_saved),
+        (700, 2 * 4)
+    );
+    assert_eq!((counts.closed_dead, counts.usage.worn), (4, 1));
+    assert_eq!(counts.usage.deaths.values().sum::<u64>(), 4);
+    assert_eq!(counts.closed().iter().map(|(_, count)| count).sum::<u64>(), 5);
+    let figures = cache.accounts().destinations.total();
+    assert_eq!((figures.uses(), figures.hits, figures.deaths), (3, 1, 4));
+}
+
+#[test]
+fn refused_sessions_are_named_up_to_a_bound() {
+    let mut limits = limits();
+    (limits.sessions_max, limits.sessions_per_endpoint_max) = (20, 20);
+    let mut cache = ConnectionCache::new(limits);
+    for id in 0..10 {
+        park(&mut cache, id, 1, at(0));
+    }
+    let mut wanted = requirements("a.test", &[1]);
+    wanted.smtputf8 = true;
+    assert_eq!(cache.take_by_endpoint(endpoint(1), &wanted, at(1)), None);
+    let refused = cache.take_refused();
+    assert_eq!((refused.sessions.len(), refused.more), (REFUSED_MAX, 2));
+    assert_eq!(refused.sessions[0], (SessionId(9), endpoint(1), Unfit::Smtputf8));
+    assert_eq!(refused.last, Some(Unfit::Smtputf8));
+    assert_eq!(cache.take_refused(), Refused::default());
+    assert_eq!(cache.accounts().endpoints.total().unfit, 10);
 }

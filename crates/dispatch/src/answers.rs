@@ -12,11 +12,20 @@ use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, R
 
 use crate::{
     Dispatch,
-    command::{Command, Found, RetireCause},
+    command::{Command, Flight, Found, RetireCause},
     deliveries::{Delivery, Stage},
-    event::{After, Answer, Undecided},
+    event::{After, Answer, DialStep, Undecided},
     sessions::State,
 };
+
+/// What is left of a session after an answer.
+#[derive(Clone, Debug, PartialEq)]
+enum Left {
+    Free(Facts),
+    /// Others are under way on it.
+    Going,
+    Gone,
+}
 
 /// How a delivery goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +52,9 @@ impl Dispatch {
             return;
         };
         session.state = State::Dialling(None);
+        session.facts = Some(facts.clone());
         let endpoint = session.endpoint;
+        self.count_opened(id, &facts);
         self.hosts.opened(endpoint);
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
@@ -69,7 +80,7 @@ impl Dispatch {
     }
 
     /// A dial has failed: the next host.
-    pub(crate) fn dial_failed(&mut self, id: SessionId, failure: Failure) {
+    pub(crate) fn dial_failed(&mut self, id: SessionId, step: DialStep, failure: Failure) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -82,6 +93,7 @@ impl Dispatch {
             self.hosts
                 .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
         }
+        self.count_dial_failed(id, step);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
@@ -133,79 +145,111 @@ impl Dispatch {
         if answer.accepted {
             self.hosts.waited(endpoint, answer.waited);
         }
-        let is_unsent = answer.cause == Undecided::Unsent && answer.undecided > 0;
-        if is_unsent && !is_fresh {
-            self.cache.count_dead();
-        }
         self.take_lesson(session, &answer);
+        self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
         let next = delivery.judge(&answer, is_fresh);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
-        let facts = self.take_after(session, answer.session, binds);
-        self.go_on(id, (session, endpoint), facts, next);
+        self.note_conduct(endpoint, session, &answer);
+        let left = self.take_after(session, answer.session, binds);
+        self.go_on(id, (session, endpoint), left, next);
     }
 
     /// Carries out what was decided, and lets go of the session where it is not needed again.
-    fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), facts: Option<Facts>, next: Next) {
+    fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), left: Left, next: Next) {
         let (session, endpoint) = on;
         let now = self.now.monotonic;
+        if left == Left::Going {
+            self.pass_slot(id, session);
+        }
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
         let next = delivery.turn_to(next, endpoint);
         let has_host = delivery.at.is_some() || !delivery.itinerary.next(&self.hosts, now).is_empty();
         if next == Next::Done || !has_host {
-            return self.end_on(id, session, facts);
+            return self.end_on(id, session, left);
         }
-        if next == Next::SameHost
-            && facts
-                .as_ref()
-                .is_some_and(|facts| self.may_go_on(session, facts).is_ok())
-        {
+        let may_stay = match &left {
+            Left::Free(facts) => self.may_go_on(session, facts).is_ok(),
+            Left::Going => !self.is_stopping,
+            Left::Gone => false,
+        };
+        if next == Next::SameHost && may_stay {
             return self.transact_again(id, session);
         }
         if let Some(delivery) = self.deliveries.get_mut(&id) {
             delivery.stage = Stage::Seeking;
         }
         // The delivery keeps its slot; the session is free for others.
-        if let Some(facts) = facts {
-            self.offer(session, facts);
+        match left {
+            Left::Free(facts) => self.offer(session, facts),
+            Left::Going => self.fill(session),
+            Left::Gone => {}
         }
         self.seek_or_stop(id);
     }
 
     /// Nobody or no host is left: the delivery ends, and its session is free.
-    fn end_on(&mut self, id: DeliveryId, session: SessionId, facts: Option<Facts>) {
-        let destination = self
-            .deliveries
-            .get(&id)
-            .map(|delivery| delivery.entry.destination.clone());
+    fn end_on(&mut self, id: DeliveryId, session: SessionId, left: Left) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let (destination, has_slot) = (delivery.entry.destination.clone(), delivery.has_slot);
         self.conclude(id, Some(session));
-        match (facts, destination) {
-            (Some(facts), _) => self.free(session, facts),
-            (None, Some(destination)) => self.schedule.release(&destination),
-            (None, None) => {}
+        match left {
+            Left::Free(facts) => {
+                debug_assert!(has_slot, "the last on a session has its slot");
+                self.free(session, facts);
+            }
+            Left::Going | Left::Gone => {
+                self.release_slot(&destination, has_slot);
+                self.fill(session);
+            }
         }
     }
 
-    /// Brings a session up to date after a transaction; `None`: it is gone.
-    fn take_after(&mut self, id: SessionId, after: After, binds: bool) -> Option<Facts> {
-        let After::Free(mut facts) = after else {
-            self.bury(id);
-            return None;
+    /// Brings a session up to date after a transaction.
+    fn take_after(&mut self, id: SessionId, after: After, binds: bool) -> Left {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return Left::Gone;
         };
-        let session = self.sessions.get_mut(&id)?;
-        facts.uses = facts.uses.max(session.uses);
-        session.uses = facts.uses;
+        let next = session.behind.pop_front();
+        if let Some(next) = next {
+            session.state = State::Busy(next);
+        }
+        let left = match after {
+            After::Gone if next.is_none() => {
+                self.bury_gone(id);
+                return Left::Gone;
+            }
+            After::Gone => {
+                // Those behind are answered too; nothing more is sent on it.
+                session.facts = None;
+                return Left::Gone;
+            }
+            After::Free(mut facts) => {
+                facts.uses = facts.uses.max(session.uses);
+                session.uses = facts.uses;
+                session.facts = Some(facts.clone());
+                // What was ordered to follow finds it free, and is under way all the same.
+                if next.is_some() {
+                    Left::Going
+                } else {
+                    Left::Free(facts)
+                }
+            }
+            After::Going => Left::Going,
+        };
         session.binds = binds;
         if binds {
             self.cache
                 .bind(&session.destination, session.endpoint, self.now.monotonic);
         }
-        Some(facts)
+        left
     }
 
     /// Runs the next transaction of the same delivery on the same session.
@@ -216,24 +260,40 @@ impl Dispatch {
         let Stage::Transacting(_, found) = delivery.stage else {
             return;
         };
-        let mut reply_within = std::time::Duration::MAX;
-        if let Some(carrier) = self.sessions.get_mut(&session) {
-            carrier.uses += 1;
-            carrier.idle = std::time::Duration::ZERO;
-            carrier.state = State::Busy(id);
-            let endpoint = carrier.endpoint;
-            reply_within = self.reply_within(endpoint);
+        let Some(carrier) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        carrier.uses += 1;
+        carrier.idle = std::time::Duration::ZERO;
+        let reply_within = self.reply_within_of(session);
+        let Some(carrier) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let is_behind = matches!(carrier.state, State::Busy(owner) if owner != id);
+        if is_behind {
+            carrier.behind.push_back(id);
         }
+        let flight = if is_behind {
+            Flight::Behind
+        } else {
+            self.flight(session, id)
+        };
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
         self.out.push(Command::Transact {
             session,
             delivery: id,
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: false,
+            flight,
             found,
             reply_within,
             unfit: delivery.unfit,
         });
+        self.count_order(session, id, None);
+        self.fill(session);
     }
 
     fn seek_or_stop(&mut self, id: DeliveryId) {

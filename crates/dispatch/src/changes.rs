@@ -16,7 +16,6 @@ use remuda_schedule::Wakening;
 use crate::{
     Dispatch,
     command::RetireCause,
-    deliveries::Stage,
     settings::Settings,
     sites::{Resolved, is_listed},
 };
@@ -52,6 +51,7 @@ impl Dispatch {
         };
         let is_of_use = site.is_asked
             || !site.starved.is_empty()
+            || !site.benched.is_empty()
             || site.is_fresh(now, keep)
             || !self.schedule.is_at_rest(&destination);
         if is_of_use {
@@ -144,7 +144,7 @@ impl Dispatch {
         let mut waiting: Vec<DeliveryId> = self
             .deliveries
             .iter()
-            .filter(|(_, delivery)| matches!(delivery.stage, Stage::Waiting(_)))
+            .filter(|(_, delivery)| delivery.is_waiting())
             .map(|(id, _)| *id)
             .collect();
         waiting.sort_unstable();

@@ -6,6 +6,8 @@ use remuda_clock::Wall;
 use remuda_connection_cache::Unfit;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 
+use crate::search::Search;
+
 /// How the session of a transaction was found: `cache=` of the delivery log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
@@ -19,6 +21,18 @@ pub enum Found {
     Miss,
     /// Not asked for: caching is off here.
     Off,
+}
+
+/// What may go out at once of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flight {
+    /// The commands; the content once they are answered.
+    Split,
+    /// Commands and content, where the receiver's extensions allow it.
+    Whole,
+    /// As `Whole`, behind the transactions that are under way on the session, without waiting for their
+    /// replies. One that is answered before this order arrives leaves the session free for it all the same.
+    Behind,
 }
 
 /// Why a session is retired: `cause` of `remuda_connection_cache_closed_total` and more.
@@ -88,7 +102,7 @@ pub enum Command {
         /// For whom (log, policy); another may get it.
         destination: Destination,
     },
-    /// Run a transaction on a session that is parked or was just opened or freed.
+    /// Run a transaction on a session that is parked or was just opened or freed, or (`Behind`) is busy.
     Transact {
         /// On which.
         session: SessionId,
@@ -101,6 +115,8 @@ pub enum Command {
         /// True on the first transaction with a host: all recipients without a final outcome are to
         /// be tried again. False: only those still undecided.
         next_host: bool,
+        /// What goes out at once.
+        flight: Flight,
         /// For the log.
         found: Found,
         /// A used session that has said nothing for so long, and cannot have taken the message, is dead.
@@ -135,6 +151,8 @@ pub enum Command {
         entry: EntryId,
         /// What becomes of the others.
         rest: Rest,
+        /// What was considered on the way to its sessions; empty where nobody is left to ask.
+        search: Search,
     },
     /// The entry leaves memory unsettled and stays in the spool as it is (suspension, full memory,
     /// withdrawn before anything was tried).

@@ -24,6 +24,8 @@ impl Dispatch {
         let mut at: HashMap<Endpoint, u32> = HashMap::new();
         let (mut parked, mut lingering) = (0, 0);
         for (id, session) in &self.sessions {
+            let is_busy = matches!(session.state, State::Busy(_));
+            assert!(is_busy || session.behind.is_empty(), "nothing follows nothing");
             if session.is_counted() {
                 *at.entry(session.endpoint).or_default() += 1;
             }
@@ -33,10 +35,16 @@ impl Dispatch {
                     assert_eq!(wait.dial, Some(*id));
                 }
                 State::Dialling(None) => assert!(self.orphans[&session.endpoint].contains(id)),
-                State::Busy(delivery) => match &self.deliveries[delivery].stage {
-                    Stage::Transacting(on, _) => assert_eq!(on, id, "one owner"),
-                    other => panic!("a busy session's delivery is {other:?}"),
-                },
+                State::Busy(first) => {
+                    for delivery in [first].into_iter().chain(&session.behind) {
+                        match &self.deliveries[delivery].stage {
+                            Stage::Transacting(on, _) => assert_eq!(on, id, "one owner"),
+                            other => panic!("a busy session's delivery is {other:?}"),
+                        }
+                    }
+                    let under_way = 1 + session.behind.len() as u32;
+                    assert!(under_way <= self.settings.pipeline_depth.max(1) + 1);
+                }
                 State::Lingering(until, _) => {
                     lingering += 1;
                     assert!(self.lingering.contains(&(*until, *id)));
@@ -92,8 +100,13 @@ impl Dispatch {
                     }
                 }
                 Stage::Transacting(session, _) => {
-                    let state = self.sessions.get(session).map(|session| &session.state);
-                    assert!(matches!(state, Some(State::Busy(of)) if of == id));
+                    let session = &self.sessions[session];
+                    let is_first = matches!(session.state, State::Busy(of) if of == *id);
+                    assert!(is_first || session.behind.contains(id));
+                }
+                Stage::Benched => {
+                    assert!(!delivery.has_slot);
+                    assert!(self.sites[&delivery.entry.destination].benched.contains(id));
                 }
                 Stage::Local => {}
                 Stage::Settling(_, since) => {
@@ -113,7 +126,7 @@ impl Dispatch {
         for delivery in self
             .deliveries
             .values()
-            .filter(|delivery| running(&delivery.stage))
+            .filter(|delivery| running(&delivery.stage) && delivery.has_slot)
         {
             *slots.entry(&delivery.entry.destination).or_default() += 1;
         }

@@ -21,6 +21,7 @@ use crate::{
     candidates::Itinerary,
     command::{Command, Found, Rest},
     lines::{Lack, Ticket},
+    search::Search,
 };
 
 /// One delivery.
@@ -31,6 +32,8 @@ pub(crate) struct Delivery {
     /// The host that it is not done with.
     pub(crate) at: Option<Endpoint>,
     pub(crate) stage: Stage,
+    /// It holds a slot of its destination's window; else it rides on a session of the destination's.
+    pub(crate) has_slot: bool,
     /// Recipients without a final outcome.
     pub(crate) unfinished: u32,
     /// The next transaction is the first with its host.
@@ -53,6 +56,10 @@ pub(crate) struct Delivery {
     pub(crate) caches: bool,
     /// Why a parked session was refused when it last looked for one.
     pub(crate) unfit: Option<Unfit>,
+    /// Its transaction under way is not its first on its session.
+    pub(crate) is_again: bool,
+    /// What it considered on the way to its sessions.
+    pub(crate) search: Search,
     /// A host went through with a transaction.
     pub(crate) is_served: bool,
     /// A host could not be used, and the site is to blame.
@@ -68,6 +75,8 @@ pub(crate) enum Stage {
     Seeking,
     /// Waits for one.
     Waiting(Wait),
+    /// Has lost the session that it rode on, and waits for a slot.
+    Benched,
     /// Has one.
     Transacting(SessionId, Found),
     /// Is written to a Maildir.
@@ -94,6 +103,7 @@ impl Delivery {
             itinerary,
             at: None,
             stage: Stage::Seeking,
+            has_slot: true,
             is_next_host: true,
             is_answered: false,
             is_withdrawn: false,
@@ -104,6 +114,8 @@ impl Delivery {
             may_bind: caches,
             caches,
             unfit: None,
+            is_again: false,
+            search: Search::default(),
             is_served: false,
             is_site_failing: false,
             refusal: None,
@@ -117,12 +129,18 @@ impl Delivery {
         }
     }
 
+    /// Waits for a session or for a slot.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_) | Stage::Benched)
+    }
+
     /// The host is done with; the next one takes all that are left.
     pub(crate) fn leave_host(&mut self, endpoint: Endpoint) {
         self.itinerary.strike(endpoint);
         self.at = None;
         self.is_next_host = true;
         self.starts_anew();
+        self.unfit = None;
     }
 
     /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
@@ -201,6 +219,10 @@ impl Dispatch {
         self.out.push(Command::Settle {
             delivery: id,
             entry: delivery.entry.id,
+            search: match rest {
+                Rest::Defer { .. } => std::mem::take(&mut delivery.search),
+                Rest::Nobody | Rest::Bounce { .. } => Search::default(),
+            },
             rest,
         });
         self.unsettled.insert((since, id));
@@ -225,20 +247,21 @@ impl Dispatch {
     /// Gives up a delivery that waits: untried it goes back, else what it has is recorded.
     pub(crate) fn abandon(&mut self, id: DeliveryId) {
         self.leave_lines(id);
+        self.leave_bench(id);
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
-        let destination = delivery.entry.destination.clone();
+        let (destination, has_slot) = (delivery.entry.destination.clone(), delivery.has_slot);
         if delivery.is_answered && !self.is_stopping {
             self.conclude(id, None);
-            self.schedule.release(&destination);
+            self.release_slot(&destination, has_slot);
         } else if delivery.is_answered {
             let rest = Rest::Defer {
                 until: self.now.wall,
                 refusal: delivery.refusal.clone().or_else(|| Some(interrupted())),
             };
             self.settle(id, None, rest);
-            self.schedule.release(&destination);
+            self.release_slot(&destination, has_slot);
         } else if let Some(delivery) = self.deliveries.remove(&id) {
             self.in_hand.remove(&delivery.entry.id);
             self.schedule.give_back(&delivery.entry);
@@ -260,7 +283,7 @@ impl Dispatch {
             return;
         };
         delivery.is_withdrawn = true;
-        if delivery.wait().is_some() {
+        if delivery.is_waiting() {
             self.abandon(id);
         }
     }
@@ -285,6 +308,7 @@ impl Dispatch {
                 session.unsettled -= 1;
             }
             self.resume(session);
+            self.fill(session);
         }
         if was_stalled && !self.is_stalled() {
             let all: Vec<_> = self.lingering.iter().map(|(_, session)| *session).collect();

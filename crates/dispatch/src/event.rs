@@ -10,6 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
+pub use remuda_connection_cache::Death;
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Facts, Failure, Refusal, SessionId};
 pub use remuda_schedule::{Backlog, Entry};
 
@@ -60,6 +61,8 @@ pub enum DialStep {
 pub enum After {
     /// In order and ready for another transaction.
     Free(Facts),
+    /// In order, with other transactions under way behind this one.
+    Going,
     /// Ended, or not to be used again (the shell has closed it; no `Retire` is due).
     Gone,
 }
@@ -89,6 +92,15 @@ pub enum Undecided {
     PerhapsAccepted,
 }
 
+/// What a transaction showed of its host beside the outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// A reply did not fit its command.
+    pub is_disorderly: bool,
+    /// A recipient was refused, in order.
+    pub has_refused_recipient: bool,
+}
+
 /// How a transaction went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -100,10 +112,16 @@ pub struct Answer {
     pub undecided: u32,
     /// Why.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies, without transfer.
     pub waited: Duration,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// The session.
     pub session: After,
     /// Transactions of the session before it met what may be a limit of its server.
@@ -170,6 +188,8 @@ pub enum Event {
         session: SessionId,
         /// As of [`Answer`].
         limit_met: Option<u32>,
+        /// How.
+        cause: Death,
     },
     /// Answers `Retire`: QUIT was said or given up, the descriptor is closed.
     Ended {

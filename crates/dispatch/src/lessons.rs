@@ -42,7 +42,11 @@ impl Dispatch {
         let Some(carrier) = self.sessions.get(&id) else {
             return;
         };
-        let (endpoint, idle, uses) = (carrier.endpoint, carrier.idle, carrier.uses);
+        let (endpoint, idle) = (carrier.endpoint, carrier.idle);
+        // Those behind it count as begun already.
+        let behind = u32::try_from(carrier.behind.len()).unwrap_or(u32::MAX);
+        let uses = carrier.uses.saturating_sub(behind);
+        let is_first_to_tell = carrier.end.is_none();
         let ended = Ended {
             endpoint,
             opened: carrier.dialled,
@@ -50,6 +54,10 @@ impl Dispatch {
         };
         if answer.accepted && !carrier.is_fresh() {
             self.hosts.bore_reuse(endpoint, uses, idle);
+        }
+        if !is_first_to_tell {
+            // Those behind the one that met the end of a session have nothing to add.
+            return;
         }
         let is_dead = answer.undecided > 0
             && !carrier.is_fresh()
@@ -110,8 +118,14 @@ impl Dispatch {
         Ok(())
     }
 
+    /// How long a session may keep silent in its next transaction, if it has been used.
+    pub(crate) fn reply_within_of(&self, id: SessionId) -> Duration {
+        let session = self.sessions.get(&id);
+        session.map_or(Duration::MAX, |session| self.reply_within(session.endpoint))
+    }
+
     /// How long a used session may keep silent before it has said anything.
-    pub(crate) fn reply_within(&self, endpoint: Endpoint) -> Duration {
+    fn reply_within(&self, endpoint: Endpoint) -> Duration {
         let usual = self.hosts.get(endpoint).and_then(|record| record.wait);
         let usual = usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
         self.settings.cache.reuse_reply_timeout.max(usual)

@@ -28,21 +28,25 @@
 //! Sockets, replies, DNS, the spool, reports: the engine. What is sent within a transaction: `smtp`.
 //!
 //! # Limits
-//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, two uncommitted deliveries a
-//! session.
+//! [`Settings`], `remuda_schedule::LOADS_MAX` loads and 200 resolutions at once, `pipeline_depth` + 1
+//! deliveries of a session under way or uncommitted.
 
 mod answers;
+mod breakdown;
 mod candidates;
 mod changes;
 pub mod command;
 #[cfg(test)]
 mod consistency;
+mod counting;
 mod deliveries;
 pub mod event;
+mod following;
 mod lessons;
 mod lines;
 mod offers;
 mod retries;
+pub mod search;
 mod seeking;
 mod selection;
 mod sessions;
@@ -181,15 +185,19 @@ impl Dispatch {
             Event::Opened { session, facts } => self.opened(session, facts),
             Event::DialFailed {
                 session,
-                step: _,
+                step,
                 failure,
-            } => self.dial_failed(session, failure),
+            } => self.dial_failed(session, step, failure),
             Event::Answered {
                 session,
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session, limit_met } => self.died(session, limit_met),
+            Event::Died {
+                session,
+                cause,
+                limit_met,
+            } => self.died(session, cause, limit_met),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

@@ -7,18 +7,20 @@
 //! * **Then the same destination's next message**, if nobody waits.
 //! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
-//! * **A session whose deliveries are not committed waits for the disk**: at most [`UNSETTLED_MAX`] of them,
-//!   and no new one while the oldest of all is older than [`STALL`].
+//! * **A session whose deliveries are not committed waits for the disk**: at most `pipeline_depth` + 1 of
+//!   them, those under way included, and no new one while the oldest of all is older than [`STALL`].
 
 use std::time::Duration;
 
-use remuda_connection_cache::fitness;
-use remuda_mail::{DeliveryId, Facts, SessionId};
+use remuda_connection_cache::{Unfit, fitness};
+use remuda_mail::{DeliveryId, Destination, Facts, SessionId};
+use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
     candidates::Itinerary,
     command::{Found, RetireCause},
+    search::{By, Considered},
     sessions::State,
     sites::Resolved,
 };
@@ -36,10 +38,11 @@ impl Dispatch {
     /// A delivery is over and its session is free. Its slot of the window goes with it until its deliveries
     /// are committed.
     pub(crate) fn free(&mut self, id: SessionId, facts: Facts) {
+        let unsettled_max = self.unsettled_max();
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        if self.is_stopping || (session.unsettled < UNSETTLED_MAX && !self.is_stalled()) {
+        if self.is_stopping || (session.unsettled < unsettled_max && !self.is_stalled()) {
             let destination = session.destination.clone();
             self.schedule.release(&destination);
             return self.offer(id, facts);
@@ -53,11 +56,11 @@ impl Dispatch {
 
     /// Deliveries of a lingering session are committed: it is free now, if that was enough.
     pub(crate) fn resume(&mut self, id: SessionId) {
-        let is_stalled = self.is_stalled();
+        let (is_stalled, unsettled_max) = (self.is_stalled(), self.unsettled_max());
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        if is_stalled || session.unsettled >= UNSETTLED_MAX {
+        if is_stalled || session.unsettled >= unsettled_max {
             return;
         }
         if let Some(facts) = self.stop_lingering(id) {
@@ -115,7 +118,7 @@ impl Dispatch {
 
     fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
         let starved = self.lines.starved();
-        let here = self.first_fitting(facts);
+        let here = self.first_fitting(id, facts);
         // Who waits for room at this endpoint and does not fit needs this session's place.
         let starved = starved
             .into_iter()
@@ -130,26 +133,49 @@ impl Dispatch {
         }
     }
 
-    fn first_fitting(&mut self, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
-        for (ticket, id) in self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX) {
-            let Some(delivery) = self.deliveries.get(&id).filter(|delivery| delivery.caches) else {
+    fn first_fitting(&mut self, id: SessionId, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
+        let mut unfit = Vec::new();
+        let mut fitting = None;
+        for (ticket, waiting) in self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX) {
+            let Some(delivery) = self.deliveries.get(&waiting).filter(|delivery| delivery.caches) else {
                 continue;
             };
             match fitness(facts, &self.requirements(delivery)) {
-                Ok(()) => return Some((ticket, id)),
-                Err(reason) => self.cache.count_unfit(reason),
+                Ok(()) => {
+                    fitting = Some((ticket, waiting));
+                    break;
+                }
+                Err(reason) => unfit.push((waiting, reason)),
             }
         }
-        None
+        for (waiting, reason) in unfit {
+            self.refuse_freed(id, facts.endpoint, waiting, reason);
+        }
+        fitting
+    }
+
+    /// A freed session is not fit for a delivery in line.
+    fn refuse_freed(&mut self, id: SessionId, at: remuda_mail::Endpoint, waiting: DeliveryId, reason: Unfit) {
+        if let Some(delivery) = self.deliveries.get_mut(&waiting) {
+            self.cache.count_unfit(reason, &delivery.entry.destination, at);
+            delivery.unfit = Some(reason);
+            delivery.search.note(Considered::Unfit(By::Freed, id, at, reason));
+        }
     }
 
     /// Answers whether the session's own destination has a message next for which it is one of the best.
     fn suits_next(&self, id: SessionId, facts: &Facts) -> bool {
+        let destination = self.sessions.get(&id).map(|session| &session.destination);
+        destination.is_some_and(|destination| {
+            let entry = self.schedule.peek(destination);
+            entry.is_some_and(|entry| self.suits(destination, entry, facts))
+        })
+    }
+
+    /// Answers whether an entry of a destination may go over a session that is one of its best.
+    pub(crate) fn suits(&self, destination: &Destination, entry: &Entry, facts: &Facts) -> bool {
         let now = self.now.monotonic;
-        let Some(destination) = self.sessions.get(&id).map(|session| &session.destination) else {
-            return false;
-        };
-        let (Some(entry), Some(site)) = (self.schedule.peek(destination), self.sites.get(destination)) else {
+        let Some(site) = self.sites.get(destination) else {
             return false;
         };
         let Resolved::Known(servers, _) = site.resolved(self.epoch, now) else {
@@ -203,7 +229,7 @@ impl Dispatch {
     }
 
     /// Answers whether sessions for a destination are shared and kept at all.
-    pub(crate) fn caches(&self, destination: &remuda_mail::Destination) -> bool {
+    pub(crate) fn caches(&self, destination: &Destination) -> bool {
         self.settings.cache.on_demand || self.sites.get(destination).is_some_and(|site| site.is_listed)
     }
 
@@ -215,11 +241,8 @@ impl Dispatch {
     }
 }
 
-/// Deliveries of one session that may wait for their commit at once.
-pub(crate) const UNSETTLED_MAX: u32 = 2;
-
 /// Age of the oldest uncommitted delivery at which the disk counts as stalled.
 const STALL: Duration = Duration::from_secs(1);
 
 /// Deliveries in line that a session is held against; nearly always the first one fits.
-const LOOK_AT_MAX: usize = 100;
+pub(crate) const LOOK_AT_MAX: usize = 100;

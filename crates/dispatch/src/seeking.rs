@@ -13,7 +13,9 @@ use crate::{
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
+    search::{By, Considered},
     sessions::State,
+    sites::Site,
 };
 
 impl Dispatch {
@@ -23,6 +25,9 @@ impl Dispatch {
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
+        if !delivery.has_slot {
+            return self.bench(id);
+        }
         let at = match delivery.at {
             Some(endpoint) => vec![endpoint],
             None => delivery.itinerary.next(&self.hosts, now),
@@ -35,20 +40,13 @@ impl Dispatch {
             return;
         }
         if !self.has_session_left() {
+            self.note(id, Considered::Full(None));
             return self.wait(id, at, Lack::Session, None);
         }
         if let Some((session, found)) = self.look_up(id, &at) {
             return self.assign(id, session, found);
         }
-        let adopted = if self.deliveries[&id].caches {
-            self.adopt(&at, id)
-        } else {
-            None
-        };
-        let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
-            room.map(|endpoint| self.dial(endpoint, id))
-        });
+        let dial = self.dial_or_join(id, &at);
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
@@ -57,17 +55,11 @@ impl Dispatch {
         self.wait(id, at, lack, dial);
     }
 
-    /// Asks the cache, and keeps for the log why it refused what it looked at.
+    /// Asks the cache by destination before the first host, then by each endpoint.
     fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
-        let found = self.ask_cache(id, at);
-        self.deliveries.get_mut(&id)?.unfit = self.cache.take_refused();
-        found
-    }
-
-    /// By destination before the first host, then by each endpoint.
-    fn ask_cache(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
+            self.note(id, Considered::Off);
             return None;
         }
         let now = self.now.monotonic;
@@ -77,16 +69,72 @@ impl Dispatch {
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
-            if let Some((session, _)) = self.cache.take_by_destination(&wanted, allowed, now) {
+            let found = self.cache.take_by_destination(&wanted, allowed, now);
+            self.note_look_up(id, By::Destination, None, found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Destination));
             }
         }
-        for endpoint in at.iter().copied().filter(|endpoint| has_room(*endpoint)) {
-            if let Some((session, _)) = self.cache.take_by_endpoint(endpoint, &wanted, now) {
+        for endpoint in at.iter().copied() {
+            if !self.has_room(endpoint) {
+                self.note(id, Considered::Full(Some(endpoint)));
+                continue;
+            }
+            let found = self.cache.take_by_endpoint(endpoint, &wanted, now);
+            self.note_look_up(id, By::Address, Some(endpoint), found.is_some());
+            if let Some((session, _)) = found {
                 return Some((session, Found::Address));
             }
         }
         None
+    }
+
+    fn note(&mut self, id: DeliveryId, step: Considered) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.search.note(step);
+        }
+    }
+
+    /// Keeps, for the log and for `queue show`, what the cache refused.
+    fn note_look_up(&mut self, id: DeliveryId, by: By, at: Option<remuda_mail::Endpoint>, is_found: bool) {
+        let refused = self.cache.take_refused();
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.unfit = refused.last.or(delivery.unfit);
+            delivery.search.note_look_up(by, at, &refused, is_found);
+        }
+    }
+
+    /// Finds a delivery a dial under way that nobody waits for, or orders one where there is room.
+    fn dial_or_join(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<SessionId> {
+        let adopted = if self.deliveries[&id].caches {
+            self.adopt(at, id)
+        } else {
+            None
+        };
+        let dial = adopted.or_else(|| {
+            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
+            room.map(|endpoint| self.dial(endpoint, id))
+        });
+        self.note_dial(id, at, dial, adopted.is_some());
+        dial
+    }
+
+    /// Keeps which dial is waited for, or that there was no room for one.
+    fn note_dial(
+        &mut self,
+        id: DeliveryId,
+        at: &[remuda_mail::Endpoint],
+        dial: Option<SessionId>,
+        is_joined: bool,
+    ) {
+        let to = dial.and_then(|dial| Some((dial, self.sessions.get(&dial)?.endpoint)));
+        match to {
+            Some((dial, endpoint)) if is_joined => self.note(id, Considered::Joined(dial, endpoint)),
+            Some((dial, endpoint)) => self.note(id, Considered::Dialled(dial, endpoint)),
+            None => at
+                .iter()
+                .for_each(|endpoint| self.note(id, Considered::Full(Some(*endpoint)))),
+        }
     }
 
     /// What a delivery demands of a session.
@@ -152,8 +200,9 @@ impl Dispatch {
 
     /// Gives up what waits without a dial for a destination that is suspended now.
     pub(crate) fn abandon_starved(&mut self, destination: &Destination) {
-        let starved = self.sites.get(destination).map(|site| site.starved.clone());
-        for id in starved.unwrap_or_default() {
+        let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
+        let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
+        for id in waiting {
             self.abandon(id);
         }
     }

@@ -76,6 +76,9 @@ impl Dispatch {
             return;
         }
         let (epoch, now) = (self.epoch, self.now.monotonic);
+        if let Some(id) = self.next_benched(destination) {
+            return self.seek(id);
+        }
         match self.site(destination).resolved(epoch, now) {
             Resolved::Unknown => self.ask(destination),
             Resolved::Known(servers, _) => self.start(destination, servers),

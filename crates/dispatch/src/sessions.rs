@@ -16,7 +16,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::Leaving;
+use remuda_connection_cache::{Death, End, Leaving, Opening};
 use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
 
 use crate::{
@@ -42,6 +42,18 @@ pub(crate) struct Session {
     pub(crate) parked: Option<Monotonic>,
     /// How long it had been parked before its present use.
     pub(crate) idle: Duration,
+    /// Of these, the ones that were begun in truth.
+    pub(crate) begun: u32,
+    /// What opening it cost.
+    pub(crate) opening: Opening,
+    /// How it ended, once a transaction has found it gone.
+    pub(crate) end: Option<End>,
+    /// What it has proved, as of its last answer.
+    pub(crate) facts: Option<Facts>,
+    /// Deliveries under way behind the one that has it.
+    pub(crate) behind: VecDeque<DeliveryId>,
+    /// What is under way went out whole.
+    pub(crate) is_flying: bool,
     /// Its deliveries whose outcomes are not committed.
     pub(crate) unsettled: u32,
     /// Its last delivery may file it under its destination.
@@ -53,7 +65,7 @@ pub(crate) struct Session {
 pub(crate) enum State {
     /// The shell, opening it for a delivery that still waits, or for whoever comes.
     Dialling(Option<DeliveryId>),
-    /// A delivery.
+    /// A delivery: the one whose answer is next.
     Busy(DeliveryId),
     /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
     Lingering(Monotonic, Facts),
@@ -74,7 +86,7 @@ impl Session {
 
     /// Answers whether its present use is the first since its dial.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.uses <= 1 && self.parked.is_none()
+        self.uses as usize <= 1 + self.behind.len() && self.parked.is_none()
     }
 }
 
@@ -98,6 +110,7 @@ impl Dispatch {
             destination: destination.clone(),
         });
         self.hosts.dialled(endpoint, self.now.monotonic);
+        self.cache.count_dial(&destination, endpoint);
         self.occupy(endpoint);
         let session = Session {
             endpoint,
@@ -108,6 +121,12 @@ impl Dispatch {
             uses: 0,
             parked: None,
             idle: Duration::ZERO,
+            begun: 0,
+            opening: Opening::default(),
+            end: None,
+            facts: None,
+            behind: VecDeque::new(),
+            is_flying: false,
             unsettled: 0,
             binds: false,
         };
@@ -118,8 +137,7 @@ impl Dispatch {
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
     pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
         self.leave_lines(id);
-        let endpoint = self.sessions.get(&session).map(|session| session.endpoint);
-        let reply_within = endpoint.map_or(Duration::MAX, |endpoint| self.reply_within(endpoint));
+        let reply_within = self.reply_within_of(session);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
@@ -136,12 +154,17 @@ impl Dispatch {
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
+        let flight = self.flight(session, id);
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
         self.out.push(Command::Transact {
             session,
             delivery: id,
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
+            flight,
             found,
             reply_within,
             unfit: delivery.unfit,
@@ -149,9 +172,8 @@ impl Dispatch {
         if !was_counted {
             self.occupy(endpoint);
         }
-        if found == Found::Handover {
-            self.cache.count_handover();
-        }
+        self.count_order(session, id, Some(found));
+        self.fill(session);
     }
 
     /// Parks a session that is free, or retires it if it may not stay.
@@ -190,9 +212,7 @@ impl Dispatch {
         if was_counted {
             self.vacate(endpoint);
         }
-        if let Some(leaving) = cause.leaving() {
-            self.cache.count_closed(leaving);
-        }
+        self.count_retired(id, cause);
     }
 
     /// Retires what has left the cache.
@@ -215,13 +235,14 @@ impl Dispatch {
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId, limit_met: Option<u32>) {
-        if let Some(parked) = self.cache.remove(id) {
-            self.cache.count_dead();
-            self.bury(id);
+    pub(crate) fn died(&mut self, id: SessionId, cause: Death, limit_met: Option<u32>) {
+        if let Some(parked) = self.cache.remove(id)
+            && let Some(session) = self.bury(id)
+        {
+            self.count_end(&session, End::Dead(cause));
             let ended = Ended {
-                endpoint: parked.facts.endpoint,
-                opened: parked.facts.opened,
+                endpoint: session.endpoint,
+                opened: session.dialled,
                 limit_met,
             };
             self.take_lesson_of_death(ended, self.now.monotonic - parked.since);
@@ -301,14 +322,15 @@ impl From<Leaving> for RetireCause {
 
 impl RetireCause {
     /// The cause as the cache counts it.
-    fn leaving(self) -> Option<Leaving> {
+    pub(crate) fn leaving(self) -> Option<Leaving> {
         match self {
             RetireCause::Idle => Some(Leaving::Idle),
             RetireCause::Age => Some(Leaving::Age),
             RetireCause::Count => Some(Leaving::Count),
             RetireCause::Evicted => Some(Leaving::Evicted),
             RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::NotParked | RetireCause::Worn => None,
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
         }
     }
 }

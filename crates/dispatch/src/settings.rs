@@ -17,6 +17,8 @@ pub struct Settings {
     pub recipients_per_transaction: u32,
     /// `delivery.addresses_per_delivery`.
     pub addresses_per_delivery: u32,
+    /// `delivery.pipeline_depth`: transactions under way on one session.
+    pub pipeline_depth: u32,
     /// `delivery.minimal_backoff`.
     pub minimal_backoff: Duration,
     /// `delivery.maximal_backoff`.
@@ -51,6 +53,9 @@ pub struct CacheSettings {
     /// `connections_per_endpoint`: parked.
     pub connections_per_endpoint: usize,
 }
+
+/// Bound of [`Settings::pipeline_depth`]: each message in flight is repeated if its session dies.
+pub const PIPELINE_DEPTH_MAX: u32 = 32;
 
 impl Settings {
     /// What of it the schedule goes by.
@@ -103,6 +108,7 @@ impl Default for Settings {
             sessions_per_endpoint: 20,
             recipients_per_transaction: 100,
             addresses_per_delivery: 5,
+            pipeline_depth: 4,
             minimal_backoff: Duration::from_secs(300),
             maximal_backoff: Duration::from_secs(4000),
             active_messages: 20_000,

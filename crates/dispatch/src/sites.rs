@@ -6,7 +6,7 @@
 //! * **The memory of close mail outlives the last message** by at least one idle limit, so that the next
 //!   finds the parked session (T14).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_mail::{DeliveryId, Destination, Refusal};
@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) epoch: u64,
     /// Deliveries that wait for a session without a dial of their own.
     pub(crate) starved: Vec<DeliveryId>,
+    /// Deliveries that have lost their session and wait for a slot, first first.
+    pub(crate) benched: VecDeque<DeliveryId>,
     /// Always cached.
     pub(crate) is_listed: bool,
     last_start: Option<Monotonic>,
@@ -50,6 +52,7 @@ impl Site {
             is_asked: false,
             epoch: 0,
             starved: Vec::new(),
+            benched: VecDeque::new(),
             is_listed: is_listed(destination, cache),
             last_start: None,
             gap: None,

@@ -1,8 +1,10 @@
 //! The rules of `dispatch`: scenarios against a shell of the tests' own, and random histories.
 
 mod backlog;
+mod counting;
 mod dead;
 mod failing;
+mod following;
 mod histories;
 mod learned;
 mod operating;

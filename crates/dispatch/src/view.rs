@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
-pub use remuda_connection_cache::Statistics as CacheStatistics;
-use remuda_mail::{Destination, Endpoint, SessionId};
+pub use remuda_connection_cache::{
+    Death, Figures, Histogram, IDLE_MS_BOUNDS, ROWS_MAX, Statistics as CacheStatistics, USES_BOUNDS, Usage,
+};
+use remuda_mail::{Destination, Endpoint, MessageId, SessionId};
 
 /// What a session does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub enum SessionState {
     Dialling,
     /// Carries a transaction.
     Busy,
+    /// Free, and kept from its next message until the disk has taken what it delivered.
+    Settling,
     /// In the connection cache.
     Parked,
     /// Saying QUIT.
@@ -40,6 +44,41 @@ pub struct ConnectionView {
     pub age: Duration,
     /// Since it was parked; zero while busy.
     pub idle: Duration,
+    /// The message that it carries.
+    pub message: Option<MessageId>,
+    /// Smoothed time that a transaction with its endpoint waits for replies.
+    pub transaction: Option<Duration>,
+}
+
+/// What figures are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakdownBy {
+    /// Destination.
+    Destination,
+    /// Endpoint.
+    Endpoint,
+}
+
+/// Figures by destination or by endpoint since start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Breakdown {
+    /// The busiest, busiest first.
+    pub rows: Vec<BreakdownRow>,
+    /// All others together.
+    pub other: Figures,
+    /// How many are remembered one by one.
+    pub known: usize,
+}
+
+/// One destination or endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BreakdownRow {
+    /// Which.
+    pub name: String,
+    /// Since start.
+    pub figures: Figures,
+    /// Of an endpoint: sessions busy or being opened, and parked, now.
+    pub sessions: Option<(u64, u64)>,
 }
 
 /// One destination's summary.

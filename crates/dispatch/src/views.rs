@@ -60,7 +60,8 @@ impl Dispatch {
     fn connection(&self, id: SessionId, session: &Session, now: Now) -> ConnectionView {
         let (state, idle_since) = match &session.state {
             State::Dialling(_) => (SessionState::Dialling, None),
-            State::Busy(_) | State::Lingering(..) => (SessionState::Busy, None),
+            State::Busy(_) => (SessionState::Busy, None),
+            State::Lingering(..) => (SessionState::Settling, None),
             State::Parked => {
                 let since = self.cache.get(id).map(|parked| parked.since);
                 (SessionState::Parked, since)
@@ -77,6 +78,11 @@ impl Dispatch {
             transactions_max: self.hosts.transactions_max(session.endpoint, now.monotonic),
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),
+            message: match session.state {
+                State::Busy(delivery) => self.deliveries.get(&delivery).map(|busy| busy.entry.message),
+                _ => None,
+            },
+            transaction: self.hosts.get(session.endpoint).and_then(|host| host.wait),
         }
     }
 }

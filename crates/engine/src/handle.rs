@@ -28,6 +28,7 @@ use crate::{
 
 mod change;
 mod shown;
+mod statistics;
 
 /// Answers the operator.
 pub struct Handle {
@@ -260,10 +261,11 @@ impl Handle {
 
     async fn retire(&self, filter: ConnectionFilter) -> Result<RetiredParked, OperationError> {
         self.ask(move |actor, now| {
-            let before = actor.dispatch().totals().parked_sessions;
+            // Not what is parked less: some may have expired at the same time.
+            let before = actor.dispatch().statistics().closed_drained;
             actor.retire_parked(filter.destination, filter.endpoint, now);
             RetiredParked {
-                retired: before.saturating_sub(actor.dispatch().totals().parked_sessions),
+                retired: actor.dispatch().statistics().closed_drained - before,
             }
         })
         .await
@@ -271,10 +273,19 @@ impl Handle {
 
     async fn read_statistics(&self) -> Result<CacheStatistics, OperationError> {
         self.ask(|actor, _| CacheStatistics {
-            since_start: shown::counts(actor.dispatch().statistics()),
-            interval: shown::counts(actor.dispatch().interval().clone()),
+            since_start: statistics::counts(&actor.dispatch().statistics()),
+            interval: statistics::counts(actor.dispatch().interval()),
+            breakdown: None,
         })
         .await
+    }
+
+    async fn read_breakdown(&self, by: BreakdownBy, rows_max: usize) -> Result<Breakdown, OperationError> {
+        let rows_max = rows_max.min(BREAKDOWN_MAX);
+        let table = self
+            .ask(move |actor, _| actor.dispatch().breakdown(statistics::key(by), rows_max))
+            .await?;
+        Ok(statistics::breakdown(by, table))
     }
 }
 
@@ -293,6 +304,14 @@ impl Operations for Handle {
 
     fn cache_statistics(&self) -> Pending<'_, Result<CacheStatistics, OperationError>> {
         Box::pin(self.read_statistics())
+    }
+
+    fn cache_breakdown(
+        &self,
+        by: BreakdownBy,
+        rows_max: usize,
+    ) -> Pending<'_, Result<Breakdown, OperationError>> {
+        Box::pin(self.read_breakdown(by, rows_max))
     }
 
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {

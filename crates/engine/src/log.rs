@@ -58,7 +58,8 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
     );
 }
 
-fn cache_word(found: Found) -> &'static str {
+/// The word of `cache=`.
+pub fn cache_word(found: Found) -> &'static str {
     match found {
         Found::Destination => "destination",
         Found::Address => "address",

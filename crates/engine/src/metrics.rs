@@ -15,6 +15,7 @@
 
 mod rate;
 mod snapshot;
+mod usage;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -44,7 +45,6 @@ pub struct Metrics {
     transactions: Family<ByResult, Counter>,
     flights: Counter,
     opened: Family<ByTls, Counter>,
-    uses: Histogram,
     copied: Copied,
     registry: Mutex<Registry>,
 }
@@ -93,7 +93,6 @@ impl Metrics {
             transactions: Family::default(),
             flights: Counter::default(),
             opened: Family::default(),
-            uses: Histogram::new(USES_BUCKETS),
             copied: Copied::register(&mut registry),
             registry: Mutex::default(),
         };
@@ -133,11 +132,6 @@ impl Metrics {
             "remuda_connections_opened",
             "Outbound sessions opened",
             self.opened.clone(),
-        );
-        to.register(
-            "remuda_connection_uses",
-            "Transactions of a session when it ends",
-            self.uses.clone(),
         );
     }
 
@@ -196,11 +190,6 @@ impl Metrics {
     /// Counts a session that has been greeted and has introduced itself.
     pub fn connection_opened(&self) {
         self.opened.get_or_create(&ByTls { tls: "none" }).inc();
-    }
-
-    /// Counts the end of a session after `uses` transactions.
-    pub fn connection_closed(&self, uses: u32) {
-        self.uses.observe(f64::from(uses));
     }
 
     /// Recipients delivered since start.
@@ -262,16 +251,28 @@ impl TransactionResult {
 const DELAY_BUCKETS: [f64; 14] = [
     0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_600.0, 14_400.0, 86_400.0,
 ];
-const USES_BUCKETS: [f64; 11] = [
-    1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1_000.0, 10_000.0,
-];
 
 #[cfg(test)]
 mod tests {
-    use remuda_dispatch::view::{CacheStatistics, Totals};
+    use remuda_dispatch::view::{CacheStatistics, IDLE_MS_BOUNDS, Totals, USES_BOUNDS, Usage};
     use remuda_mail::{EnhancedStatus, Refusal};
 
     use super::*;
+
+    fn usage() -> Usage {
+        let mut usage = Usage {
+            fresh: 8,
+            deaths: [("fin", 2)].into(),
+            dials_failed: [("helo", 1)].into(),
+            round_trips_saved: 30,
+            ..Usage::default()
+        };
+        for millis in [0, 20, 40_000] {
+            usage.idle_ms.observe(millis, &IDLE_MS_BOUNDS);
+        }
+        usage.uses.observe(3, &USES_BOUNDS);
+        usage
+    }
 
     fn snapshot() -> Snapshot {
         let statistics = CacheStatistics {
@@ -281,6 +282,7 @@ mod tests {
             closed_idle: 4,
             max_connections: 9,
             unfit: [("size", 5)].into(),
+            usage: usage(),
             ..CacheStatistics::default()
         };
         let totals = Totals {
@@ -309,6 +311,12 @@ mod tests {
             "remuda_connection_cache_closed_total{cause=\"dead\"} 0",
             "remuda_connection_cache_connections 0",
             "remuda_connection_cache_peak_connections 0",
+            "remuda_connection_cache_closed_total{cause=\"not_parked\"} 0",
+            "remuda_connection_cache_transactions_total{found=\"handover\"} 0",
+            "remuda_connection_cache_deaths_total{cause=\"no_reply\"} 0",
+            "remuda_connection_cache_idle_seconds_bucket{le=\"+Inf\"} 0",
+            "remuda_connection_cache_round_trips_saved_total 0",
+            "remuda_connections_failed_total{step=\"greeting\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
         }
@@ -327,6 +335,17 @@ mod tests {
                 "remuda_connection_cache_lookups_total{by=\"address\",result=\"miss\"} 3",
                 "remuda_connection_cache_handovers_total 2",
                 "remuda_connection_cache_unfit_total{reason=\"size\"} 5",
+                "remuda_connection_cache_unfit_total{reason=\"smtputf8\"} 0",
+                "remuda_connection_cache_transactions_total{found=\"miss\"} 8",
+                "remuda_connection_cache_deaths_total{cause=\"fin\"} 2",
+                "remuda_connections_failed_total{step=\"helo\"} 1",
+                "remuda_connection_cache_round_trips_saved_total 30",
+                "remuda_connection_cache_idle_seconds_sum 40.02",
+                "remuda_connection_uses_sum 3.0",
+                "remuda_connection_uses_bucket{le=\"3.0\"} 1",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"0.01\"} 1",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"30.0\"} 2",
+                "remuda_connection_cache_idle_seconds_bucket{le=\"+Inf\"} 3",
                 "remuda_connection_cache_closed_total{cause=\"idle\"} 4",
                 "remuda_connection_cache_connections 6",
                 "remuda_connection_cache_peak_connections 9",
@@ -343,14 +362,12 @@ mod tests {
         metrics.delivery(&Outcome::Deferred(refusal), Duration::from_secs(1));
         metrics.flights(2);
         metrics.connection_opened();
-        metrics.connection_closed(3);
         let text = metrics.text(&Snapshot::default());
         for line in [
             "remuda_deliveries_total{status=\"deferred\"} 1",
             "remuda_delivery_delay_seconds_count 0",
             "remuda_transaction_flights_total 2",
             "remuda_connections_opened_total{tls=\"none\"} 1",
-            "remuda_connection_uses_sum 3.0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
         }

@@ -16,6 +16,7 @@
 //! A page of the queue has at most [`PAGE_MAX`] entries.
 
 mod answers;
+mod statistics;
 
 use std::{future::Future, pin::Pin};
 
@@ -23,15 +24,19 @@ use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
 use serde::{Deserialize, Serialize};
 
 pub use answers::{
-    AdmissionStatus, AttemptShown, CacheCounts, CacheStatistics, Changed, Connection, ConnectionState,
-    EntryShown, MessageShown, Page, QueueCounts, QueueEntry, Rates, RecipientShown, RetiredParked,
-    ServiceState, SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
+    AdmissionStatus, AttemptShown, Changed, Connection, ConnectionState, ConsideredShown, EntryShown,
+    MessageShown, Page, QueueCounts, QueueEntry, Rates, RecipientShown, RetiredParked, ServiceState,
+    SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
 };
+
+pub use statistics::{Breakdown, BreakdownBy, CacheCounts, CacheStatistics, FiguresRow, HistogramShown};
 
 /// Entries on a page at most, whatever is asked for.
 pub const PAGE_MAX: usize = 10_000;
 /// Entries on a page when nothing is asked for.
 pub const PAGE_DEFAULT: usize = 100;
+/// Rows of a breakdown at most: as many as are remembered.
+pub const BREAKDOWN_MAX: usize = remuda_dispatch::view::ROWS_MAX;
 
 /// An answer that comes later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -63,6 +68,13 @@ pub trait Operations: Send + Sync + 'static {
 
     /// The connection cache's statistics.
     fn cache_statistics(&self) -> Pending<'_, Result<CacheStatistics, OperationError>>;
+
+    /// The figures by destination or by endpoint, `rows_max` of them one by one.
+    fn cache_breakdown(
+        &self,
+        by: BreakdownBy,
+        rows_max: usize,
+    ) -> Pending<'_, Result<Breakdown, OperationError>>;
 
     /// A page of the queue.
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>>;

@@ -128,6 +128,8 @@ pub struct Delivery {
     pub sessions_per_endpoint: u32,
     /// `recipients_per_transaction`.
     pub recipients_per_transaction: u32,
+    /// `pipeline_depth`: messages in flight on one session; 1 = wait for each.
+    pub pipeline_depth: u32,
     /// `addresses_per_delivery`.
     pub addresses_per_delivery: u32,
     /// `delay_warning`; None = off.
@@ -199,6 +201,7 @@ impl Settings {
             sessions_per_endpoint: self.delivery.sessions_per_endpoint,
             recipients_per_transaction: self.delivery.recipients_per_transaction,
             addresses_per_delivery: self.delivery.addresses_per_delivery,
+            pipeline_depth: self.delivery.pipeline_depth,
             minimal_backoff: self.delivery.minimal_backoff,
             maximal_backoff: self.delivery.maximal_backoff,
             active_messages: self.limits.active_messages,
@@ -258,6 +261,7 @@ impl Delivery {
             sessions_per_endpoint: window.sessions_per_endpoint,
             recipients_per_transaction: window.recipients_per_transaction,
             addresses_per_delivery: window.addresses_per_delivery,
+            pipeline_depth: window.pipeline_depth,
             delay_warning: Some(Duration::from_secs(4 * 3600)),
             allow_loopback: false,
             minimal_backoff: window.minimal_backoff,

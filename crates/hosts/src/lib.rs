@@ -22,6 +22,7 @@
 //! [`RECORDS_MAX`] records; the one used least recently goes first.
 
 mod reuse;
+mod trust;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,8 +33,8 @@ use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
 use remuda_mail::Endpoint;
 
-use self::reuse::Reuse;
 pub use self::reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met};
+use crate::{reuse::Reuse, trust::Trust};
 
 /// The records of all endpoints.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ pub struct Record {
     reuse: Reuse,
     /// A dial after a pause is under way.
     is_on_trial: bool,
+    trust: Trust,
     last_use: u64,
 }
 
@@ -155,6 +157,33 @@ impl Hosts {
                 Some(smoothed) => smoothed * 7 / 8 + wait / 8,
             });
         });
+    }
+
+    /// A transaction was answered in order; `has_refused_recipient`: with a refusal among the replies.
+    pub fn answered_in_order(&mut self, endpoint: Endpoint, has_refused_recipient: bool) {
+        self.change(endpoint, |record| record.trust.answered(has_refused_recipient));
+    }
+
+    /// A reply did not fit its command: for an hour nothing goes out unasked.
+    pub fn surprised(&mut self, endpoint: Endpoint, now: Monotonic) {
+        self.change(endpoint, |record| record.trust.surprised(now));
+    }
+
+    /// A session ended with several transactions under way.
+    pub fn stumbled(&mut self, endpoint: Endpoint) {
+        self.change(endpoint, |record| record.trust.stumbled());
+    }
+
+    /// Answers whether content may go out with its commands; `is_private`: on a session with credentials.
+    pub fn may_fly(&self, endpoint: Endpoint, is_private: bool, now: Monotonic) -> bool {
+        self.get(endpoint)
+            .map_or(!is_private, |record| record.trust.may_fly(is_private, now))
+    }
+
+    /// How many transactions may be under way on one session, from 1 to `max`.
+    pub fn depth(&self, endpoint: Endpoint, max: u32, now: Monotonic) -> u32 {
+        self.get(endpoint)
+            .map_or(1, |record| record.trust.depth(max, now))
     }
 
     /// Forgets the failures and the limits of an endpoint, because an operator says so.

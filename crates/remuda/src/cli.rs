@@ -185,12 +185,27 @@ pub struct ConnectionsArguments {
     /// The statistics of the connection cache instead.
     #[arg(long)]
     pub stats: bool,
+    /// With --stats: the figures of each destination or endpoint, the busiest first.
+    #[arg(long, value_name = "WHAT", requires = "stats")]
+    pub by: Option<ByArgument>,
+    /// With --by: how many one by one; the others are summed up.
+    #[arg(long, value_name = "N", requires = "by")]
+    pub limit: Option<usize>,
     /// Only for this destination.
     #[arg(long, conflicts_with = "stats")]
     pub destination: Option<String>,
     /// Only to this ADDRESS:PORT.
     #[arg(long, conflicts_with = "stats")]
     pub endpoint: Option<String>,
+}
+
+/// What figures are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ByArgument {
+    /// By destination.
+    Destination,
+    /// By endpoint.
+    Endpoint,
 }
 
 #[cfg(test)]
@@ -240,6 +255,9 @@ mod tests {
             ("remuda queue list --config a.toml", true),
             ("remuda queue --config a.toml delete A", true),
             ("remuda connections --config a.toml", true),
+            ("remuda connections --stats --by endpoint --limit 5", true),
+            ("remuda connections --by endpoint", false),
+            ("remuda connections --stats --limit 5", false),
         ] {
             assert_eq!(
                 Arguments::try_parse_from(line.split(' ')).is_ok(),

@@ -1,9 +1,11 @@
 //! `remuda connections`: the outbound sessions, or the connection cache's statistics.
 
-use remuda_engine::operations::{CacheCounts, CacheStatistics, Connection, ConnectionState};
+mod statistics;
+
+use remuda_engine::operations::{Connection, ConnectionState};
 
 use crate::{
-    cli::ConnectionsArguments,
+    cli::{ByArgument, ConnectionsArguments},
     client::{Client, Method, read},
     exit::Failure,
     print,
@@ -21,18 +23,24 @@ pub fn run(arguments: &ConnectionsArguments) -> Result<(), Failure> {
     } else {
         "/api/v1/connections"
     };
+    let by = arguments.by.map(|by| match by {
+        ByArgument::Destination => "destination".to_owned(),
+        ByArgument::Endpoint => "endpoint".to_owned(),
+    });
     let given = [
-        ("destination", &arguments.destination),
-        ("endpoint", &arguments.endpoint),
+        ("destination", arguments.destination.clone()),
+        ("endpoint", arguments.endpoint.clone()),
+        ("by", by),
+        ("limit", arguments.limit.map(|limit| limit.to_string())),
     ];
     let query: Vec<_> = given
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .filter_map(|(name, value)| Some((name, value?)))
         .collect();
     let answer = client.ask(Method::Get, path, &query)?;
     match (arguments.server.json, arguments.stats) {
         (true, _) => print(&format!("{answer:#}\n")),
-        (false, true) => print(&statistics(&read(answer)?)),
+        (false, true) => print(&statistics::shown(&read(answer)?)),
         (false, false) => print(&sessions(&read::<Vec<Connection>>(answer)?)),
     }
 }
@@ -48,29 +56,9 @@ fn sessions(connections: &[Connection]) -> String {
         "AGE",
         "IDLE",
         "TIME",
+        "MESSAGE",
     ];
-    let rows = connections.iter().map(|connection| {
-        let state = match connection.state {
-            ConnectionState::Dialling => "dialling",
-            ConnectionState::Busy => "busy",
-            ConnectionState::Parked => "parked",
-            ConnectionState::Retiring => "retiring",
-        };
-        vec![
-            state.to_owned(),
-            connection.destination.clone(),
-            connection.endpoint.clone(),
-            connection.host.clone(),
-            connection.tls.clone(),
-            connection.uses.to_string(),
-            length(connection.age_seconds),
-            length(connection.idle_seconds),
-            connection
-                .transaction_ms
-                .map_or("-".to_owned(), |ms| format!("{ms:.0}ms")),
-        ]
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
+    let rows: Vec<Vec<String>> = connections.iter().map(row).collect();
     if rows.is_empty() {
         "no outbound session\n".to_owned()
     } else {
@@ -78,58 +66,28 @@ fn sessions(connections: &[Connection]) -> String {
     }
 }
 
-fn statistics(statistics: &CacheStatistics) -> String {
-    let (start, interval) = (figures(&statistics.since_start), figures(&statistics.interval));
-    let value_in = |figures: &[(String, String)], name: &str| {
-        figures
-            .iter()
-            .find(|(other, _)| other == name)
-            .map_or("0".to_owned(), |(_, value)| value.clone())
+fn row(connection: &Connection) -> Vec<String> {
+    let state = match connection.state {
+        ConnectionState::Dialling => "dialling",
+        ConnectionState::Busy => "busy",
+        ConnectionState::Settling => "settling",
+        ConnectionState::Parked => "parked",
+        ConnectionState::Retiring => "retiring",
     };
-    // What the interval has, the time since start has too.
-    let rows = start
-        .iter()
-        .map(|(name, value)| vec![name.clone(), value.clone(), value_in(&interval, name)]);
-    table(&["", "SINCE START", "INTERVAL"], &rows.collect::<Vec<_>>())
-}
-
-fn figures(counts: &CacheCounts) -> Vec<(String, String)> {
-    let percent = |hits: u64, misses: u64| match (hits * 100).checked_div(hits + misses) {
-        Some(percent) => format!("{percent}%"),
-        None => "-".to_owned(),
-    };
-    let fixed = [
-        ("destination hits", counts.destination_hits.to_string()),
-        ("destination misses", counts.destination_misses.to_string()),
-        (
-            "destination success",
-            percent(counts.destination_hits, counts.destination_misses),
-        ),
-        ("address hits", counts.address_hits.to_string()),
-        ("address misses", counts.address_misses.to_string()),
-        (
-            "address success",
-            percent(counts.address_hits, counts.address_misses),
-        ),
-        ("handovers", counts.handovers.to_string()),
-        ("most destinations", counts.max_destinations.to_string()),
-        ("most addresses", counts.max_addresses.to_string()),
-        ("most connections", counts.max_connections.to_string()),
-    ];
-    let closed = counts
-        .closed
-        .iter()
-        .map(|(cause, count)| (format!("closed: {cause}"), count.to_string()));
-    let unfit = counts
-        .unfit
-        .iter()
-        .map(|(reason, count)| (format!("unfit: {reason}"), count.to_string()));
-    fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .chain(closed)
-        .chain(unfit)
-        .collect()
+    vec![
+        state.to_owned(),
+        connection.destination.clone(),
+        connection.endpoint.clone(),
+        connection.host.clone(),
+        connection.tls.clone(),
+        connection.uses.to_string(),
+        length(connection.age_seconds),
+        length(connection.idle_seconds),
+        connection
+            .transaction_ms
+            .map_or("-".to_owned(), |ms| format!("{ms:.0}ms")),
+        connection.message.clone().unwrap_or_default(),
+    ]
 }
 
 #[cfg(test)]
@@ -137,24 +95,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statistics_show_both_times_side_by_side() {
-        let counts = |hits| CacheCounts {
-            destination_hits: hits,
-            destination_misses: 1,
-            ..CacheCounts::default()
+    fn a_busy_session_shows_its_message() {
+        let connection = Connection {
+            session: 7,
+            state: ConnectionState::Busy,
+            destination: "a.test".into(),
+            endpoint: "192.0.2.1:25".into(),
+            host: "mx.a.test".into(),
+            tls: "none".into(),
+            uses: 3,
+            transactions_max: None,
+            age_seconds: 2.0,
+            idle_seconds: 0.0,
+            transaction_ms: Some(41.6),
+            message: Some("1M7Z3KQ0000".into()),
         };
-        let mut shown = CacheStatistics {
-            since_start: counts(9),
-            interval: counts(3),
-        };
-        shown.since_start.closed.insert("idle".into(), 4);
-        let text = statistics(&shown);
-        for line in [
-            "destination hits     9            3",
-            "destination success  90%          75%",
-            "closed: idle         4            0",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
-        }
+        let text = sessions(&[connection]);
+        let row = text.lines().nth(1).unwrap();
+        assert!(
+            row.starts_with("busy") && row.ends_with("42ms  1M7Z3KQ0000"),
+            "{text}"
+        );
     }
 }

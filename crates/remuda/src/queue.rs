@@ -1,5 +1,7 @@
 //! `remuda queue`: list, show, summary, and the verbs.
 
+mod attempts;
+
 use remuda_engine::operations::{Changed, EntryStatus, MessageShown, Page, QueueEntry, Summary};
 use serde_json::Value;
 
@@ -151,7 +153,7 @@ fn message(message: &MessageShown) -> String {
         text.push_str(&format!(
             "\nto {} ({status}, {}{})\n",
             entry.destination,
-            attempts(entry.attempts),
+            tries(entry.attempts),
             next(entry.status, entry.due),
         ));
         for recipient in &entry.recipients {
@@ -160,15 +162,10 @@ fn message(message: &MessageShown) -> String {
                 .as_deref()
                 .map(|reason| format!(": {reason}"))
                 .unwrap_or_default();
-            text.push_str(&format!("  <{}>{reason}\n", recipient.address));
+            text.push_str(&attempts::line(2, &format!("<{}>{reason}", recipient.address)));
         }
         for attempt in &entry.last_attempts {
-            text.push_str(&format!(
-                "  {}  {}  {}\n",
-                time(attempt.at),
-                attempt.relay,
-                attempt.result
-            ));
+            text.push_str(&attempts::attempt(attempt));
         }
     }
     text.lines().map(|line| printable(line) + "\n").collect()
@@ -182,7 +179,7 @@ fn next(status: EntryStatus, due: i64) -> String {
     }
 }
 
-fn attempts(count: u32) -> String {
+fn tries(count: u32) -> String {
     match count {
         1 => "1 attempt".to_owned(),
         count => format!("{count} attempts"),

@@ -24,6 +24,11 @@ async fn the_same_mail_needs_fewer_connections_with_reuse() {
     assert_eq!((with.closed_without_quit, without.closed_without_quit), (0, 0));
     let found = with.cache.by_destination + with.cache.by_address + with.cache.handed_on;
     assert!(found > 0, "{:?}", with.cache);
+    assert!(with.cache.round_trips_saved > 0 && without.cache.round_trips_saved == 0);
+    assert!(
+        text.contains("round trips saved") && text.contains("refused as unfit"),
+        "{text}"
+    );
     assert!(text.contains("admin API   http://127.0.0.1:"), "{text}");
     assert!(text.contains("without reuse"), "{text}");
     assert!(!text.contains('\u{1b}'));

@@ -12,7 +12,7 @@
 //! * **Round-robin.** A destination with something ready and a slot free stands in one ring, once; after a
 //!   start it goes to the end.
 //! * **A backlog never fills memory.** A destination has at most twice its window, and at least 20, in
-//!   memory; all together have at most `active_max`.
+//!   memory, and besides these what rides on its sessions; all together have at most `active_max`.
 //! * **Suspension rewrites nothing.** It is a field of the summary; entries in memory go back unsettled.
 //! * **Wake-ups are exact.** [`Schedule::next_deadline`] is the earliest due time or end of a suspension;
 //!   between those nothing happens by time alone.
@@ -20,7 +20,7 @@
 //! * **Callers [`advance`](Schedule::advance) first**: everything else happens at that moment.
 //! * **Callers give back every slot**: each [`start`](Schedule::start) is followed by one
 //!   [`release`](Schedule::release) or [`give_back`](Schedule::give_back), and a released entry by one
-//!   [`settled`](Schedule::settled).
+//!   [`settled`](Schedule::settled). What [rides](Schedule::ride) along has no slot and is settled alike.
 //!
 //! # Not here
 //! Sessions, servers and the connection cache: `dispatch`. Reading and writing: the spool.

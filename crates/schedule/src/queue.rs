@@ -30,6 +30,8 @@ pub(crate) struct Queue {
     pub(crate) in_memory: HashSet<EntryId>,
     /// Deliveries that hold a slot of the window.
     pub(crate) busy: u32,
+    /// Deliveries under way that wait for a slot.
+    pub(crate) benched: u32,
     pub(crate) window: Window,
     pub(crate) suspension: Option<Suspension>,
     pub(crate) spool_due: Option<Wall>,
@@ -87,6 +89,7 @@ impl Queue {
             ready: VecDeque::new(),
             in_memory: HashSet::new(),
             busy: 0,
+            benched: 0,
             window,
             suspension: None,
             spool_due: None,
@@ -130,9 +133,9 @@ impl Queue {
         self.spool_due.filter(|_| is_low && may)
     }
 
-    /// Answers whether a delivery may start.
+    /// Answers whether a delivery may start, or one that waits for a slot go on.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        (!self.ready.is_empty() || self.benched > 0)
             && !self.is_blocked
             && self.suspension.is_none()
             && self.busy < self.window.size()

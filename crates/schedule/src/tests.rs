@@ -358,3 +358,30 @@ fn a_count_that_ended_before_it_began_comes_right() {
     assert!(schedule.is_empty(&to("a.test")));
     schedule.assert_consistent();
 }
+
+#[test]
+fn riders_take_no_slot_and_wait_for_one_when_they_lose_their_session() {
+    let mut schedule = schedule();
+    for id in 1..=10 {
+        schedule.accepted(entry(id, "a.test"));
+    }
+    let destination = to("a.test");
+    assert!(
+        schedule.ride(&destination).is_none(),
+        "there is nothing to ride on"
+    );
+    assert_eq!(std::iter::from_fn(|| start(&mut schedule)).count(), 5);
+    assert!(schedule.is_full(&destination));
+    let rider = schedule.ride(&destination).map(|entry| entry.id.0);
+    assert_eq!(rider, Some(6));
+    schedule.bench(&destination);
+    schedule.assert_consistent();
+    assert_eq!(schedule.next_ready(), None, "all slots are taken");
+    assert!(schedule.ride(&destination).is_none(), "who waits comes first");
+    schedule.release(&destination);
+    assert_eq!(schedule.next_ready(), Some(destination.clone()));
+    schedule.sit(&destination);
+    schedule.assert_consistent();
+    assert!(schedule.is_full(&destination));
+    assert_eq!(schedule.ride(&destination).map(|entry| entry.id.0), Some(7));
+}

@@ -121,6 +121,46 @@ impl Schedule {
         Some(entry)
     }
 
+    /// The entry that [`ride`](Self::ride) would return.
+    pub fn peek_rider(&self, destination: &Destination) -> Option<&Entry> {
+        let queue = self.queues.get(destination)?;
+        let may = queue.suspension.is_none() && queue.benched == 0 && queue.busy > 0;
+        queue.ready.front().filter(|_| may)
+    }
+
+    /// Answers whether all slots of the destination's window are taken.
+    pub fn is_full(&self, destination: &Destination) -> bool {
+        self.queues
+            .get(destination)
+            .is_some_and(|queue| queue.busy >= queue.window.size())
+    }
+
+    /// Starts a delivery that rides on a session of the destination's and takes no slot of its own: the window
+    /// counts sessions. It gets one by [`sit`](Self::sit) when it has to go on without that session.
+    pub fn ride(&mut self, destination: &Destination) -> Option<Entry> {
+        self.peek_rider(destination)?;
+        let entry = self.queues.get_mut(destination)?.ready.pop_front();
+        self.note(destination);
+        entry
+    }
+
+    /// A rider has lost its session and waits for a slot: the destination's next turn is for it.
+    pub fn bench(&mut self, destination: &Destination) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.benched += 1;
+            self.note(destination);
+        }
+    }
+
+    /// One that waited for a slot takes it.
+    pub fn sit(&mut self, destination: &Destination) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.benched = queue.benched.saturating_sub(1);
+            queue.busy += 1;
+            self.note(destination);
+        }
+    }
+
     /// Keeps a destination out of the ring, or lets it in again.
     pub fn set_blocked(&mut self, destination: &Destination, is_blocked: bool) {
         if let Some(queue) = self.queues.get_mut(destination) {

@@ -42,7 +42,7 @@ pub mod client {
             Step::Rcpt => RCPT,
             Step::Data => DATA,
             Step::Content => CONTENT_BLOCK,
-            Step::EndOfContent => END_OF_CONTENT,
+            Step::EndOfContent | Step::Bdat => END_OF_CONTENT,
             Step::Quit => QUIT,
         }
     }
@@ -79,6 +79,7 @@ mod tests {
             (Step::Data, 120),
             (Step::Content, 180),
             (Step::EndOfContent, 600),
+            (Step::Bdat, 600),
             (Step::Quit, 1),
         ] {
             assert_eq!(limit(step).as_secs(), seconds, "{step}");

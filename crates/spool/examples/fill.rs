@@ -130,6 +130,7 @@ fn deferral(queued: &remuda_spool::Queued) -> Settlement {
             at: queued.due.0,
             relay: "mx.example.test[192.0.2.1]:25".into(),
             result: "450 4.2.0 try again later".into(),
+            ..Attempt::default()
         }),
         reports: Vec::new(),
     }

@@ -227,8 +227,26 @@ mod tests {
             at: 7,
             relay: "mx[192.0.2.1]:25".into(),
             result: "a\r\nb\u{2028}\"".into(),
+            considered: vec![crate::Considered {
+                by: "address".into(),
+                endpoint: Some("192.0.2.1:25".into()),
+                session: Some(7),
+                verdict: "unfit".into(),
+                reason: Some("size".into()),
+            }],
+            considered_more: 2,
         };
         let log = log_with(&json(&attempt), &json(&attempt));
         assert_eq!(attempts(EntryId(1), &log), [attempt.clone(), attempt]);
+    }
+
+    #[test]
+    fn an_attempt_of_an_earlier_version_is_read() {
+        let log = r#"{"at":7,"relay":"mx[192.0.2.1]:25","result":"450 later"}"#;
+        let read = attempts(EntryId(1), log);
+        assert_eq!(
+            (read.len(), read[0].considered.len(), read[0].considered_more),
+            (1, 0, 0)
+        );
     }
 }

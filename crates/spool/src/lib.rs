@@ -62,7 +62,9 @@ pub use content::{CONTENT_IN_ROW_MAX, Content, ContentReader, ContentWriter};
 pub use error::Error;
 pub use health::Health;
 pub use metrics::Metrics;
-pub use model::{Attempt, NewEntry, NewMessage, Origin, Pending, Queued, Settled, Settlement, State};
+pub use model::{
+    Attempt, Considered, NewEntry, NewMessage, Origin, Pending, Queued, Settled, Settlement, State,
+};
 pub use pace::Expected;
 pub use read::{Backlog, Heads, Notices};
 pub use spool::{Options, Spool};

@@ -83,7 +83,7 @@ impl Pending {
 }
 
 /// One attempt, kept with the entry (the last few) for `queue show`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it ended, in milliseconds since 1970.
     pub at: i64,
@@ -92,6 +92,39 @@ pub struct Attempt {
     pub relay: String,
     /// What came of it, in words.
     pub result: String,
+    /// What was considered on the way to its sessions, in order; bounded in number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub considered: Vec<Considered>,
+    /// How much more was considered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub considered_more: u32,
+}
+
+/// One candidate for a session of an attempt, or what was done for want of one. A queue that waits holds
+/// millions of these, so their names are short where they are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Considered {
+    /// How it came to be considered: `destination`, `address`, `freed`; `dial`, `limit`, `cache`; or as
+    /// `cache=` of the delivery log says it of the session taken.
+    #[serde(rename = "b")]
+    pub by: String,
+    /// `ADDRESS:PORT`.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The session's number.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+    /// `none parked`, `unfit`, `full`, `dialled`, `joined`, `failed`, `taken`, `dead`, `off`.
+    #[serde(rename = "v")]
+    pub verdict: String,
+    /// Why it was not fit.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// An entry as read from the spool (or just stored): all that a delivery needs.

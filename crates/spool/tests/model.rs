@@ -225,6 +225,7 @@ impl Test {
             at: pick as u32 as i64,
             relay: "r".into(),
             result: "later".into(),
+            ..Attempt::default()
         };
         let queued = self
             .spool

@@ -9,7 +9,7 @@ use std::{fs, io, net::SocketAddr, path::PathBuf};
 use crate::{
     free_port,
     namespace::{FIRST_ID, Namespace},
-    peer::{Mode, Peer, UNKNOWN, greets, read_text},
+    peer::{Mode, Peer, REFUSED_SENDER, REFUSED_SUBJECT, UNKNOWN, greets, read_text},
     process::Process,
     wait,
 };
@@ -89,6 +89,8 @@ fn text(namespace: &Namespace, address: SocketAddr, mode: Mode) -> String {
     CONFIGURATION
         .replace("DIRECTORY/", &directory)
         .replace("PORT", &address.port().to_string())
+        .replace("REFUSED_SENDER", REFUSED_SENDER)
+        .replace("REFUSED_SUBJECT", REFUSED_SUBJECT)
         .replace("REFUSED", refused)
         .replace("ROUTE", &route)
 }
@@ -115,10 +117,19 @@ rfc1413_query_timeout = 0s
 smtp_accept_max = 100
 smtp_accept_max_per_host = 0
 smtp_accept_queue_per_connection = 0
+acl_smtp_mail = check_mail
 acl_smtp_rcpt = check_rcpt
-acl_smtp_data = accept
+acl_smtp_data = check_data
 
 begin acl
+check_mail:
+  deny message = 5.7.1 not from you
+       senders = REFUSED_SENDER
+  accept
+check_data:
+  deny message = 5.7.1 not this
+       condition = ${if eq{$h_subject:}{REFUSED_SUBJECT}}
+  accept
 check_rcpt:
   deny message = 5.1.1 User unknown
        local_parts = REFUSED

@@ -21,6 +21,12 @@ pub enum Mode {
 /// The local part that no peer knows.
 pub const UNKNOWN: &str = "unknown";
 
+/// The sender whose MAIL Exim refuses, and Postfix with [`REFUSALS`](crate::postfix::REFUSALS).
+pub const REFUSED_SENDER: &str = "refused@source.test";
+
+/// The subject whose content they refuse.
+pub const REFUSED_SUBJECT: &str = "refused content";
+
 /// A running server that is not ours.
 pub trait Peer {
     /// Its name, for messages.

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 pub use crate::peer::Mode;
 use crate::{
     free_port,
-    peer::{Peer, UNKNOWN, greets, missing, read_text},
+    peer::{Peer, REFUSED_SUBJECT, UNKNOWN, greets, missing, read_text},
     wait,
 };
 
@@ -112,6 +112,8 @@ impl Postfix {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             chown(&path, owner, owner.filter(|owner| *owner == NOBODY))?;
         }
+        let refusal = format!("/^Subject: {REFUSED_SUBJECT}$/ REJECT not this\n");
+        fs::write(self.path("header_checks"), refusal)?;
         fs::write(self.path("main.cf"), self.main(mode, settings))?;
         fs::write(self.path("master.cf"), self.master())
     }
@@ -204,6 +206,13 @@ fn id_of(file: &str, name: &str) -> io::Result<u32> {
 }
 
 const POSTFIX: &str = "/usr/sbin/postfix";
+/// Settings with which it refuses the sender and the subject that [`peer`](crate::peer) names.
+pub const REFUSALS: [&str; 3] = [
+    "smtpd_delay_reject = no",
+    "smtpd_sender_restrictions = check_sender_access inline:{{refused@source.test = 550 5.7.1 not from you}}",
+    "header_checks = regexp:$config_directory/header_checks",
+];
+
 /// The user and group that own kept mail.
 const NOBODY: u32 = 65534;
 

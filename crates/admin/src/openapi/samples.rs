@@ -1,9 +1,10 @@
 //! An example of every answer, complete: optional fields are there.
 
 use remuda_engine::operations::{
-    AdmissionStatus, AttemptShown, CacheCounts, CacheStatistics, Changed, Connection, ConnectionState,
-    EntryShown, EntryStatus, MessageShown, Page, QueueCounts, QueueEntry, Rates, RecipientShown,
-    RetiredParked, ServiceState, SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
+    AdmissionStatus, AttemptShown, Breakdown, BreakdownBy, CacheCounts, CacheStatistics, Changed, Connection,
+    ConnectionState, ConsideredShown, EntryShown, EntryStatus, FiguresRow, HistogramShown, MessageShown,
+    Page, QueueCounts, QueueEntry, Rates, RecipientShown, RetiredParked, ServiceState, SessionCounts,
+    SpoolStatus, Status, Summary, SummaryRow,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
             value(CacheStatistics {
                 since_start: counts(),
                 interval: counts(),
+                breakdown: Some(breakdown()),
             }),
         ),
     ]
@@ -130,6 +132,14 @@ fn message() -> MessageShown {
                 at: NOON,
                 relay: "mx.example.net[192.0.2.25]:25".into(),
                 result: "deferred: 450 4.2.1 busy".into(),
+                considered: vec![ConsideredShown {
+                    by: "address".into(),
+                    endpoint: Some("192.0.2.25:25".into()),
+                    session: Some(7),
+                    verdict: "unfit".into(),
+                    reason: Some("size".into()),
+                }],
+                considered_more: 0,
             }],
         }],
     }
@@ -161,6 +171,7 @@ fn connection() -> Connection {
         age_seconds: 20.5,
         idle_seconds: 0.75,
         transaction_ms: Some(48.5),
+        message: Some("1M7Z3KQ0000".into()),
     }
 }
 
@@ -176,5 +187,45 @@ fn counts() -> CacheCounts {
         handovers: 40,
         closed: [("idle".to_owned(), 9)].into(),
         unfit: [("size".to_owned(), 1)].into(),
+        opened: 15,
+        dials_failed: [("connect".to_owned(), 1)].into(),
+        transactions: [("destination".to_owned(), 90), ("miss".to_owned(), 15)].into(),
+        transactions_not_begun: 1,
+        deaths: [("fin".to_owned(), 1)].into(),
+        uses: histogram(),
+        idle_ms: histogram(),
+        round_trips_saved: 405,
+        handshakes_saved: 0,
+    }
+}
+
+fn histogram() -> HistogramShown {
+    HistogramShown {
+        bounds: vec![0, 1, 10],
+        counts: vec![1, 2, 3, 4],
+        count: 10,
+        sum: 120,
+    }
+}
+
+fn breakdown() -> Breakdown {
+    let row = |name: &str| FiguresRow {
+        name: name.into(),
+        uses: 12,
+        hits: 9,
+        handovers: 1,
+        misses: 2,
+        again: 0,
+        dials: 2,
+        deaths: 0,
+        unfit: 1,
+        busy: Some(1),
+        parked: Some(2),
+    };
+    Breakdown {
+        by: BreakdownBy::Endpoint,
+        rows: vec![row("192.0.2.25:25")],
+        other: row(""),
+        known: 1,
     }
 }

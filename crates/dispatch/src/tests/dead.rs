@@ -274,11 +274,7 @@ fn sessions_that_die_together_count_as_one_death() {
     world.wait(500);
     for session in 1..=5 {
         let session = SessionId(session);
-        world.sessions.remove(&session);
-        world.tell(Event::Died {
-            session,
-            limit_met: Some(1),
-        });
+        world.die(session, Some(1));
     }
     for _ in 0..2 {
         world.accept("a.test");
@@ -401,11 +397,7 @@ fn a_destination_finds_whichever_of_its_hosts_has_a_session() {
         .map(|(session, _)| *session)
         .collect();
     for session in first {
-        world.sessions.remove(&session);
-        world.tell(Event::Died {
-            session,
-            limit_met: None,
-        });
+        world.die(session, None);
     }
     world.accept("a.test");
     let (session, found) = transactions(&world)[4];

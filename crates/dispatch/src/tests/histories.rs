@@ -47,8 +47,9 @@ fn world(seed: u64, on_demand: bool) -> World {
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
-    world.capabilities.limits.mail_max = seed.is_multiple_of(3).then_some(4);
-    world.capabilities.limits.rcpt_domain_max = seed.is_multiple_of(4).then_some(2);
+    world.offers.limits.mail_max = seed.is_multiple_of(3).then_some(4);
+    world.offers.limits.rcpt_domain_max = seed.is_multiple_of(4).then_some(2);
+    world.trust_all();
     world.serve("s0.test", &[1]);
     world.serve("s1.test", &[1]);
     world.serve("s2.test", &[1, 2]);
@@ -76,6 +77,17 @@ fn name(site: u8) -> String {
 }
 
 impl World {
+    /// Every server takes several transactions at once, and has shown it.
+    pub(super) fn trust_all(&mut self) {
+        self.offers.pipelining = true;
+        self.offers.chunking = true;
+        for n in 1..=4 {
+            for _ in 0..40 {
+                self.dispatch.hosts.answered_in_order(endpoint(n), false);
+            }
+        }
+    }
+
     fn take_step(&mut self, step: Step) {
         match step {
             Step::Accept {
@@ -90,12 +102,25 @@ impl World {
             }
             Step::Answer { which, how } => {
                 if !self.todo.is_empty() {
-                    let command = self.todo.remove(which % self.todo.len()).expect("in range");
+                    let place = self.first_on_its_session(which % self.todo.len());
+                    let command = self.todo.remove(place).expect("in range");
                     let event = self.some_answer(&command, how);
                     self.tell(event);
                 }
             }
-            Step::Die { which, limit } => self.die(which, limit),
+            Step::Die { which, limit } => {
+                let watched: Vec<_> = self
+                    .sessions
+                    .iter()
+                    .filter(|(_, peer)| peer.state == PeerState::Watched)
+                    .map(|(session, _)| *session)
+                    .collect();
+                if !watched.is_empty() {
+                    let session = watched[which % watched.len()];
+                    let uses = self.sessions[&session].facts.uses;
+                    self.die(session, Some(uses).filter(|uses| limit && *uses > 0));
+                }
+            }
             Step::Wait(millis) => {
                 self.wait(millis);
                 self.tell(Event::Tick);
@@ -135,23 +160,14 @@ impl World {
         }
     }
 
-    /// A parked session ends by itself.
-    fn die(&mut self, which: usize, limit: bool) {
-        let watched: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, peer)| peer.state == PeerState::Watched)
-            .map(|(session, _)| *session)
-            .collect();
-        if !watched.is_empty() {
-            let session = watched[which % watched.len()];
-            let peer = self.sessions.remove(&session);
-            let uses = peer.map_or(0, |peer| peer.facts.uses);
-            self.tell(Event::Died {
-                session,
-                limit_met: Some(uses).filter(|uses| limit && *uses > 0),
-            });
-        }
+    /// Transactions on one session are answered in their order.
+    fn first_on_its_session(&self, place: usize) -> usize {
+        let Command::Transact { session, .. } = &self.todo[place] else {
+            return place;
+        };
+        let first = self.sessions[session].under_way.front();
+        let is_first = |command: &Command| matches!(command, Command::Transact { delivery, .. } if Some(delivery) == first);
+        self.todo.iter().position(is_first).expect("it is under way")
     }
 
     /// Some legal answer; about half of them are good.
@@ -192,23 +208,20 @@ impl World {
         let rest = total - some;
         let before = self.sessions[&session].facts.uses;
         let limit_met = Some(before).filter(|uses| *uses > 0);
-        let after = if how.is_multiple_of(4) {
+        let kind = how / 2 % 11;
+        let is_lost = self.sessions[&session].is_lost || matches!(kind, 2..=4 | 6..);
+        let after = if how % 32 < 16 && !is_lost {
             self.free(session)
         } else {
             self.lose(session)
         };
-        let mut answer = match how / 2 % 11 {
+        let of_session = failure(Scope::Session);
+        let mut answer = match kind {
             0 => answer(some, rest, 0, Undecided::NextTransaction, after),
             1 => answer(some, 0, rest, Undecided::NextTransaction, after),
-            2 => answer(0, 0, total, Undecided::Unsent, self.lose(session)),
-            3 => answer(0, 0, total, Undecided::LostEarly, self.lose(session)),
-            4 => answer(
-                some,
-                0,
-                rest,
-                Undecided::Failed(failure(Scope::Session)),
-                self.lose(session),
-            ),
+            2 => answer(0, 0, total, Undecided::Unsent, after),
+            3 => answer(0, 0, total, Undecided::LostEarly, after),
+            4 => answer(some, 0, rest, Undecided::Failed(of_session), after),
             5 => answer(
                 some,
                 0,
@@ -216,22 +229,17 @@ impl World {
                 Undecided::Failed(failure(Scope::Transaction)),
                 after,
             ),
-            6 => answer(
-                0,
-                0,
-                total,
-                Undecided::Limited(failure(Scope::Session)),
-                self.lose(session),
-            ),
-            7 => answer(0, 0, total, Undecided::NoRoom, self.lose(session)),
+            6 => answer(0, 0, total, Undecided::Limited(of_session), after),
+            7 => answer(0, 0, total, Undecided::NoRoom, after),
             // The final reply was lost: some may be sent it again.
-            8 => answer(some, 0, rest, Undecided::PerhapsAccepted, self.lose(session)),
-            9 => answer(some, rest, 0, Undecided::PerhapsAccepted, self.lose(session)),
+            8 => answer(some, 0, rest, Undecided::PerhapsAccepted, after),
+            9 => answer(some, rest, 0, Undecided::PerhapsAccepted, after),
             _ => Answer {
                 limit_met: Some(before + 1),
-                ..answer(total, 0, 0, Undecided::NextTransaction, self.lose(session))
+                ..answer(total, 0, 0, Undecided::NextTransaction, after)
             },
         };
+        answer.conduct.is_disorderly = how.is_multiple_of(64);
         let may_be_limit = matches!(
             answer.cause,
             Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)
@@ -292,6 +300,7 @@ proptest! {
         prop_assert_eq!((totals.waiting, totals.held, totals.active), (0, held, 0));
         prop_assert_eq!((totals.busy_sessions, totals.parked_sessions), (0, 0));
         prop_assert!(world.deliveries.is_empty());
+        world.assert_counted();
     }
 
     #[test]
@@ -307,6 +316,7 @@ proptest! {
         world.tell(Event::Stopping);
         world.settle_down();
         prop_assert!(world.sessions.is_empty(), "every session is ended");
+        world.assert_counted();
         let begun = world.log[before..].iter().filter(|c| is_dial(c) || is_load(c) || is_transact(c)).count();
         prop_assert_eq!(begun, 0, "nothing starts");
     }

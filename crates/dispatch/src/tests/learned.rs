@@ -52,11 +52,7 @@ fn serve_at_most(world: &mut World, max: u32, manner: Manner) -> u32 {
                 .collect();
             for session in ended {
                 met += 1;
-                world.sessions.remove(&session);
-                world.tell(Event::Died {
-                    session,
-                    limit_met: Some(max),
-                });
+                world.die(session, Some(max));
             }
         }
         let Some(command) = world.todo.pop_front() else {
@@ -235,11 +231,7 @@ fn a_limit_that_is_learned_retires_what_is_parked_at_it() {
     world.settle_down();
     for session in [1, 2] {
         let session = SessionId(session);
-        world.sessions.remove(&session);
-        world.tell(Event::Died {
-            session,
-            limit_met: Some(1),
-        });
+        world.die(session, Some(1));
     }
     assert_eq!(retire_causes(&world), [RetireCause::Count; 3]);
     assert_eq!(world.dispatch.totals().parked_sessions, 0);
@@ -278,11 +270,7 @@ fn an_end_after_idle_time_teaches_the_idle_time() {
     world.settle_down();
     world.wait(1200);
     for _ in 0..2 {
-        world.sessions.remove(&SessionId(1));
-        world.tell(Event::Died {
-            session: SessionId(1),
-            limit_met: Some(1),
-        });
+        world.die(SessionId(1), Some(1));
     }
     world.accept("a.test");
     world.settle_down();
@@ -302,7 +290,7 @@ fn a_session_at_its_announced_mail_limit_is_neither_handed_over_nor_parked() {
     let mut settings = listed();
     settings.concurrency = 1;
     let mut world = World::new(settings);
-    world.capabilities.limits.mail_max = Some(2);
+    world.offers.limits.mail_max = Some(2);
     world.serve("a.test", &[1]);
     for _ in 0..3 {
         world.accept("a.test");
@@ -326,7 +314,7 @@ fn a_session_at_its_announced_mail_limit_is_neither_handed_over_nor_parked() {
 #[test]
 fn a_session_that_has_had_its_domains_is_not_taken_for_another() {
     let mut world = World::new(listed());
-    world.capabilities.limits.rcpt_domain_max = Some(1);
+    world.offers.limits.rcpt_domain_max = Some(1);
     for name in ["a.test", "b.test"] {
         world.serve(name, &[1]);
         world.accept(name);

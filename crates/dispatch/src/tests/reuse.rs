@@ -8,7 +8,7 @@ use remuda_mail::SessionId;
 use super::world::*;
 use crate::{
     command::{Command, Found, RetireCause},
-    event::{After, Event, Undecided},
+    event::{After, Death, Event, Undecided},
     settings::Settings,
 };
 
@@ -330,18 +330,23 @@ fn a_session_that_died_is_not_taken() {
     world.tell(Event::Died {
         session: SessionId(1),
         limit_met: None,
+        cause: Death::Reset,
     });
-    assert_eq!(world.dispatch.statistics().closed_dead, 1);
+    let counts = world.dispatch.statistics();
+    assert_eq!((counts.closed_dead, counts.usage.deaths["reset"]), (1, 1));
     world.accept("a.test");
     world.settle_down();
     assert_eq!(sessions_used(&world), [1, 2]);
     assert_eq!(world.done.len(), 2);
 }
 
-/// Design §4: at most two transactions of a session wait for their commit.
+/// Design §4: at most `pipeline_depth` + 1 transactions of a session wait for their commit.
 #[test]
-fn a_session_waits_for_the_disk_after_two_uncommitted_deliveries() {
-    let mut world = World::new(narrow());
+fn a_session_waits_for_the_disk_with_its_uncommitted_deliveries() {
+    let mut world = World::new(Settings {
+        pipeline_depth: 1,
+        ..narrow()
+    });
     world.serve("a.test", &[1]);
     for _ in 0..4 {
         world.accept("a.test");

@@ -8,14 +8,17 @@ use std::{
 
 use remuda_clock::{Monotonic, Now, Wall};
 use remuda_mail::{
-    Blame, Capabilities, DeliveryId, Destination, Domain, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
+    Blame, Capabilities, DeliveryId, Destination, Endpoint, EnhancedStatus, EntryId, Facts, Failure,
     MessageId, Refusal, Scope, SessionId,
 };
 
 use crate::{
     Dispatch,
-    command::{Command, Rest},
-    event::{After, Answer, Backlog, Candidate, DialStep, Entry, Event, Resolution, Undecided, Unresolved},
+    command::{Command, Flight, Rest},
+    event::{
+        After, Answer, Backlog, Candidate, Conduct, Death, DialStep, Entry, Event, Resolution, Undecided,
+        Unresolved,
+    },
     settings::Settings,
 };
 
@@ -37,8 +40,8 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
-    /// What every server offers.
-    pub(super) capabilities: Capabilities,
+    /// What servers offer.
+    pub(super) offers: Capabilities,
     id_next: u64,
 }
 
@@ -46,8 +49,10 @@ pub(super) struct World {
 pub(super) struct Peer {
     pub(super) facts: Facts,
     pub(super) state: PeerState,
-    /// The recipient domain of its last transaction.
-    serves: Domain,
+    /// Deliveries under way, the next answer's first.
+    pub(super) under_way: VecDeque<DeliveryId>,
+    /// The connection has ended; some are still to be answered.
+    pub(super) is_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +111,7 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
-            capabilities: Capabilities::default(),
+            offers: Capabilities::default(),
             id_next: 1,
         }
     }
@@ -154,7 +159,7 @@ impl World {
                     endpoint: *endpoint,
                     host: host.clone(),
                     helo_name: "us.test".into(),
-                    capabilities: self.capabilities,
+                    capabilities: self.offers,
                     opened: self.now.monotonic,
                     uses: 0,
                     last_used: self.now.monotonic,
@@ -162,26 +167,38 @@ impl World {
                     recipient_domains: Vec::new(),
                 };
                 let state = PeerState::Dialling;
-                let serves = "none.test".parse().expect("a domain");
-                let old = self.sessions.insert(*session, Peer { facts, state, serves });
+                let peer = Peer {
+                    facts,
+                    state,
+                    under_way: VecDeque::new(),
+                    is_lost: false,
+                };
+                let old = self.sessions.insert(*session, peer);
                 assert!(old.is_none(), "ids are given once");
             }
             Command::Transact {
                 session,
                 delivery,
                 entry,
+                flight,
                 ..
             } => {
                 let before = state(session, &self.sessions);
-                assert!(
-                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
-                    "{command:?} on {before:?}"
-                );
+                let is_fit = match flight {
+                    Flight::Behind => before == Some(PeerState::Busy),
+                    Flight::Split | Flight::Whole => {
+                        matches!(before, Some(PeerState::Free | PeerState::Watched))
+                    }
+                };
+                assert!(is_fit, "{command:?} on {before:?}");
                 assert!(self.spool.contains_key(entry), "what is done is not sent again");
                 self.check_limit(*session, *entry);
                 self.set(*session, PeerState::Busy);
+                if let Some(peer) = self.sessions.get_mut(session) {
+                    assert!(!peer.is_lost, "nothing follows on a session that has ended");
+                    peer.under_way.push_back(*delivery);
+                }
                 self.deliveries.insert(*delivery, (*entry, None));
-                self.serve_domain(*session, *entry);
             }
             Command::Watch { session } => {
                 assert_eq!(state(session, &self.sessions), Some(PeerState::Free));
@@ -199,6 +216,7 @@ impl World {
                 delivery,
                 entry,
                 rest,
+                ..
             } => {
                 let old = self.deliveries.insert(*delivery, (*entry, Some(rest.clone())));
                 assert!(!matches!(old, Some((_, Some(_)))), "settled once");
@@ -212,16 +230,15 @@ impl World {
 
     /// No session goes past a limit that was learned or announced.
     fn check_limit(&self, session: SessionId, entry: EntryId) {
-        let facts = &self.sessions[&session].facts;
+        let peer = &self.sessions[&session];
+        let facts = &peer.facts;
+        let uses = facts.uses + u32::try_from(peer.under_way.len()).unwrap_or(u32::MAX);
         let now = self.now.monotonic;
         let max = self.dispatch.hosts.transactions_max(facts.endpoint, now);
-        assert!(
-            max.is_none_or(|max| facts.uses < max),
-            "{session:?} goes past {max:?}"
-        );
+        assert!(max.is_none_or(|max| uses < max), "{session:?} goes past {max:?}");
         let limits = facts.capabilities.limits;
         assert!(
-            limits.mail_max.is_none_or(|max| facts.uses < max),
+            limits.mail_max.is_none_or(|max| uses < max),
             "{session:?} goes past MAILMAX"
         );
         let domains = &facts.recipient_domains;
@@ -233,12 +250,6 @@ impl World {
             has_room || domains.contains(domain),
             "{session:?} goes past RCPTDOMAINMAX"
         );
-    }
-
-    fn serve_domain(&mut self, session: SessionId, entry: EntryId) {
-        if let Some(peer) = self.sessions.get_mut(&session) {
-            peer.serves = self.spool[&entry].0.recipient_domain.clone();
-        }
     }
 
     fn set(&mut self, session: SessionId, state: PeerState) {
@@ -381,6 +392,11 @@ impl World {
             } => {
                 let _ = entry;
                 let recipients = self.dispatch.deliveries[delivery].unfinished;
+                if self.sessions[session].is_lost {
+                    let after = self.lose(*session);
+                    let answer = answer(0, 0, recipients, Undecided::LostEarly, after);
+                    return answered(*session, *delivery, answer);
+                }
                 let after = self.free(*session);
                 answered(
                     *session,
@@ -428,25 +444,49 @@ impl World {
 
     /// A transaction on the session is over, and it goes on.
     pub(super) fn free(&mut self, session: SessionId) -> After {
-        self.set(session, PeerState::Free);
         let now = self.now.monotonic;
         let Some(peer) = self.sessions.get_mut(&session) else {
             return After::Gone;
         };
+        let delivery = peer.under_way.pop_front();
+        let entry = delivery.and_then(|delivery| self.deliveries.get(&delivery));
+        let entry = entry.and_then(|(entry, _)| self.spool.get(entry));
+        let domain = entry.map(|(entry, _)| entry.recipient_domain.clone());
         peer.facts.uses += 1;
         peer.facts.last_used = now;
-        if peer.facts.capabilities.limits.rcpt_domain_max.is_some() {
-            let domain = &peer.serves;
-            if !peer.facts.recipient_domains.contains(domain) {
-                peer.facts.recipient_domains.push(domain.clone());
-            }
+        if peer.facts.capabilities.limits.rcpt_domain_max.is_some()
+            && let Some(domain) = domain
+            && !peer.facts.recipient_domains.contains(&domain)
+        {
+            peer.facts.recipient_domains.push(domain);
         }
+        if !peer.under_way.is_empty() {
+            return After::Going;
+        }
+        peer.state = PeerState::Free;
         After::Free(peer.facts.clone())
+    }
+
+    /// A parked session ends by itself.
+    pub(super) fn die(&mut self, session: SessionId, limit_met: Option<u32>) {
+        self.sessions.remove(&session);
+        let cause = Death::Fin;
+        self.tell(Event::Died {
+            session,
+            cause,
+            limit_met,
+        });
     }
 
     /// A session is no more.
     pub(super) fn lose(&mut self, session: SessionId) -> After {
-        self.sessions.remove(&session);
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.under_way.pop_front();
+            peer.is_lost = true;
+            if peer.under_way.is_empty() {
+                self.sessions.remove(&session);
+            }
+        }
         After::Gone
     }
 
@@ -561,9 +601,12 @@ pub(super) fn answer(
         finished,
         deferred,
         undecided,
+        begun: cause != Undecided::Unsent,
         cause,
+        death: None,
         accepted: finished > 0,
         waited: Duration::from_millis(20),
+        conduct: Conduct::default(),
         session,
         limit_met: None,
     }

@@ -315,6 +315,8 @@ mod tests {
             delivery: DeliveryId(1),
             outcomes,
             cause: Undecided::NextTransaction,
+            begun: true,
+            death: None,
             accepted: true,
             waited: std::time::Duration::ZERO,
             relay: "mx[192.0.2.1]:25".into(),
@@ -325,6 +327,7 @@ mod tests {
             may_resend: false,
             limit_met: None,
             accepted_after_refusal: false,
+            conduct: Default::default(),
             flights: 2,
             session: After::Gone,
         }

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::{
-    command::{Command, Found, RetireCause},
-    event::{Event, Unresolved},
+    command::{Command, Flight, Found, RetireCause},
+    event::{Event, Undecided, Unresolved},
 };
 use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId};
 use remuda_spool::Heads;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{
     Actor, Input, Session,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     local, session,
-    session::order::{DialOrder, Order, TransactOrder},
+    session::order::{DialOrder, Order, Report, TransactOrder},
 };
 
 /// A command to run a transaction.
@@ -29,6 +30,7 @@ struct Transact {
     entry: EntryId,
     recipients_max: u32,
     next_host: bool,
+    flight: Flight,
     found: Found,
     reply_within: Duration,
     unfit: Option<Unfit>,
@@ -64,6 +66,7 @@ impl Actor {
                 entry,
                 recipients_max,
                 next_host,
+                flight,
                 found,
                 reply_within,
                 unfit,
@@ -75,6 +78,7 @@ impl Actor {
                         entry,
                         recipients_max,
                         next_host,
+                        flight,
                         found,
                         reply_within,
                         unfit,
@@ -89,7 +93,8 @@ impl Actor {
                 delivery,
                 entry,
                 rest,
-            } => self.settle(delivery, entry, rest, now),
+                search,
+            } => self.settle(delivery, entry, (rest, &search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }
@@ -101,6 +106,25 @@ impl Actor {
         {
             // The task has ended; its last report is on the way and says so.
             tracing::debug!(%session, "order to a session that has ended");
+        }
+    }
+
+    /// A session may end while a transaction is on its way to it: that is answered behind what the session
+    /// itself has reported.
+    fn order_transaction(&self, session: SessionId, order: TransactOrder) {
+        let missed = match self.sessions.get(&session) {
+            None => Some(Order::Transact(Box::new(order))),
+            Some(known) => {
+                let sent = known.orders.try_send(Order::Transact(Box::new(order)));
+                sent.err().map(TrySendError::into_inner)
+            }
+        };
+        if let Some(Order::Transact(order)) = missed {
+            let transacted = session::undecided(&order, "none".into(), Undecided::Unsent);
+            // The actor itself holds the other end.
+            let _ = self
+                .reports
+                .send((session, Report::Transacted(Box::new(transacted))));
         }
     }
 
@@ -191,7 +215,6 @@ impl Actor {
                 orders,
                 dialled: now,
                 is_open: false,
-                uses: 0,
             },
         );
     }
@@ -211,9 +234,10 @@ impl Actor {
             smtputf8: needs_smtputf8(&entry),
             eight_bit: entry.content_8bit,
             reply_within: command.reply_within,
+            flight: command.flight,
             recipients,
         };
-        self.order(command.session, Order::Transact(Box::new(order)));
+        self.order_transaction(command.session, order);
     }
 
     fn deliver_locally(&mut self, id: DeliveryId, entry: EntryId) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -94,8 +94,11 @@ impl Actor {
             deferred,
             undecided: 0,
             cause: Undecided::NextTransaction,
+            begun: true,
+            death: None,
             accepted: finished > 0,
             waited: std::time::Duration::ZERO,
+            conduct: Conduct::default(),
             session: After::Gone,
             limit_met: None,
         };
@@ -137,25 +140,27 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died { limit_met } => {
-                self.forget_session(session);
-                self.handle(Event::Died { session, limit_met }, now);
+            Report::Died { cause, limit_met } => {
+                tracing::debug!(%session, cause = cause.as_str(), "parked session died");
+                self.sessions.remove(&session);
+                let event = Event::Died {
+                    session,
+                    cause,
+                    limit_met,
+                };
+                self.handle(event, now);
             }
             Report::Ended => {
-                self.forget_session(session);
+                self.sessions.remove(&session);
                 self.handle(Event::Ended { session }, now);
             }
         }
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
-        let known = self.sessions.get_mut(&session);
-        let dialled = known.as_ref().map(|known| known.dialled);
-        if let Some(known) = known {
-            known.uses = answer.uses;
-        }
+        let dialled = self.sessions.get(&session).map(|known| known.dialled);
         if answer.session == After::Gone {
-            self.forget_session(session);
+            self.sessions.remove(&session);
         }
         self.around.metrics.transaction(&answer);
         self.around.metrics.flights(u64::from(answer.flights));
@@ -175,12 +180,6 @@ impl Actor {
         };
         self.handle(event, now);
     }
-
-    fn forget_session(&mut self, session: SessionId) {
-        if let Some(known) = self.sessions.remove(&session) {
-            self.around.metrics.connection_closed(known.uses);
-        }
-    }
 }
 
 /// What `dispatch` needs of a transaction's answer; `ahead`: recipients that are still to be named.
@@ -199,8 +198,11 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         deferred: (deferred.len() - again) as u32,
         undecided: undecided as u32,
         cause,
+        begun: answer.begun,
+        death: answer.death,
         accepted: answer.accepted,
         waited: answer.waited,
+        conduct: answer.conduct,
         session: answer.session,
         limit_met: answer.limit_met,
     }

@@ -20,6 +20,7 @@
 //! The input channel has no bound of its own: what fills it is bounded by sessions, window, the spool's
 //! write queue and admission.
 
+mod considered;
 pub mod delivery;
 mod entries;
 mod execute;
@@ -127,7 +128,6 @@ struct Session {
     orders: mpsc::Sender<Order>,
     dialled: Now,
     is_open: bool,
-    uses: u32,
 }
 
 impl Actor {

@@ -204,11 +204,10 @@ impl Actor {
         let began = std::mem::replace(&mut self.statistics_since, now.wall);
         let counts = self.dispatch.take_interval();
         let percent = |hits: u64, misses: u64| (hits * 100).checked_div(hits + misses).unwrap_or(0);
-        let lookups =
-            counts.destination_hits + counts.destination_misses + counts.address_hits + counts.address_misses;
-        if lookups + counts.handovers == 0 && counts.max_connections == 0 {
+        if counts.is_idle() {
             return;
         }
+        let closed: u64 = counts.closed().iter().map(|(_, count)| count).sum();
         tracing::info!(
             target: "statistics",
             start = %crate::log::timestamp(began),
@@ -222,6 +221,12 @@ impl Actor {
             max_addresses = counts.max_addresses,
             max_connections = counts.max_connections,
             handovers = counts.handovers,
+            unfit = counts.unfit.values().sum::<u64>(),
+            opened = counts.usage.opened,
+            closed,
+            dead = counts.closed_dead,
+            round_trips_saved = counts.usage.round_trips_saved,
+            handshakes_saved = counts.usage.handshakes_saved,
             "connection-cache-statistics"
         );
     }

@@ -10,12 +10,12 @@
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Now;
-use remuda_dispatch::{command::Rest, event::Event};
+use remuda_dispatch::{command::Rest, event::Event, search::Search};
 use remuda_mail::{DeliveryId, EntryId, Outcome};
 use remuda_spool::{Attempt, Pending, Queued, Settled, Settlement};
 
 use super::{
-    Actor, Input,
+    Actor, Input, considered,
     delivery::{Decided, Delivery},
     entries::describe,
     in_background, notices,
@@ -23,7 +23,8 @@ use super::{
 use crate::{log, reporting, session::guard::guarded};
 
 impl Actor {
-    pub(super) fn settle(&mut self, id: DeliveryId, entry: EntryId, rest: Rest, now: Now) {
+    pub(super) fn settle(&mut self, id: DeliveryId, entry: EntryId, how: (Rest, &Search), now: Now) {
+        let (rest, search) = how;
         if self.delivery(id, entry).is_none() {
             return;
         }
@@ -37,7 +38,7 @@ impl Actor {
             Rest::Defer { until, .. } => until,
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
         };
-        let attempt = attempt(&decided, now);
+        let attempt = attempt(&decided, search, now);
         let work = settlement(&queued, decided, due, attempt);
         self.commit(id, queued, work, now);
     }
@@ -234,7 +235,7 @@ fn left(queued: &Queued, settlement: &Settlement) -> Option<Queued> {
 }
 
 /// The attempt in words, for `queue show`: kept only where something is left to show it for.
-fn attempt(decided: &[Decided], now: Now) -> Option<Attempt> {
+fn attempt(decided: &[Decided], search: &Search, now: Now) -> Option<Attempt> {
     let deferred = decided.iter().find_map(|decided| match &decided.outcome {
         Outcome::Deferred(refusal) => Some((decided, refusal)),
         _ => None,
@@ -243,6 +244,8 @@ fn attempt(decided: &[Decided], now: Now) -> Option<Attempt> {
         at: now.wall.0,
         relay: deferred.0.relay().unwrap_or("none").to_owned(),
         result: format!("{}: {}", deferred.1.status, deferred.1.words()),
+        considered: considered::in_words(search),
+        considered_more: search.left_out(),
     })
 }
 

@@ -1,11 +1,9 @@
 //! The spool's and the machine's values as the operator sees them.
 
-use std::collections::BTreeMap;
-
 use remuda_clock::Wall;
-use remuda_dispatch::view::{self, ConnectionView, SessionState};
+use remuda_dispatch::view::{ConnectionView, SessionState};
 use remuda_mail::MessageId;
-use remuda_spool::{AgeRow, Attempt, Listed, Pending, Queued, Shown, ShownEntry, State};
+use remuda_spool::{AgeRow, Attempt, Considered, Listed, Pending, Queued, Shown, ShownEntry, State};
 
 use crate::operations::*;
 
@@ -15,6 +13,7 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         state: match view.state {
             SessionState::Dialling => ConnectionState::Dialling,
             SessionState::Busy => ConnectionState::Busy,
+            SessionState::Settling => ConnectionState::Settling,
             SessionState::Parked => ConnectionState::Parked,
             SessionState::Retiring => ConnectionState::Retiring,
         },
@@ -26,7 +25,8 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         transactions_max: view.transactions_max,
         age_seconds: view.age.as_secs_f64(),
         idle_seconds: view.idle.as_secs_f64(),
-        transaction_ms: None,
+        transaction_ms: view.transaction.map(|wait| wait.as_secs_f64() * 1000.0),
+        message: view.message.map(|message| message.to_string()),
     }
 }
 
@@ -103,6 +103,18 @@ fn attempt(attempt: Attempt) -> AttemptShown {
         at: attempt.at,
         relay: attempt.relay,
         result: attempt.result,
+        considered: attempt.considered.into_iter().map(considered).collect(),
+        considered_more: attempt.considered_more,
+    }
+}
+
+fn considered(considered: Considered) -> ConsideredShown {
+    ConsideredShown {
+        by: considered.by,
+        endpoint: considered.endpoint,
+        session: considered.session,
+        verdict: considered.verdict,
+        reason: considered.reason,
     }
 }
 
@@ -122,52 +134,5 @@ pub(super) fn selection(selection: &Selection) -> remuda_spool::Selection {
         Selection::Message(id) => remuda_spool::Selection::Message(*id),
         Selection::Destination(destination) => remuda_spool::Selection::Destination(destination.clone()),
         Selection::All => remuda_spool::Selection::All,
-    }
-}
-
-/// Every field has its place: a new one does not compile until somebody has decided.
-pub(super) fn counts(statistics: view::CacheStatistics) -> CacheCounts {
-    let view::CacheStatistics {
-        destination_hits,
-        destination_misses,
-        address_hits,
-        address_misses,
-        max_destinations,
-        max_addresses,
-        max_connections,
-        handovers,
-        closed_idle,
-        closed_age,
-        closed_count,
-        closed_evicted,
-        closed_dead,
-        closed_drained,
-        unfit,
-    } = statistics;
-    let closed = [
-        ("idle", closed_idle),
-        ("age", closed_age),
-        ("count", closed_count),
-        ("evicted", closed_evicted),
-        ("dead", closed_dead),
-        ("drained", closed_drained),
-    ];
-    CacheCounts {
-        destination_hits,
-        destination_misses,
-        address_hits,
-        address_misses,
-        max_destinations,
-        max_addresses,
-        max_connections,
-        handovers,
-        closed: closed
-            .into_iter()
-            .map(|(cause, count)| (cause.to_owned(), count))
-            .collect(),
-        unfit: unfit
-            .into_iter()
-            .map(|(reason, count)| (reason.to_owned(), count))
-            .collect::<BTreeMap<_, _>>(),
     }
 }

@@ -7,7 +7,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+use remuda_connection_cache::Unfit;
 use remuda_dispatch::view::{CacheStatistics, Totals};
+
+use super::usage::CopiedUsage;
 
 /// The machines' counts at one moment.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,7 @@ pub(super) struct Copied {
     closed: Family<ByCause, Counter>,
     connections: Gauge,
     peak_connections: Gauge,
+    usage: CopiedUsage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +64,7 @@ impl Copied {
             closed: Family::default(),
             connections: Gauge::default(),
             peak_connections: Gauge::default(),
+            usage: CopiedUsage::register(to),
         };
         let mut name = Named {
             to,
@@ -75,12 +80,8 @@ impl Copied {
             "Sessions handed over without being parked",
             copied.handovers.clone(),
         );
-        name.register(
-            "unfit",
-            "Parked sessions refused for a delivery",
-            copied.unfit.clone(),
-        );
-        name.register("closed", "Parked sessions that ended", copied.closed.clone());
+        name.register("unfit", "Sessions refused for a delivery", copied.unfit.clone());
+        name.register("closed", "Sessions that ended", copied.closed.clone());
         name.register("connections", "Sessions parked now", copied.connections.clone());
         name.register(
             "peak_connections",
@@ -126,13 +127,14 @@ impl Copied {
             max_addresses: _,
             max_connections,
             handovers,
-            closed_idle,
-            closed_age,
-            closed_count,
-            closed_evicted,
-            closed_dead,
-            closed_drained,
+            closed_idle: _,
+            closed_age: _,
+            closed_count: _,
+            closed_evicted: _,
+            closed_dead: _,
+            closed_drained: _,
             unfit,
+            usage,
         } = statistics;
         for (by, result, count) in [
             ("destination", "hit", destination_hits),
@@ -142,20 +144,15 @@ impl Copied {
         ] {
             set_counter(&self.lookups.get_or_create(&ByLookup { by, result }), *count);
         }
-        for (cause, count) in [
-            ("idle", closed_idle),
-            ("age", closed_age),
-            ("count", closed_count),
-            ("evicted", closed_evicted),
-            ("dead", closed_dead),
-            ("drained", closed_drained),
-        ] {
-            set_counter(&self.closed.get_or_create(&ByCause { cause }), *count);
+        for (cause, count) in statistics.closed() {
+            set_counter(&self.closed.get_or_create(&ByCause { cause }), count);
         }
-        for (reason, count) in unfit {
-            set_counter(&self.unfit.get_or_create(&ByReason { reason }), *count);
+        for reason in Unfit::all().map(Unfit::as_str) {
+            let count = unfit.get(reason).copied().unwrap_or(0);
+            set_counter(&self.unfit.get_or_create(&ByReason { reason }), count);
         }
         set_counter(&self.handovers, *handovers);
+        self.usage.take(usage, statistics.transactions());
         set_gauge(&self.peak_connections, *max_connections);
     }
 }
@@ -173,7 +170,7 @@ impl Named<'_> {
 }
 
 /// A copy of a count that is kept elsewhere and never goes down.
-fn set_counter(counter: &Counter, count: u64) {
+pub(super) fn set_counter(counter: &Counter, count: u64) {
     counter.inner().store(count, Ordering::Relaxed);
 }
 

@@ -125,6 +125,9 @@ pub struct Connection {
     /// Smoothed time that a transaction waits for replies, once known.
     #[serde(default)]
     pub transaction_ms: Option<f64>,
+    /// The queue id of the message that it carries.
+    #[serde(default)]
+    pub message: Option<String>,
 }
 
 /// What a session does.
@@ -135,6 +138,8 @@ pub enum ConnectionState {
     Dialling,
     /// In a transaction.
     Busy,
+    /// Free, and kept from its next message until the disk has taken what it delivered.
+    Settling,
     /// In the connection cache.
     Parked,
     /// Saying QUIT.
@@ -146,40 +151,6 @@ pub enum ConnectionState {
 pub struct RetiredParked {
     /// Sessions that say QUIT now.
     pub retired: u64,
-}
-
-/// The connection cache's statistics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheStatistics {
-    /// Since the server started.
-    pub since_start: CacheCounts,
-    /// Since the statistics were last logged.
-    pub interval: CacheCounts,
-}
-
-/// Counts of the connection cache over some time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheCounts {
-    /// Look-ups by destination that found a session.
-    pub destination_hits: u64,
-    /// … that found none.
-    pub destination_misses: u64,
-    /// Look-ups by address that found a session.
-    pub address_hits: u64,
-    /// … that found none.
-    pub address_misses: u64,
-    /// Most destinations with a binding at once.
-    pub max_destinations: u64,
-    /// Most endpoints with a parked session at once.
-    pub max_addresses: u64,
-    /// Most parked sessions at once.
-    pub max_connections: u64,
-    /// Sessions handed over without being parked.
-    pub handovers: u64,
-    /// Parked sessions that ended, by cause: idle, age, count, evicted, dead, drained.
-    pub closed: std::collections::BTreeMap<String, u64>,
-    /// Parked sessions refused for a delivery, by reason.
-    pub unfit: std::collections::BTreeMap<String, u64>,
 }
 
 /// A page of the queue.
@@ -280,6 +251,28 @@ pub struct AttemptShown {
     pub relay: String,
     /// What came of it.
     pub result: String,
+    /// What was considered on the way to its sessions, in order; bounded in number.
+    #[serde(default)]
+    pub considered: Vec<ConsideredShown>,
+    /// How much more was considered.
+    #[serde(default)]
+    pub considered_more: u32,
+}
+
+/// One candidate for a session of an attempt, or what was done for want of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsideredShown {
+    /// How it came to be considered: `destination`, `address`, `freed`; `dial`, `limit`, `cache`; or how the
+    /// session taken was found, as in the delivery log.
+    pub by: String,
+    /// `ADDRESS:PORT`.
+    pub endpoint: Option<String>,
+    /// The session's number.
+    pub session: Option<u64>,
+    /// `none parked`, `unfit`, `full`, `dialled`, `joined`, `failed`, `taken`, `dead`, `off`.
+    pub verdict: String,
+    /// Why it was not fit.
+    pub reason: Option<String>,
 }
 
 /// The queue by destination and age.

@@ -7,7 +7,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use remuda_mail::MessageId;
 
 /// Octets given to the wire at once.
@@ -62,6 +62,20 @@ impl Blocks {
         };
         blocks.fill().await?;
         Ok(blocks)
+    }
+
+    /// The whole content, which [`next`](Self::next) gives all the same. For contents that memory has room
+    /// for several times.
+    pub(super) async fn whole(&mut self) -> Result<Bytes, Unreadable> {
+        let size = self.left;
+        if self.piece.len() as u64 != size {
+            let mut whole = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+            while let Some(block) = self.next().await? {
+                whole.extend_from_slice(&block);
+            }
+            (self.piece, self.left) = (whole.freeze(), size);
+        }
+        Ok(self.piece.clone())
     }
 
     /// The next block; None at the end.

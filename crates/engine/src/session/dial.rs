@@ -31,6 +31,7 @@ pub(super) async fn dial(
     let transport = connect(order, &peer, &*network, &clock).await?;
     let mut wire = Wire::new(transport, clock.clone());
     let mut client = Client::new(peer, order.helo_name.clone());
+    wire.begins();
     wire.advance(&mut client).await;
     let capabilities = match client.opening() {
         Some(Ok(capabilities)) => *capabilities,

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! # Contract
-//! * **Every dial has one answer and every `Transact` one `Transacted`**, whatever the server, the network
-//!   or a panic does; a transaction that arrives while the session dies is answered as unsent.
+//! * **Every dial has one answer and every `Transact` one `Transacted`**, in their order, whatever the server,
+//!   the network or a panic does; a transaction that arrives while the session dies is answered as unsent.
+//! * **Transactions may follow each other** without waiting; one that cannot follow waits for those before.
 //! * **Dropping the order sender retires the session**, after the transaction in hand.
 //! * **After `DialFailed`, `Transacted` with `Gone`, or `Ended` the task takes no more orders.** After
 //!   `Died` it answers orders that were on their way, until the sender is dropped.
@@ -23,6 +24,7 @@ pub mod content;
 mod dial;
 pub(crate) mod guard;
 pub mod order;
+mod run;
 mod spooled;
 mod transact;
 mod wire;
@@ -30,7 +32,10 @@ mod wire;
 use std::sync::Arc;
 
 use remuda_clock::{SharedClock, before};
-use remuda_dispatch::event::{After, DialStep, Undecided};
+use remuda_dispatch::{
+    event::{After, Death, DialStep, Undecided},
+    settings::PIPELINE_DEPTH_MAX,
+};
 use remuda_mail::{Facts, SessionId};
 use remuda_smtp::{
     client::{Client, Peer},
@@ -38,18 +43,20 @@ use remuda_smtp::{
 };
 use tokio::sync::mpsc;
 
+pub(crate) use self::transact::undecided;
 use self::{
     content::ContentSource,
     dial::NotOpened,
     guard::{Panicked, guarded},
     order::{DialOrder, Order, Report, TransactOrder, Transacted},
-    transact::{our_failure, undecided},
+    run::Run,
+    transact::our_failure,
     wire::Wire,
 };
 use crate::network::Network;
 
-/// Orders that may wait for a session's task: it is given one transaction at a time.
-const ORDERS_MAX: usize = 8;
+/// Orders that may wait for a session's task: as many transactions as may be under way, and what ends it.
+const ORDERS_MAX: usize = PIPELINE_DEPTH_MAX as usize + 4;
 
 /// Where sessions report to.
 pub type Reports = mpsc::UnboundedSender<(SessionId, Report)>;
@@ -129,7 +136,7 @@ impl Task {
                 tokio::select! {
                     biased;
                     order = self.orders.recv() => order,
-                    () = session.wire.disturbed(&mut session.client) => return self.died(session).await,
+                    death = session.wire.disturbed(&mut session.client) => return self.died(session, death).await,
                 }
             } else {
                 self.orders.recv().await
@@ -137,10 +144,13 @@ impl Task {
             match order {
                 Some(Order::Transact(order)) => {
                     is_parked = false;
-                    match self.transact(&mut session, &order).await {
+                    match self.transact(&mut session, order).await {
                         Left::Free => {}
-                        Left::Spent => return session.quit().await,
-                        Left::Unsound => return,
+                        Left::Spent => {
+                            self.answer_the_late();
+                            return session.quit().await;
+                        }
+                        Left::Unsound => return self.answer_the_late(),
                     }
                 }
                 Some(Order::Watch) => {
@@ -155,27 +165,48 @@ impl Task {
         }
     }
 
-    /// Runs a transaction and reports it.
-    async fn transact(&mut self, session: &mut Session, order: &TransactOrder) -> Left {
-        let (transacted, left) = match guarded(session.transact(order)).await {
-            Ok(transacted) => match transacted.session {
-                After::Free(_) => (transacted, Left::Free),
-                After::Gone => (transacted, Left::Spent),
-            },
-            Err(panicked) => {
-                let cause = Undecided::Failed(self.struck(&panicked));
-                (undecided(order, self.relay.clone(), cause), Left::Unsound)
+    /// Runs a transaction and those that come while it is under way, and reports each.
+    async fn transact(&mut self, session: &mut Session, order: Box<TransactOrder>) -> Left {
+        let mut run = Run::new(order);
+        let mut left = Left::Free;
+        while !run.is_over() {
+            match guarded(session.next_result(&mut run, &mut self.orders)).await {
+                Ok(transacted) => {
+                    run.has_results = true;
+                    if transacted.session == After::Gone {
+                        left = Left::Spent;
+                    }
+                    self.report(Report::Transacted(Box::new(transacted)));
+                }
+                Err(panicked) => {
+                    let cause = Undecided::Failed(self.struck(&panicked));
+                    for order in run.into_orders() {
+                        let transacted = undecided(&order, self.relay.clone(), cause.clone());
+                        self.report(Report::Transacted(Box::new(transacted)));
+                    }
+                    return Left::Unsound;
+                }
             }
-        };
-        self.report(Report::Transacted(Box::new(transacted)));
+        }
         left
     }
 
+    /// The session takes no more orders: answers what has come meanwhile.
+    fn answer_the_late(&mut self) {
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            if let Order::Transact(order) = order {
+                let transacted = undecided(&order, self.relay.clone(), Undecided::Unsent);
+                self.report(Report::Transacted(Box::new(transacted)));
+            }
+        }
+    }
+
     /// A parked session ended or spoke: closes it, and answers whatever was ordered meanwhile.
-    async fn died(mut self, session: Session) {
+    async fn died(mut self, session: Session, cause: Death) {
         let (uses, limit_met) = (session.facts.uses, session.client.limit_met());
         drop(session);
-        self.report(Report::Died { limit_met });
+        self.report(Report::Died { cause, limit_met });
         while let Some(order) = self.orders.recv().await {
             match order {
                 Order::Transact(order) => {
@@ -183,6 +214,7 @@ impl Task {
                     self.report(Report::Transacted(Box::new(Transacted {
                         uses,
                         limit_met,
+                        death: Some(cause),
                         ..transacted
                     })));
                 }
@@ -222,6 +254,7 @@ impl Session {
 /// Says QUIT, if the session is in order, and closes it; takes a second at most.
 async fn quit(mut wire: Wire, mut client: Client, clock: &SharedClock) {
     client.quit();
+    wire.begins();
     let deadline = clock.now().monotonic + QUIT;
     let said = guarded(wire.advance(&mut client));
     // Whether it was said or not: the connection is closed.

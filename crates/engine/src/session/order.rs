@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use remuda_dispatch::event::{After, DialStep, Undecided};
+use remuda_dispatch::{
+    command::Flight,
+    event::{After, Conduct, Death, DialStep, Undecided},
+};
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId};
 
 /// What to dial.
@@ -35,6 +38,8 @@ pub struct TransactOrder {
     pub smtputf8: bool,
     /// The content holds octets above 127.
     pub eight_bit: bool,
+    /// What may go out at once.
+    pub flight: Flight,
     /// A used session that has said nothing for so long, and cannot have taken the message, is dead.
     pub reply_within: Duration,
     /// Who gets it: at most the batch, with the index that the answer uses.
@@ -44,7 +49,7 @@ pub struct TransactOrder {
 /// What a session's task is told.
 #[derive(Debug)]
 pub enum Order {
-    /// Run a transaction.
+    /// Run a transaction, behind those under way.
     Transact(Box<TransactOrder>),
     /// Parked: read the stream and report when it ends or speaks.
     Watch,
@@ -68,6 +73,8 @@ pub enum Report {
     Transacted(Box<Transacted>),
     /// A parked session ended or spoke; the task is over.
     Died {
+        /// How.
+        cause: Death,
         /// As of [`Transacted`].
         limit_met: Option<u32>,
     },
@@ -84,6 +91,10 @@ pub struct Transacted {
     pub outcomes: Vec<Option<Outcome>>,
     /// Why some are undecided.
     pub cause: Undecided,
+    /// MAIL was said, or would have been had the connection not failed first.
+    pub begun: bool,
+    /// How the session was found to be dead, if nothing was sent or nothing answered.
+    pub death: Option<Death>,
     /// The content got 2xx.
     pub accepted: bool,
     /// Time spent waiting for replies.
@@ -105,6 +116,8 @@ pub struct Transacted {
     pub limit_met: Option<u32>,
     /// The server took content though it had refused MAIL.
     pub accepted_after_refusal: bool,
+    /// How its replies came.
+    pub conduct: Conduct,
     /// Groups of octets that went out, each after waiting for replies.
     pub flights: u32,
     /// The session.

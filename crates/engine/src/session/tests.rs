@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use remuda_clock::{Clock, SystemClock};
+use remuda_dispatch::command::Flight;
 use remuda_mail::{DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, Sender};
 use tokio::sync::mpsc;
 
@@ -94,6 +95,7 @@ impl Fixture {
             size: content.len() as u64,
             smtputf8: false,
             eight_bit: false,
+            flight: Flight::Whole,
             reply_within: Duration::from_secs(5),
             recipients: addresses.iter().map(recipient).collect(),
         }
@@ -211,7 +213,7 @@ fn words(answer: &Transacted) -> String {
 fn free(answer: &Transacted) -> &Facts {
     match &answer.session {
         After::Free(facts) => facts,
-        After::Gone => panic!("gone: {answer:?}"),
+        After::Going | After::Gone => panic!("gone: {answer:?}"),
     }
 }
 

@@ -1,71 +1,139 @@
-//! One transaction on an open session.
+//! Transactions on an open session: begun as soon as they may be, answered in their order.
 
 use std::time::Duration;
 
-use remuda_dispatch::event::{After, Undecided};
+use remuda_clock::Now;
+use remuda_dispatch::{
+    command::Flight,
+    event::{After, Conduct, Death, Undecided},
+};
 use remuda_mail::{Blame, EnhancedStatus, Failure, Outcome, Refusal, Scope};
 use remuda_smtp::client::{self, Finished, Health, Rest, Want};
+use tokio::sync::mpsc;
 
 use super::{
     Session,
-    content::{Blocks, Unreadable},
-    order::{TransactOrder, Transacted},
+    content::{BLOCK_MAX, Blocks, Unreadable},
+    order::{Order, TransactOrder, Transacted},
+    run::{Run, UnderWay},
 };
 
 impl Session {
-    /// Runs a transaction. The session is to be used again only if the answer says so.
-    pub(super) async fn transact(&mut self, order: &TransactOrder) -> Transacted {
-        let mut blocks = match Blocks::open(&*self.source, order.message, order.size).await {
-            Ok(blocks) => blocks,
-            // Nothing was sent: the session is as good as before.
-            Err(error) => return self.unreadable(order, &error),
-        };
-        let begun = self.clock.now();
-        self.begin(order).await;
-        let mut waited = Duration::ZERO;
-        self.wire.reply_within = order.reply_within;
-        let finished = loop {
-            if let Some(finished) = self.client.finished() {
-                break finished;
+    /// Works on the transactions of `run`, and on those that `orders` brings meanwhile, until the oldest is
+    /// over. The session is to be used again only if the answer says so.
+    pub(super) async fn next_result(
+        &mut self,
+        run: &mut Run,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Transacted {
+        loop {
+            if let Some(transacted) = self.begin_what_may(run).await {
+                return transacted;
             }
-            waited += self.wire.advance(&mut self.client).await;
-            if self.client.want() == Want::Content {
-                self.give_block(&mut blocks, order).await;
+            if let Some(finished) = self.client.finished()
+                && let Some(done) = run.under_way.pop_front()
+            {
+                return self.answer(&done.order, finished, Some(done.begun), run);
             }
-        };
-        let mail_sent = finished.is_begun.then_some(begun);
-        self.answer(order, finished, waited, mail_sent)
+            if self.client.want() == Want::Content
+                && let Some(first) = run.under_way.front_mut()
+            {
+                self.give_block(first).await;
+            }
+            tokio::select! {
+                biased;
+                () = self.wire.advance(&mut self.client) => {}
+                order = orders.recv(), if !run.is_closed => run.take_in(order),
+            }
+        }
     }
 
-    /// Begins, unless the session has ended or spoken: that is asked of the system right before the first
+    /// Begins the transactions that need not wait; answers with one that is over at once.
+    async fn begin_what_may(&mut self, run: &mut Run) -> Option<Transacted> {
+        while run.under_way.is_empty() || self.client.can_follow() {
+            let is_behind = !run.under_way.is_empty();
+            // It stays in line until it has begun: a panic meanwhile must find it there.
+            let order = run.waiting.front()?;
+            let is_left_sound = !run.has_results || self.client.health() == Health::Sound;
+            let begun = match is_left_sound {
+                true => self.open_and_begin(order, is_behind).await,
+                false => Err(NotBegun::Unsent),
+            };
+            let order = run.waiting.pop_front()?;
+            match begun {
+                Ok((blocks, begun)) => run.under_way.push_back(UnderWay { order, blocks, begun }),
+                Err(NotBegun::Unsent) => {
+                    let relay = self.client.peer().relay().clone();
+                    return Some(undecided(&order, relay, Undecided::Unsent));
+                }
+                // Nothing was sent: the session is as good as before.
+                Err(NotBegun::Unreadable(error)) => return Some(self.unreadable(&order, &error, run)),
+                Err(NotBegun::Finished(finished)) => return Some(self.answer(&order, *finished, None, run)),
+            }
+        }
+        None
+    }
+
+    async fn open_and_begin(
+        &mut self,
+        order: &TransactOrder,
+        is_behind: bool,
+    ) -> Result<(Blocks, Now), NotBegun> {
+        let mut blocks = Blocks::open(&*self.source, order.message, order.size).await?;
+        let may_fly = order.flight != Flight::Split && order.size <= BLOCK_MAX as u64;
+        let whole = if may_fly {
+            Some(blocks.whole().await?)
+        } else {
+            None
+        };
+        let begun = self.clock.now();
+        match self.begin(order, whole.as_deref(), is_behind).await {
+            None => Ok((blocks, begun)),
+            Some(finished) => Err(NotBegun::Finished(Box::new(finished))),
+        }
+    }
+
+    /// Begins one, unless the session has ended or spoken: that is asked of the system right before the first
     /// octet, so that a message is not spent on a session that was dead.
-    async fn begin(&mut self, order: &TransactOrder) {
+    async fn begin(
+        &mut self,
+        order: &TransactOrder,
+        whole: Option<&[u8]>,
+        is_behind: bool,
+    ) -> Option<Finished> {
         let spoken = client::Order {
             envelope: &order.envelope,
             recipients: &order.recipients,
             size: order.size,
             smtputf8: order.smtputf8,
             eight_bit: order.eight_bit,
+            whole,
         };
+        if is_behind {
+            return self.client.follow(spoken).err();
+        }
+        self.wire.begins();
+        self.wire.reply_within = order.reply_within;
         if self.wire.is_quiet() {
             self.client.begin(spoken);
         } else {
             self.wire.read_pending(&mut self.client).await;
             self.client.begin_on_dead(spoken);
         }
+        None
     }
 
     /// Gives the next block, and with the last one the end, so that both go out in one write.
-    async fn give_block(&mut self, blocks: &mut Blocks, order: &TransactOrder) {
-        match blocks.next().await {
+    async fn give_block(&mut self, one: &mut UnderWay) {
+        match one.blocks.next().await {
             Ok(block) => {
                 self.client.content(&block.unwrap_or_default());
-                if blocks.is_at_end() {
+                if one.blocks.is_at_end() {
                     self.client.end_content();
                 }
             }
             Err(error) => {
-                let message = order.message;
+                let message = one.order.message;
                 tracing::error!(%message, %error, "content could not be read while it was sent");
                 self.client.abandon_content(&refusal(&error));
             }
@@ -76,8 +144,8 @@ impl Session {
         &mut self,
         order: &TransactOrder,
         finished: Finished,
-        waited: Duration,
-        mail_sent: Option<remuda_clock::Now>,
+        begun: Option<Now>,
+        run: &Run,
     ) -> Transacted {
         debug_assert_eq!(finished.outcomes.len(), order.recipients.len());
         if finished.is_begun {
@@ -95,6 +163,8 @@ impl Session {
         }
         Transacted {
             delivery: order.delivery,
+            begun: finished.is_begun,
+            death: self.death(&finished.rest),
             outcomes: finished.outcomes,
             cause: match finished.rest {
                 Rest::Next => Undecided::NextTransaction,
@@ -105,29 +175,51 @@ impl Session {
                 Rest::Failed(failure) => Undecided::Failed(*failure),
             },
             accepted: finished.accepted,
-            waited,
+            waited: self.wire.take_waited(),
             relay: self.client.peer().relay().clone(),
             uses: self.facts.uses,
-            mail_sent,
+            mail_sent: begun.filter(|_| finished.is_begun),
             may_be_duplicate: finished.may_be_duplicate,
             unknown: finished.unknown,
             may_resend: finished.may_resend && self.wire.was_lost_within(RESENT_WITHIN),
             limit_met: finished.limit_met,
             accepted_after_refusal: finished.accepted_after_refusal,
+            conduct: Conduct {
+                is_disorderly: finished.is_disorderly || finished.accepted_after_refusal,
+                has_refused_recipient: finished.has_refused_recipient,
+            },
             flights: finished.flights,
             session: match finished.health {
-                Health::Sound => After::Free(self.facts.clone()),
+                Health::Sound => self.after(run),
                 Health::Worn | Health::Broken => After::Gone,
             },
         }
     }
 
-    fn unreadable(&self, order: &TransactOrder, error: &Unreadable) -> Transacted {
+    /// How the session was found dead, if nothing was sent or nothing answered.
+    fn death(&self, rest: &Rest) -> Option<Death> {
+        match rest {
+            Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
+            Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
+            Rest::Next | Rest::Failed(_) | Rest::Limited(_) | Rest::NoRoom => None,
+        }
+    }
+
+    /// What is left of a session that is in order.
+    fn after(&self, run: &Run) -> After {
+        if run.is_over() {
+            After::Free(self.facts.clone())
+        } else {
+            After::Going
+        }
+    }
+
+    fn unreadable(&self, order: &TransactOrder, error: &Unreadable, run: &Run) -> Transacted {
         let message = order.message;
         tracing::error!(%message, %error, "content could not be read");
         Transacted {
             outcomes: vec![Some(Outcome::Deferred(refusal(error))); order.recipients.len()],
-            session: After::Free(self.facts.clone()),
+            session: self.after(run),
             uses: self.facts.uses,
             ..undecided(
                 order,
@@ -138,12 +230,28 @@ impl Session {
     }
 }
 
+/// Why a transaction is over before it has begun.
+enum NotBegun {
+    /// The session is not in order.
+    Unsent,
+    Unreadable(Unreadable),
+    Finished(Box<Finished>),
+}
+
+impl From<Unreadable> for NotBegun {
+    fn from(error: Unreadable) -> Self {
+        NotBegun::Unreadable(error)
+    }
+}
+
 /// The answer to an order of which nothing was sent; the session is gone.
-pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause: Undecided) -> Transacted {
+pub(crate) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause: Undecided) -> Transacted {
     Transacted {
         delivery: order.delivery,
         outcomes: vec![None; order.recipients.len()],
         cause,
+        begun: false,
+        death: None,
         accepted: false,
         waited: Duration::ZERO,
         relay,
@@ -154,6 +262,7 @@ pub(super) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         may_resend: false,
         limit_met: None,
         accepted_after_refusal: false,
+        conduct: Conduct::default(),
         flights: 0,
         session: After::Gone,
     }

@@ -18,6 +18,7 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock};
+use remuda_dispatch::event::Death;
 use remuda_smtp::{
     client::{Client, Loss, Want},
     deadlines::client::limit,
@@ -37,6 +38,14 @@ pub(super) struct Wire {
     /// Writing has failed; reading goes on.
     is_deaf: bool,
     needs_flush: bool,
+    /// How reading found its end.
+    ended: Option<Death>,
+    /// Since when the step's limit counts.
+    since: Monotonic,
+    /// Until when waiting has been counted.
+    counted: Monotonic,
+    /// Time spent waiting for replies, not taken yet.
+    waited: Duration,
     /// What a used session is granted for its first reply.
     pub(super) reply_within: Duration,
     /// How long after the last write or reply the stream was lost.
@@ -45,43 +54,57 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(transport: Box<dyn Transport>, clock: SharedClock) -> Self {
+        let now = clock.now().monotonic;
         Wire {
             transport,
             watchdog: Watchdog::new(clock.clone()),
             clock,
             is_deaf: false,
             needs_flush: false,
+            ended: None,
+            since: now,
+            counted: now,
+            waited: Duration::ZERO,
             reply_within: Duration::MAX,
             lost_after: None,
         }
     }
 
-    /// Works until the machine wants content or nothing; answers the time spent waiting for replies with
-    /// nothing left to write.
-    pub(super) async fn advance(&mut self, client: &mut Client) -> Duration {
-        let mut waited = Duration::ZERO;
-        let mut since = self.clock.now().monotonic;
-        let mut now = since;
-        while let Want::Reply(step) = client.want() {
+    /// The limit of the step at hand counts from now.
+    pub(super) fn begins(&mut self) {
+        self.since = self.clock.now().monotonic;
+        self.counted = self.since;
+    }
+
+    /// Works until the machine wants content or nothing, or has a result. May be dropped and called again.
+    pub(super) async fn advance(&mut self, client: &mut Client) {
+        while !client.has_result()
+            && let Want::Reply(step) = client.want()
+        {
             let answers = client.answers();
             let is_waiting = client.output().is_empty();
             let grants = match client.is_unproven() {
                 true => limit(step).min(self.reply_within),
                 false => limit(step),
             };
-            if let Err(loss) = self.turn(client, since + grants).await {
-                self.lost_after = Some(self.clock.now().monotonic - since);
+            if let Err(loss) = self.turn(client, self.since + grants).await {
+                self.lost_after = Some(self.clock.now().monotonic - self.since);
                 client.lost(&loss);
             }
-            let then = std::mem::replace(&mut now, self.clock.now().monotonic);
+            let now = self.clock.now().monotonic;
+            let then = std::mem::replace(&mut self.counted, now);
             if is_waiting {
-                waited += now - then;
+                self.waited += now - then;
             }
             if client.answers() != answers || (!is_waiting && client.output().is_empty()) {
-                since = now;
+                self.since = now;
             }
         }
-        waited
+    }
+
+    /// Takes the time spent waiting for replies with nothing left to write.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Answers whether nothing has come and the stream stands.
@@ -98,15 +121,21 @@ impl Wire {
         .await;
     }
 
-    /// Completes when the stream ends or anything comes, which the machine is given.
-    pub(super) async fn disturbed(&mut self, client: &mut Client) {
-        self.watchdog.rest();
-        poll_fn(|context| self.poll_read(client, context).map(|_| ())).await;
+    /// How the stream ended; None while it stands.
+    pub(super) fn ended(&self) -> Option<Death> {
+        self.ended.or(self.is_deaf.then_some(Death::Reset))
     }
 
     /// Answers whether the stream was lost, and no later than `time` after the last write or reply.
     pub(super) fn was_lost_within(&self, time: Duration) -> bool {
         self.lost_after.is_some_and(|after| after <= time)
+    }
+
+    /// Completes when the stream ends or anything comes, which the machine is given; says which.
+    pub(super) async fn disturbed(&mut self, client: &mut Client) -> Death {
+        self.watchdog.rest();
+        poll_fn(|context| self.poll_read(client, context).map(|_| ())).await;
+        self.ended.unwrap_or(Death::Data)
     }
 
     /// One step of reading or writing.
@@ -136,7 +165,10 @@ impl Wire {
                 client.receive(buffer.filled());
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(_) => Poll::Ready(Err(Loss::Closed)),
+            Poll::Ready(ended) => {
+                self.ended = Some(if ended.is_ok() { Death::Fin } else { Death::Reset });
+                Poll::Ready(Err(Loss::Closed))
+            }
         }
     }
 

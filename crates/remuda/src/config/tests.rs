@@ -82,6 +82,7 @@ sessions = 50
 sessions_per_endpoint = 6
 recipients_per_transaction = 7
 addresses_per_delivery = 3
+pipeline_depth = 2
 delay_warning = "0s"
 allow_loopback = true
 minimal_backoff = "250ms"
@@ -161,9 +162,10 @@ fn every_key_of_delivery_and_its_cache_is_read() {
     assert_eq!(
         (
             delivery.recipients_per_transaction,
-            delivery.addresses_per_delivery
+            delivery.addresses_per_delivery,
+            delivery.pipeline_depth
         ),
-        (7, 3)
+        (7, 3, 2)
     );
     assert_eq!((delivery.delay_warning, delivery.allow_loopback), (None, true));
     assert_eq!(delivery.minimal_backoff, Duration::from_millis(250));
@@ -509,7 +511,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
         "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls = \"may\"",
         "[[destination]]\nmatch = \"a.test\"",
         "[delivery]\nendpoint_choice = \"random\"",
-        "[delivery]\npipeline_depth = 4",
         "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",
         "[object_cache]\nenabled = true",

@@ -56,7 +56,7 @@ impl<'a, W: Write> Display<'a, W> {
     /// Prints the names of the columns.
     pub fn head(&mut self) -> std::io::Result<()> {
         self.line(
-            "seconds  arrived  connections  reused  same domain  same host  handed on  trips/msg  p50 ms  p99 ms",
+            "seconds  arrived  connections  reused  same domain  same host  handed on  trips/msg  trips saved  p50 ms  p99 ms",
         )
     }
 
@@ -73,7 +73,7 @@ impl<'a, W: Write> Display<'a, W> {
 
 fn row(pass: &Pass) -> String {
     format!(
-        "{:>7.1}  {:>7}  {:>11}  {:>5.1}%  {:>11}  {:>9}  {:>9}  {:>9.2}  {:>6}  {:>6}",
+        "{:>7.1}  {:>7}  {:>11}  {:>5.1}%  {:>11}  {:>9}  {:>9}  {:>9.2}  {:>11}  {:>6}  {:>6}",
         pass.elapsed.as_secs_f64(),
         pass.messages,
         pass.connections,
@@ -82,6 +82,7 @@ fn row(pass: &Pass) -> String {
         pass.cache.by_address,
         pass.cache.handed_on,
         pass.trips_per_message(),
+        pass.cache.round_trips_saved,
         pass.latency_ms(50),
         pass.latency_ms(99),
     )
@@ -89,7 +90,7 @@ fn row(pass: &Pass) -> String {
 
 fn table(with: &Pass, without: &Pass) -> String {
     type Cell = fn(&Pass) -> String;
-    let rows: [(&str, Cell); 7] = [
+    let rows: [(&str, Cell); 14] = [
         ("messages", |pass| pass.messages.to_string()),
         ("connections", |pass| pass.connections.to_string()),
         ("messages per connection", |pass| {
@@ -98,6 +99,19 @@ fn table(with: &Pass, without: &Pass) -> String {
         ("round trips per message*", |pass| {
             format!("{:.2}", pass.trips_per_message())
         }),
+        ("reused, of 100 messages", |pass| {
+            format!("{:.1}", pass.reused_percent())
+        }),
+        ("  found by domain", |pass| pass.cache.by_destination.to_string()),
+        ("  found by address", |pass| pass.cache.by_address.to_string()),
+        ("  handed on", |pass| pass.cache.handed_on.to_string()),
+        ("hits, of 100 look-ups", |pass| {
+            format!("{:.1}", pass.cache.hit_percent())
+        }),
+        ("round trips saved", |pass| {
+            pass.cache.round_trips_saved.to_string()
+        }),
+        ("refused as unfit", |pass| pass.cache.refusals()),
         ("seconds", |pass| format!("{:.1}", pass.elapsed.as_secs_f64())),
         ("latency p50, ms", |pass| pass.latency_ms(50).to_string()),
         ("latency p99, ms", |pass| pass.latency_ms(99).to_string()),

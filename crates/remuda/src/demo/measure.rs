@@ -5,7 +5,7 @@
 //! * **Latency is the user's**: from handing a message to the server to its arrival at the receiver, queue
 //!   and disk included.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use remuda_clock::Wall;
 use remuda_sink::Report;
@@ -36,7 +36,7 @@ pub struct Pass {
 }
 
 /// How sessions were found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cache {
     /// Parked ones, by the message's domain.
     pub by_destination: u64,
@@ -44,6 +44,35 @@ pub struct Cache {
     pub by_address: u64,
     /// Handed on from one message to the next without being parked.
     pub handed_on: u64,
+    /// Look-ups that found nothing parked that fits, by domain and by address.
+    pub misses: u64,
+    /// Round trips that were not needed, because the session was open.
+    pub round_trips_saved: u64,
+    /// Sessions refused for a message, by reason.
+    pub unfit: BTreeMap<String, u64>,
+    /// Sessions that were found dead.
+    pub dead: u64,
+}
+
+impl Cache {
+    /// Of a hundred look-ups, how many found a parked session.
+    pub fn hit_percent(&self) -> f64 {
+        let hits = self.by_destination + self.by_address;
+        ratio(100 * hits, hits + self.misses)
+    }
+
+    /// The refusals in words: `size 3, smtputf8 1`, or `0`.
+    pub fn refusals(&self) -> String {
+        let words: Vec<String> = self
+            .unfit
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        match words.is_empty() {
+            true => "0".to_owned(),
+            false => words.join(", "),
+        }
+    }
 }
 
 impl Pass {
@@ -54,6 +83,10 @@ impl Pass {
             by_destination: counts.destination_hits,
             by_address: counts.address_hits,
             handed_on: counts.handovers,
+            misses: counts.destination_misses + counts.address_misses,
+            round_trips_saved: counts.round_trips_saved,
+            unfit: counts.unfit,
+            dead: counts.deaths.values().sum(),
         };
         Ok(Pass {
             elapsed,
@@ -136,6 +169,22 @@ mod tests {
         assert_eq!(pass.messages_per_connection(), 10.0);
         assert_eq!(pass.trips_per_message(), 2.3);
         assert_eq!((pass.latency_ms(50), pass.latency_ms(99)), (50, 99));
+    }
+
+    #[test]
+    fn hits_and_refusals_are_told() {
+        let cache = Cache {
+            by_destination: 2,
+            by_address: 1,
+            misses: 1,
+            unfit: [("size".to_owned(), 3), ("smtputf8".to_owned(), 1)].into(),
+            ..Cache::default()
+        };
+        assert_eq!(
+            (cache.hit_percent(), cache.refusals().as_str()),
+            (75.0, "size 3, smtputf8 1")
+        );
+        assert_eq!(Cache::default().refusals(), "0");
     }
 
     #[test]

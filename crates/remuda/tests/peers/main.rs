@@ -8,6 +8,7 @@
 mod clients;
 mod crash;
 mod first_mail;
+mod groups;
 mod home;
 mod letters;
 mod receivers;

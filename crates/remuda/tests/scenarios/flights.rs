@@ -8,11 +8,17 @@ const MESSAGES: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ends_count_the_same_flights() {
-    let terse = Listener {
-        pipelining: false,
-        ..Listener::default()
-    };
-    for (listener, flights) in [(Listener::default(), 2), (terse, 4)] {
+    for (pipelining, chunking, flights) in [
+        (true, true, 1),
+        (true, false, 2),
+        (false, true, 3),
+        (false, false, 4),
+    ] {
+        let listener = Listener {
+            pipelining,
+            chunking,
+            ..Listener::default()
+        };
         let sink = receiver(listener).await;
         let world = World::start(vec![route("dest.test", &[sink.address()])]).await;
         world

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
 
 mod backlog;
+mod deaths;
 mod digests;
 mod endings;
 mod flights;
@@ -18,4 +19,5 @@ mod parked;
 mod recipients;
 mod reports;
 mod restart;
+mod seen;
 mod world;

@@ -17,6 +17,8 @@ pub struct Order<'a> {
     pub smtputf8: bool,
     /// The content holds octets above 127, whatever the envelope declares.
     pub eight_bit: bool,
+    /// The whole content, when it may go out with the commands: it does where the server offers CHUNKING.
+    pub whole: Option<&'a [u8]>,
 }
 
 /// What the shell is to do, besides writing [`Client::output`].
@@ -62,6 +64,10 @@ pub struct Finished {
     pub limit_met: Option<u32>,
     /// The server took content though it had refused MAIL: under whose name, nobody knows.
     pub accepted_after_refusal: bool,
+    /// A reply did not fit its command: who answers so is not sent several things at once.
+    pub is_disorderly: bool,
+    /// A recipient was refused, in order.
+    pub has_refused_recipient: bool,
     /// Groups of octets that went out, each after waiting for replies.
     pub flights: u32,
     /// The session.

@@ -14,14 +14,41 @@ impl Client {
     /// cannot take, and nothing on a session that has ended or spoken since its last reply.
     pub fn begin(&mut self, order: Order<'_>) {
         debug_assert!(
-            matches!(self.state, State::Ready),
-            "one transaction at a time on an open session"
+            matches!(self.state, State::Ready) && self.transactions.is_empty(),
+            "the first transaction on an open session that is free"
         );
         self.flights = 0;
-        let smtputf8 = needs_smtputf8(&order);
+        if let Err(finished) = self.try_begin(&order, false) {
+            self.done.push_back(finished);
+        }
+    }
+
+    /// Answers whether the next transaction may go out behind those under way: all that these will send is
+    /// in the flight, and the server takes a group of commands (RFC 2920 §3.1).
+    pub fn can_follow(&self) -> bool {
+        let limits = self.capabilities.limits;
+        self.capabilities.pipelining
+            && matches!(self.state, State::Ready)
+            && !self.is_disturbed()
+            && self.line.health == Health::Sound
+            && limits.mail_max.is_none_or(|max| self.mails < max)
+            && self.transactions.back().is_some_and(Transaction::is_queued)
+    }
+
+    /// Begins a transaction behind those under way; only where it [can](Self::can_follow).
+    ///
+    /// # Errors
+    /// The result, when it is there at once; that of an earlier transaction may be still to come.
+    pub fn follow(&mut self, order: Order<'_>) -> Result<(), Finished> {
+        debug_assert!(self.can_follow());
+        self.try_begin(&order, true)
+    }
+
+    fn try_begin(&mut self, order: &Order<'_>, is_behind: bool) -> Result<(), Finished> {
+        let smtputf8 = needs_smtputf8(order);
         let finished = if self.is_disturbed() {
-            self.disturbed(&order)
-        } else if let Some(refusal) = self.refusal_of_all(&order) {
+            self.disturbed(order)
+        } else if let Some(refusal) = self.refusal_of_all(order) {
             self.not_begun(
                 vec![Some(Outcome::Bounced(refusal)); order.recipients.len()],
                 Rest::Next,
@@ -35,12 +62,13 @@ impl Client {
         } else {
             let (outcomes, asked) = self.choose(order.recipients);
             if !asked.is_empty() {
-                return self.send(&order, smtputf8, outcomes, asked);
+                self.send(order, (smtputf8, is_behind), outcomes, asked);
+                return Ok(());
             }
             let rest = self.rest_of_none(&outcomes);
             self.not_begun(outcomes, rest)
         };
-        self.state = State::Finished(Box::new(finished));
+        Err(finished)
     }
 
     /// Ends, as dead before use, a session that the shell found closed (or speaking) right before the
@@ -48,7 +76,7 @@ impl Client {
     pub fn begin_on_dead(&mut self, order: Order<'_>) {
         self.line.end();
         let finished = self.disturbed(&order);
-        self.state = State::Finished(Box::new(finished));
+        self.done.push_back(finished);
     }
 
     /// Answers whether anything came, or the connection ended, since the last reply.
@@ -84,6 +112,8 @@ impl Client {
             may_resend: false,
             limit_met: None,
             accepted_after_refusal: false,
+            is_disorderly: false,
+            has_refused_recipient: false,
             flights: 0,
             health: self.line.health,
         }
@@ -165,7 +195,7 @@ impl Client {
     fn send(
         &mut self,
         order: &Order<'_>,
-        smtputf8: bool,
+        (smtputf8, is_behind): (bool, bool),
         outcomes: Vec<Option<Outcome>>,
         asked: VecDeque<usize>,
     ) {
@@ -174,8 +204,12 @@ impl Client {
             smtputf8,
             eight_bit: order.eight_bit,
         };
+        let is_pipelined = self.capabilities.pipelining;
+        let whole = order.whole.filter(|_| self.capabilities.chunking);
         let flight = &mut self.line.flight;
-        if self.needs_rset {
+        let group = flight.group();
+        // RFC 3030 §4.2: after a BDAT that failed the state is not known; RSET brings it about.
+        if self.needs_rset || is_behind {
             flight.command(Step::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
         }
         flight.command(Step::Mail, |out| {
@@ -186,29 +220,42 @@ impl Client {
                 commands::rcpt(&order.recipients[*index], uses, out);
             });
         }
-        flight.command(Step::Data, |out| out.extend_from_slice(b"DATA\r\n"));
-        if self.capabilities.pipelining {
+        match whole {
+            Some(content) => flight.bdat(content),
+            None => flight.command(Step::Data, |out| out.extend_from_slice(b"DATA\r\n")),
+        }
+        if is_pipelined {
             flight.release_all();
         } else {
             flight.release_next();
         }
         let facts = Facts {
-            is_pipelined: self.capabilities.pipelining,
+            group,
+            is_pipelined,
+            is_one_flight: is_pipelined && whole.is_some(),
+            is_behind,
             is_reused: self.mails > 0,
             borne: self.has_accepted.then_some(self.mails),
             passes_dsn: self.capabilities.dsn,
         };
         self.mails += 1;
         self.needs_rset = true;
-        self.state = State::Busy(Box::new(Transaction::new(outcomes, asked, facts)));
+        let transaction = Transaction::new(outcomes, asked, whole.is_some(), facts);
+        self.transactions.push_back(transaction);
     }
 }
 
 /// What does not change during the transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
+    /// Its commands in the flight.
+    pub(super) group: u64,
     /// All commands are out at once.
     pub(super) is_pipelined: bool,
+    /// And the content with them.
+    pub(super) is_one_flight: bool,
+    /// They went out while another transaction was unanswered.
+    pub(super) is_behind: bool,
     /// The session has carried a transaction before.
     pub(super) is_reused: bool,
     /// How many it has carried, if one of them was accepted: the limit, if this one meets it.

@@ -7,7 +7,7 @@
 
 use remuda_mail::Domain;
 
-use super::{Client, State, words};
+use super::{Client, words};
 
 impl Client {
     /// The session lies idle from now on: gives memory back that it does not need.
@@ -33,6 +33,7 @@ impl Client {
 
     /// Answers whether a used session has yet to show that it is alive, and nothing would be lost if it is not.
     pub fn is_unproven(&self) -> bool {
-        matches!(&self.state, State::Busy(transaction) if transaction.is_unproven(&self.line))
+        let first = self.transactions.front();
+        first.is_some_and(|first| first.is_unproven(&self.line))
     }
 }

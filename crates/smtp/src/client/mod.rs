@@ -3,8 +3,8 @@
 //! The shell moves octets and time; what they mean is decided here:
 //!
 //! ```text
-//!   new ──greeting, EHLO, HELO──▶ ready ──begin──▶ MAIL RCPT… DATA, content ──▶ finished ──▶ ready …
-//!                │                                        │
+//!   new ──greeting, EHLO, HELO──▶ ready ──begin──▶ MAIL RCPT… BDAT content ──▶ finished ──▶ ready …
+//!                │                   └────follow──▶ RSET MAIL RCPT… BDAT … ──▶ finished
 //!                ▼                                        ▼
 //!             refused                                  finished, worn or broken ──▶ quit
 //! ```
@@ -15,7 +15,10 @@
 //!
 //! # Contract
 //! * **Every beginning ends**: with any octets and losses, [`opening`](Client::opening) answers, and after
-//!   each [`begin`](Client::begin) [`finished`](Client::finished) does, with one slot for each recipient.
+//!   each [`begin`](Client::begin) and [`follow`](Client::follow) [`finished`](Client::finished) does, in
+//!   their order, with one slot for each recipient.
+//! * **One flight where it may be**: with PIPELINING and CHUNKING a content that is given whole goes out
+//!   with its commands; a transaction that follows goes out behind, led by RSET.
 //! * **No reply is taken for another's** (T38): a reply that nothing asked for ends the session.
 //! * **What follows a transaction that did not end by 2xx begins with RSET** (T40).
 //! * **A session is offered again only if it is in order** ([`Health::Sound`], T37).
@@ -23,13 +26,13 @@
 //! * **The shell reads while it writes**, so that a negative reply stops what is not yet sent.
 //!
 //! # Not here
-//! Whether to retry, on which host and when: `dispatch`. TLS and BDAT flights: to come; the queue of
-//! awaited replies has room for them.
+//! Whether to retry, on which host and when, and how many transactions may be under way: `dispatch`.
 
 mod answer;
 mod begin;
 mod commands;
 mod ehlo;
+mod endings;
 mod flight;
 mod idle;
 mod opening;
@@ -37,7 +40,7 @@ mod step;
 mod transaction;
 mod words;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use remuda_mail::{Capabilities, Domain, Refusal, Reply, Scope};
 
@@ -72,7 +75,11 @@ pub struct Client {
     domains: Vec<Domain>,
     /// Replies so far.
     answers: u64,
-    /// Groups of octets that have gone out in this transaction.
+    /// Under way, in the order of their commands.
+    transactions: VecDeque<Transaction>,
+    /// Over, and not taken yet.
+    done: VecDeque<Finished>,
+    /// Groups of octets that have gone out since the last transaction was taken.
     flights: u32,
     /// Octets have gone out since the last reply.
     is_in_flight: bool,
@@ -86,15 +93,18 @@ struct Line {
     peer: Peer,
     flight: Flight,
     health: Health,
+    /// Ended by 421: what was not answered before is not done.
+    is_ended_by_farewell: bool,
+    /// Ended by the server, on a session that had answered before: what may have been taken may go again.
+    may_resend: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Opening,
     Refused(Box<Refused>),
+    /// Open: transactions may be under way.
     Ready,
-    Busy(Box<Transaction>),
-    Finished(Box<Finished>),
     Quitting,
 }
 
@@ -108,6 +118,8 @@ impl Client {
                 peer,
                 flight,
                 health: Health::Sound,
+                is_ended_by_farewell: false,
+                may_resend: false,
             },
             parser: ReplyParser::new(),
             state: State::Opening,
@@ -120,6 +132,8 @@ impl Client {
             is_babbling: false,
             domains: Vec::new(),
             answers: 0,
+            transactions: VecDeque::new(),
+            done: VecDeque::new(),
             flights: 0,
             is_in_flight: false,
             surprise: None,
@@ -142,14 +156,15 @@ impl Client {
 
     /// What the shell is to do.
     pub fn want(&self) -> Want {
-        match &self.state {
-            State::Busy(transaction) if transaction.wants_content(&self.line) => Want::Content,
-            State::Busy(transaction) => Want::Reply(transaction.step(&self.line)),
-            State::Opening | State::Quitting => match self.line.flight.awaiting() {
-                Some(step) => Want::Reply(step),
-                None => Want::Nothing,
-            },
-            State::Ready | State::Finished(_) | State::Refused(_) => Want::Nothing,
+        let line = &self.line;
+        match (&self.state, self.transactions.front()) {
+            // Only the last in the flight has content to give, and its turn is once the others are over.
+            (State::Ready, Some(first)) if first.wants_content(line) => Want::Content,
+            (State::Ready, Some(first)) => Want::Reply(first.step(line)),
+            (State::Opening | State::Quitting, _) => {
+                line.flight.awaiting().map_or(Want::Nothing, Want::Reply)
+            }
+            (State::Ready | State::Refused(_), _) => Want::Nothing,
         }
     }
 
@@ -191,51 +206,63 @@ impl Client {
                 self.refuse(step, failure);
                 self.line.end();
             }
-            State::Busy(transaction) => transaction.on_loss(loss, &mut self.line),
-            _ => self.line.end(),
+            _ => match self.transactions.front_mut() {
+                Some(first) => first.on_loss(loss, &mut self.line),
+                None => self.line.end(),
+            },
         }
         self.settle();
     }
 
     /// Sends a block of content; only when [`want`](Self::want) says so.
     pub fn content(&mut self, block: &[u8]) {
-        if let State::Busy(transaction) = &mut self.state {
-            transaction.content(block, &mut self.line);
+        if let Some(first) = self.transactions.front_mut() {
+            first.content(block, &mut self.line);
         }
     }
 
     /// Sends the end of the content.
     pub fn end_content(&mut self) {
-        if let State::Busy(transaction) = &mut self.state {
-            transaction.end_content(&mut self.line);
+        if let Some(first) = self.transactions.front_mut() {
+            first.end_content(&mut self.line);
         }
     }
 
     /// Gives the content up, because we cannot read it: its recipients wait for `refusal`'s reason.
     pub fn abandon_content(&mut self, refusal: &Refusal) {
-        if let State::Busy(transaction) = &mut self.state {
-            transaction.abandon(refusal, &mut self.line);
+        if let Some(first) = self.transactions.front_mut() {
+            first.abandon(refusal, &mut self.line);
         }
         self.settle();
     }
 
-    /// Takes the result of the transaction; None while one is under way, or when none was begun.
+    /// Takes the result of the oldest transaction that is over; None while it is under way, or when none
+    /// was begun.
     pub fn finished(&mut self) -> Option<Finished> {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Finished(mut finished) => {
-                // What came behind the last reply counts.
-                finished.health = finished.health.max(self.line.health);
-                if finished.accepted && finished.health == Health::Broken {
-                    finished.limit_met = finished.limit_met.or(self.limit_met());
-                }
-                finished.flights = self.flights;
-                Some(*finished)
-            }
-            other => {
-                self.state = other;
-                None
-            }
+        let mut finished = self.done.pop_front()?;
+        // What came behind the last reply counts.
+        finished.health = finished.health.max(self.line.health);
+        finished.flights = std::mem::take(&mut self.flights);
+        let is_last = self.done.is_empty() && self.transactions.is_empty();
+        if is_last && finished.accepted && finished.health == Health::Broken {
+            finished.limit_met = finished.limit_met.or(self.limit_met());
         }
+        Some(finished)
+    }
+
+    /// What the session is good for now.
+    pub fn health(&self) -> Health {
+        self.line.health
+    }
+
+    /// Answers whether the result of a transaction is to be taken.
+    pub fn has_result(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    /// How many transactions are under way.
+    pub fn under_way(&self) -> usize {
+        self.transactions.len()
     }
 
     /// Says QUIT, if the server would understand it; then [`want`](Self::want) is its reply, else nothing.
@@ -262,21 +289,26 @@ impl Client {
         };
         match &mut self.state {
             State::Opening => self.on_opening_reply(step, &reply),
-            State::Busy(transaction) => transaction.on_reply(step, &reply, &mut self.line),
-            _ => {}
+            _ => {
+                if let Some(first) = self.transactions.front_mut() {
+                    first.on_reply(step, &reply, &mut self.line);
+                }
+            }
         }
         self.settle();
     }
 
     /// Takes a reply that nothing asked for.
     fn on_surprise(&mut self, reply: Reply) {
-        match &mut self.state {
-            State::Busy(transaction) if reply.code == 421 => {
-                let step = transaction.step(&self.line);
-                transaction.on_reply(step, &reply, &mut self.line);
+        match (&self.state, self.transactions.front_mut()) {
+            (State::Ready, Some(first)) if reply.code == 421 => {
+                let step = first.step(&self.line);
+                first.on_reply(step, &reply, &mut self.line);
                 self.settle();
             }
-            State::Busy(_) | State::Opening => self.on_breach(&format!("sent \"{reply}\" unasked")),
+            (State::Ready, Some(_)) | (State::Opening, _) => {
+                self.on_breach(&format!("sent \"{reply}\" unasked"));
+            }
             _ => {
                 self.line.end();
                 self.surprise.get_or_insert(reply);
@@ -291,30 +323,32 @@ impl Client {
                 let failure = self.line.peer.broke_protocol(step, what, Scope::Endpoint);
                 self.refuse(step, failure);
             }
-            State::Busy(transaction) => transaction.on_breach(what, &mut self.line),
-            _ => self.is_babbling = true,
+            _ => match self.transactions.front_mut() {
+                Some(first) => first.on_breach(what, &mut self.line),
+                None => self.is_babbling = true,
+            },
         }
         self.line.end();
         self.settle();
     }
 
-    /// Ends the transaction when nothing more is to come.
+    /// Ends each transaction of which nothing more is to come.
     fn settle(&mut self) {
-        let is_over = matches!(&self.state, State::Busy(transaction) if transaction.is_over(&self.line));
-        if !is_over {
-            return;
+        if self.line.health == Health::Broken {
+            for behind in self.transactions.iter_mut().skip(1) {
+                behind.on_end_before(&mut self.line);
+            }
         }
-        if let State::Busy(transaction) = std::mem::replace(&mut self.state, State::Ready) {
-            let finished = transaction.finish(&self.line);
+        while let Some(first) = self.transactions.pop_front_if(|first| first.is_over(&self.line)) {
+            self.line.flight.forget(first.facts.group);
+            let finished = first.finish(&self.line);
             self.finish(finished);
         }
     }
 
     fn finish(&mut self, finished: Finished) {
-        if finished.accepted {
-            self.needs_rset = false;
-            self.has_accepted = true;
-        }
+        self.needs_rset = !finished.accepted;
+        self.has_accepted |= finished.accepted;
         let is_last = self
             .capabilities
             .limits
@@ -324,7 +358,7 @@ impl Client {
             self.line.wear();
         }
         let health = self.line.health;
-        self.state = State::Finished(Box::new(Finished { health, ..finished }));
+        self.done.push_back(Finished { health, ..finished });
     }
 }
 
@@ -338,6 +372,12 @@ impl Line {
     fn end(&mut self) {
         self.health = Health::Broken;
         self.flight.clear();
+    }
+
+    /// As [`end`](Self::end), because the server said that it does nothing more.
+    fn end_by_farewell(&mut self) {
+        self.is_ended_by_farewell = true;
+        self.end();
     }
 }
 

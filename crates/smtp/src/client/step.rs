@@ -24,6 +24,8 @@ pub enum Step {
     Content,
     /// The end of the content has gone out.
     EndOfContent,
+    /// BDAT with the whole content (RFC 3030).
+    Bdat,
     /// QUIT.
     Quit,
 }
@@ -41,6 +43,7 @@ impl Step {
             Step::Data => "sending DATA command",
             Step::Content => "sending message body",
             Step::EndOfContent => "sending end of data",
+            Step::Bdat => "sending message content",
             Step::Quit => "sending QUIT",
         }
     }
@@ -59,6 +62,7 @@ impl fmt::Display for Step {
             Step::Data => "DATA command",
             Step::Content => "message body",
             Step::EndOfContent => "end of DATA command",
+            Step::Bdat => "BDAT command",
             Step::Quit => "QUIT command",
         })
     }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod flights;
+mod group;
 mod invariants;
 mod limits;
 mod table;
@@ -61,6 +62,7 @@ fn begin_sized(client: &mut Client, addresses: &[&str], size: u64) {
         size,
         smtputf8: false,
         eight_bit: false,
+        whole: None,
     });
 }
 

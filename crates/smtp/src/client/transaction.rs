@@ -8,46 +8,53 @@
 //! * **A refusal that came early decides too** (T42): the content goes no further.
 //! * **After the end of the content only a reply decides.** Without one the message may have been taken:
 //!   its recipients wait, and the words say so.
+//! * **Behind an unanswered transaction a refused MAIL decides once the next reply shows that the session
+//!   goes on**: servers that have enough of us say so there, and hang up.
 
 mod limit;
 
 use std::collections::VecDeque;
 
-use remuda_mail::{Class, EnhancedStatus, Failure, Outcome, Receipt, Refusal, Reply, Scope};
+use remuda_mail::{Class, EnhancedStatus, Outcome, Receipt, Refusal, Reply};
 
 use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
-    words::{Loss, clipped, is_negative, is_too_many, is_unversed, may_be_limit, verdict},
+    flight::Cut,
+    words::{clipped, is_negative, is_too_many, is_unversed, may_be_limit, verdict},
 };
 use crate::dot::DotEncoder;
 
 /// A transaction under way.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    outcomes: Vec<Option<Outcome>>,
+    pub(super) facts: Facts,
+    pub(super) outcomes: Vec<Option<Outcome>>,
     /// Recipients whose RCPT has no reply yet, in order.
-    asked: VecDeque<usize>,
+    pub(super) asked: VecDeque<usize>,
     /// Recipients whose RCPT got 2xx and who have no outcome.
-    accepted: Vec<usize>,
-    mail: Mail,
+    pub(super) accepted: Vec<usize>,
+    pub(super) mail: Mail,
     content: Content,
     encoder: DotEncoder,
-    rest: Rest,
-    has_answer: bool,
+    pub(super) rest: Rest,
+    pub(super) has_answer: bool,
     is_accepted: bool,
-    unknown: Vec<usize>,
-    may_resend: bool,
-    limit_met: Option<u32>,
+    pub(super) unknown: Vec<usize>,
+    pub(super) may_resend: bool,
+    pub(super) limit_met: Option<u32>,
     accepted_after_refusal: bool,
-    facts: Facts,
+    pub(super) is_disorderly: bool,
+    has_refused_recipient: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mail {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Mail {
     Asked,
     Accepted,
     Refused,
+    /// Refused behind an unanswered transaction: it counts with the next reply.
+    PerhapsRefused(Box<Outcome>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +65,27 @@ enum Content {
     Going,
     /// Its end is in the flight.
     Ended,
+    /// In the flight, behind its BDAT.
+    Bdat,
     /// A lone dot is in the flight, because the server asked for content that nobody is to get.
     Nothing,
 }
 
 impl Transaction {
-    /// A transaction whose commands are in the flight: one RCPT for each index in `asked`.
-    pub(super) fn new(outcomes: Vec<Option<Outcome>>, asked: VecDeque<usize>, facts: Facts) -> Self {
+    /// A transaction whose commands are in the flight: one RCPT for each index in `asked`, and DATA or
+    /// (`is_bdat`) the content.
+    pub(super) fn new(
+        outcomes: Vec<Option<Outcome>>,
+        asked: VecDeque<usize>,
+        is_bdat: bool,
+        facts: Facts,
+    ) -> Self {
         Transaction {
             accepted: Vec::with_capacity(asked.len()),
             outcomes,
             asked,
             mail: Mail::Asked,
-            content: Content::NotYet,
+            content: if is_bdat { Content::Bdat } else { Content::NotYet },
             encoder: DotEncoder::new(),
             rest: Rest::Next,
             has_answer: false,
@@ -79,6 +94,8 @@ impl Transaction {
             may_resend: false,
             limit_met: None,
             accepted_after_refusal: false,
+            is_disorderly: false,
+            has_refused_recipient: false,
             facts,
         }
     }
@@ -87,7 +104,7 @@ impl Transaction {
     pub(super) fn step(&self, line: &Line) -> Step {
         match self.content {
             Content::Going => Step::Content,
-            Content::Ended if !line.flight.is_written() => Step::Content,
+            Content::Ended | Content::Bdat if !self.is_all_out(line) => Step::Content,
             _ => line.flight.awaiting().unwrap_or(Step::Mail),
         }
     }
@@ -95,6 +112,11 @@ impl Transaction {
     /// Answers whether the next block of content is to be given.
     pub(super) fn wants_content(&self, line: &Line) -> bool {
         self.content == Content::Going && line.flight.is_written()
+    }
+
+    /// Answers whether all that it will send is in the flight, if nothing is refused.
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.content, Content::Ended | Content::Bdat)
     }
 
     /// Sends a block of content.
@@ -109,6 +131,7 @@ impl Transaction {
         if self.content == Content::Going {
             let encoder = std::mem::take(&mut self.encoder);
             line.flight.content(|out| encoder.finish(out));
+            line.flight.content_ends();
             self.content = Content::Ended;
         }
     }
@@ -121,11 +144,12 @@ impl Transaction {
 
     /// Nothing more is to come.
     pub(super) fn is_over(&self, line: &Line) -> bool {
-        line.flight.awaiting().is_none()
+        !line.flight.is_awaited(self.facts.group)
     }
 
     /// The result.
-    pub(super) fn finish(self, line: &Line) -> Finished {
+    pub(super) fn finish(mut self, line: &Line) -> Finished {
+        self.believe_refusal();
         let is_decided = self.outcomes.iter().all(Option::is_some);
         Finished {
             outcomes: self.outcomes,
@@ -137,6 +161,8 @@ impl Transaction {
             may_resend: self.may_resend,
             limit_met: self.limit_met,
             accepted_after_refusal: self.accepted_after_refusal,
+            is_disorderly: self.is_disorderly,
+            has_refused_recipient: self.has_refused_recipient,
             flights: 0,
             health: line.health,
         }
@@ -144,13 +170,14 @@ impl Transaction {
 
     /// Takes the reply to `step`, which has been taken off the flight.
     pub(super) fn on_reply(&mut self, step: Step, reply: &Reply, line: &mut Line) {
-        // RFC 5321 §3.8: 421 announces the end of the session, whatever it answers.
-        if step == Step::Mail && self.facts.borne.is_some() && may_be_limit(reply) {
+        if step == Step::Mail && self.may_meet_limit(reply) {
             return self.on_limit(reply, line);
         }
-        if reply.code == 421 && !(step == Step::Rset && self.facts.is_reused) {
-            return self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
+        // RFC 5321 §3.8: 421 announces the end of the session, whatever it answers.
+        if reply.code == 421 {
+            return self.on_farewell(step, reply, line);
         }
+        self.believe_refusal();
         match step {
             Step::Rset => self.on_rset(reply, line),
             Step::Mail => self.on_mail(reply, line),
@@ -164,39 +191,15 @@ impl Transaction {
         }
     }
 
-    /// Takes the connection's loss.
-    pub(super) fn on_loss(&mut self, loss: &Loss, line: &mut Line) {
-        let step = self.step(line);
-        if self.has_ended(line) {
-            // Who had answered before and hangs up at once had perhaps never read it.
-            self.may_resend = self.facts.is_reused && *loss == Loss::Closed;
-            return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
-        }
-        if self.was_early(loss) {
-            return self.retry_elsewhere(line);
-        }
-        let scope = match loss {
-            Loss::Closed if self.facts.is_reused => Scope::Session,
-            _ => Scope::Endpoint,
-        };
-        self.fail(line.peer.lost(step, loss, scope), line);
-    }
-
-    /// Takes what is no reply, or a reply that nothing asked for.
-    pub(super) fn on_breach(&mut self, what: &str, line: &mut Line) {
-        let step = self.step(line);
-        let failure = line.peer.broke_protocol(step, what, Scope::Session);
-        if step == Step::EndOfContent && self.content == Content::Ended {
-            return self.judge_unknown(failure.refusal, line);
-        }
-        if self.may_be_disorder(line) {
-            return self.on_disorder(line);
-        }
-        self.fail(failure, line);
-    }
-
     fn on_rset(&mut self, reply: &Reply, line: &mut Line) {
-        if reply.class() != Class::Positive {
+        if reply.class() == Class::Positive {
+            return;
+        }
+        self.is_disorderly = true;
+        if self.is_all_out(line) {
+            // The content went out behind it: what becomes of it is still to be heard.
+            line.wear();
+        } else {
             // T32: no recipient is affected; the message goes elsewhere.
             self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
             self.retry_elsewhere(line);
@@ -206,14 +209,16 @@ impl Transaction {
     fn on_mail(&mut self, reply: &Reply, line: &mut Line) {
         match reply.class() {
             Class::Positive => self.mail = Mail::Accepted,
-            Class::Permanent if reply.code == 503 && self.facts.is_reused => self.retry_elsewhere(line),
+            Class::Permanent if reply.code == 503 && self.facts.is_reused && !self.is_all_out(line) => {
+                self.retry_elsewhere(line);
+            }
             Class::Transient | Class::Permanent if reply.code != 503 => {
-                self.mail = Mail::Refused;
-                let outcome = verdict(Step::Mail, reply, line);
-                for slot in self.outcomes.iter_mut().filter(|slot| slot.is_none()) {
-                    *slot = Some(outcome.clone());
+                let outcome = Box::new(verdict(Step::Mail, reply, line));
+                self.mail = Mail::PerhapsRefused(outcome);
+                if !self.facts.is_behind {
+                    self.believe_refusal();
                 }
-                line.flight.cancel_unsent();
+                line.flight.cancel_unsent(self.facts.group, Cut::All);
             }
             _ => self.unfit(Step::Mail, reply, line),
         }
@@ -221,7 +226,7 @@ impl Transaction {
 
     fn on_rcpt(&mut self, reply: &Reply, line: &mut Line) {
         let recipient = self.asked.pop_front();
-        let (Some(recipient), Mail::Accepted) = (recipient, self.mail) else {
+        let (Some(recipient), Mail::Accepted) = (recipient, &self.mail) else {
             return;
         };
         match reply.class() {
@@ -231,28 +236,21 @@ impl Transaction {
             }
             Class::Transient | Class::Permanent if reply.code != 503 => {
                 self.outcomes[recipient] = Some(verdict(Step::Rcpt, reply, line));
+                self.has_refused_recipient = true;
             }
             _ => return self.unfit(Step::Rcpt, reply, line),
         }
         if self.asked.is_empty() && self.accepted.is_empty() {
-            // Nobody is left to get the content: DATA is not sent, if it has not been.
-            line.flight.cancel_unsent();
+            // Nobody is left to get the content: it is not sent, if it has not been.
+            line.flight.cancel_unsent(self.facts.group, Cut::All);
         }
     }
 
     /// The server takes no more recipients in this transaction: those not asked for yet are left for the
     /// next one, and so is the one that was just refused.
     fn stop_asking(&mut self, line: &mut Line) {
-        let cut = line.flight.cancel_unsent();
-        if cut > 0 {
-            // The last command is DATA.
-            self.asked.truncate(self.asked.len().saturating_sub(cut - 1));
-            line.flight
-                .command(Step::Data, |out| out.extend_from_slice(b"DATA\r\n"));
-            if self.facts.is_pipelined {
-                line.flight.release_all();
-            }
-        }
+        let cut = line.flight.cancel_unsent(self.facts.group, Cut::ButLast);
+        self.asked.truncate(self.asked.len().saturating_sub(cut));
     }
 
     fn on_data(&mut self, reply: &Reply, line: &mut Line) {
@@ -276,15 +274,14 @@ impl Transaction {
         }
     }
 
+    /// Takes the reply to the content.
     fn on_final(&mut self, reply: &Reply, line: &mut Line) {
-        let is_whole = self.content == Content::Ended && line.flight.is_written();
+        let is_whole = self.is_all_out(line);
+        let is_bdat = self.content == Content::Bdat;
+        let of_end = if is_bdat { Step::Bdat } else { Step::EndOfContent };
         match reply.class() {
-            _ if self.content == Content::Nothing => {
-                self.accepted_after_refusal = self.mail == Mail::Refused && reply.class() == Class::Positive;
-                // It may take an empty message for nobody, or worse.
-                if !is_negative(reply) || is_unversed(reply) {
-                    line.wear();
-                }
+            _ if self.content == Content::Nothing || (is_bdat && self.accepted.is_empty()) => {
+                self.on_reply_for_nobody(reply, line);
             }
             Class::Positive if is_whole => {
                 self.is_accepted = true;
@@ -295,20 +292,24 @@ impl Transaction {
                 }));
             }
             Class::Transient | Class::Permanent if reply.code != 503 => {
-                let step = if is_whole {
-                    Step::EndOfContent
+                let step = if is_bdat || is_whole {
+                    of_end
                 } else {
                     Step::Content
                 };
                 self.judge_accepted(&verdict(step, reply, line));
-                if !is_whole {
+                match (is_whole, is_bdat) {
+                    (true, _) => {}
+                    // Its length is announced: what is left of it goes out, and then QUIT.
+                    (false, true) => line.wear(),
                     // The server still takes what follows for content.
-                    line.end();
+                    (false, false) => line.end(),
                 }
             }
-            Class::Transient | Class::Permanent => self.unfit(Step::EndOfContent, reply, line),
+            Class::Transient | Class::Permanent => self.unfit(of_end, reply, line),
             _ if is_whole => {
-                let mut refusal = line.peer.said(Step::EndOfContent, reply);
+                self.is_disorderly = true;
+                let mut refusal = line.peer.said(of_end, reply);
                 refusal.status = EnhancedStatus::new(4, 5, 0);
                 self.judge_unknown(refusal, line);
             }
@@ -316,35 +317,42 @@ impl Transaction {
         }
     }
 
-    /// A reply that does not fit the command, or 503: we and the server disagree about where we are.
-    fn unfit(&mut self, step: Step, reply: &Reply, line: &mut Line) {
-        if self.may_be_disorder(line) {
-            return self.on_disorder(line);
+    /// The reply to content that nobody was to get: it is to be refused.
+    fn on_reply_for_nobody(&mut self, reply: &Reply, line: &mut Line) {
+        let is_taken = reply.class() == Class::Positive;
+        self.accepted_after_refusal = is_taken && self.mail == Mail::Refused;
+        self.is_disorderly |= !is_negative(reply);
+        let is_bdat = self.content == Content::Bdat;
+        if self.accepted_after_refusal && is_bdat {
+            // Under whose name, nobody knows.
+            return line.end();
         }
-        self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
+        // It may take an empty message for nobody, or worse. 503 is in order behind a BDAT in vain.
+        if !is_negative(reply) || (is_unversed(reply) && !(is_bdat && reply.code == 503)) {
+            line.wear();
+        }
     }
 
-    fn judge_accepted(&mut self, outcome: &Outcome) {
+    /// The next reply has come, or the transaction ends in order: the refusal of MAIL counts.
+    fn believe_refusal(&mut self) {
+        if let Mail::PerhapsRefused(_) = &self.mail
+            && let Mail::PerhapsRefused(outcome) = std::mem::replace(&mut self.mail, Mail::Refused)
+            && self.rest == Rest::Next
+        {
+            for slot in self.outcomes.iter_mut().filter(|slot| slot.is_none()) {
+                *slot = Some((*outcome).clone());
+            }
+        }
+    }
+
+    /// The end of the content has gone out.
+    pub(super) fn is_all_out(&self, line: &Line) -> bool {
+        line.flight.is_content_out(self.facts.group)
+    }
+
+    pub(super) fn judge_accepted(&mut self, outcome: &Outcome) {
         for recipient in self.accepted.drain(..) {
             self.outcomes[recipient] = Some(outcome.clone());
         }
-    }
-
-    /// The content is out and nothing says what became of it.
-    fn judge_unknown(&mut self, mut refusal: Refusal, line: &mut Line) {
-        refusal.reason.push_str(" -- message may be sent more than once");
-        self.unknown = self.accepted.clone();
-        self.judge_accepted(&Outcome::Deferred(refusal));
-        line.end();
-    }
-
-    fn retry_elsewhere(&mut self, line: &mut Line) {
-        self.rest = Rest::LostEarly;
-        line.end();
-    }
-
-    fn fail(&mut self, failure: Failure, line: &mut Line) {
-        self.rest = Rest::Failed(Box::new(failure));
-        line.end();
     }
 }

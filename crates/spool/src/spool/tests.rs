@@ -112,6 +112,7 @@ fn deferred(queued: &Queued, due: i64) -> Settlement {
             at: due - 1,
             relay: "mx[192.0.2.1]:25".into(),
             result: "450 later".into(),
+            ..Attempt::default()
         }),
         ..done(queued)
     }

@@ -103,6 +103,7 @@ pub async fn settle(spool: &Spool, stored: Vec<Queued>, say: &Say) {
                 at: 1,
                 relay: String::new(),
                 result: "later".into(),
+                ..Attempt::default()
             }),
             reports: Vec::new(),
         };

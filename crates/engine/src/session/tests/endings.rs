@@ -23,7 +23,13 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
             Some("250 x") => None,
             _ => Some(1),
         };
-        assert!(matches!(fixture.report().await, Report::Died { limit_met } if limit_met == met));
+        let death = match last {
+            None => Death::Fin,
+            Some(_) => Death::Data,
+        };
+        assert!(
+            matches!(fixture.report().await, Report::Died { cause, limit_met } if (cause, limit_met) == (death, met))
+        );
         // An order that was on its way is answered.
         let answer = fixture.transact(&["c@d.test"]).await;
         assert_eq!(
@@ -32,6 +38,7 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
         );
         assert_eq!((&answer.session, answer.uses), (&After::Gone, 1));
         assert_eq!(answer.limit_met, met);
+        assert_eq!((answer.begun, answer.death), (false, Some(death)));
         fixture.orders.send(Order::Retire).await.unwrap();
         assert!(matches!(fixture.report().await, Report::Ended));
     }
@@ -56,6 +63,7 @@ async fn a_session_that_died_unseen_sends_nothing() {
         );
         assert_eq!(answer.session, After::Gone);
         assert_eq!(answer.mail_sent, None);
+        assert!(!answer.begun && answer.death.is_some());
     }
 }
 

@@ -183,6 +183,7 @@ async fn content_that_cannot_be_read_defers_and_the_session_is_kept_if_nothing_w
     fixture.opened().await;
     let order = TransactOrder {
         size: HELLO.len() as u64 + 1,
+        flight: Flight::Split,
         ..fixture.order(&["c@d.test"], "")
     };
     let answer = fixture.run(order).await;
@@ -192,4 +193,80 @@ async fn content_that_cannot_be_read_defers_and_the_session_is_kept_if_nothing_w
         !fixture.heard().await.ends_with("\r\n.\r\n"),
         "the end is never sent"
     );
+}
+
+const CHUNKING: &str = "250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING";
+
+/// Design, flights: one round trip for a message, and the next behind it.
+#[tokio::test(start_paused = true)]
+async fn messages_follow_each_other_in_one_flight() {
+    let one = "BDAT 24 LAST\r\n";
+    let script = vec![
+        open(CHUNKING),
+        vec![
+            hear(one),
+            hear(one),
+            say("250 m\r\n250 r\r\n250 first"),
+            say("250 z\r\n250 m\r\n250 r\r\n250 second"),
+            hear("QUIT\r\n"),
+            say("221 bye"),
+        ],
+    ];
+    let mut fixture = Fixture::new(Script::of(script));
+    fixture.opened().await;
+    for flight in [Flight::Whole, Flight::Behind] {
+        let order = TransactOrder {
+            flight,
+            ..fixture.order(&["c@d.test"], HELLO)
+        };
+        fixture
+            .orders
+            .send(Order::Transact(Box::new(order)))
+            .await
+            .unwrap();
+    }
+    let (first, second) = (fixture.answer().await, fixture.answer().await);
+    assert_eq!(
+        (words(&first), words(&second)),
+        ("delivered".into(), "delivered".into())
+    );
+    assert_eq!((first.session, first.uses), (After::Going, 1));
+    assert_eq!(free(&second).uses, 2);
+    let heard = fixture.heard().await;
+    let commands: Vec<_> = heard
+        .lines()
+        .filter(|line| line.starts_with(['M', 'R', 'B', 'Q']))
+        .collect();
+    let expected = ["MAIL", "RCPT", "BDAT", "RSET", "MAIL", "RCPT", "BDAT", "QUIT"];
+    assert_eq!(
+        commands.iter().map(|line| &line[..4]).collect::<Vec<_>>(),
+        expected
+    );
+}
+
+/// What was ordered to follow and could not is answered, whatever became of the session.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_follow_is_answered_as_unsent() {
+    let script = vec![
+        open(PIPELINING),
+        vec![hear("DATA\r\n"), say("250 m\r\n250 r\r\n421 enough")],
+    ];
+    let mut fixture = Fixture::new(Script::of(script));
+    fixture.opened().await;
+    for flight in [Flight::Whole, Flight::Behind, Flight::Behind] {
+        let order = TransactOrder {
+            flight,
+            ..fixture.order(&["c@d.test"], HELLO)
+        };
+        fixture
+            .orders
+            .send(Order::Transact(Box::new(order)))
+            .await
+            .unwrap();
+    }
+    assert!(matches!(fixture.answer().await.cause, Undecided::Failed(_)));
+    for _ in 0..2 {
+        let answer = fixture.answer().await;
+        assert_eq!((answer.cause, answer.session), (Undecided::Unsent, After::Gone));
+    }
 }

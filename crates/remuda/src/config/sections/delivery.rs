@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use remuda_dispatch::settings::CacheSettings;
+use remuda_dispatch::settings::{CacheSettings, PIPELINE_DEPTH_MAX};
 use remuda_engine::settings::Delivery;
 
 use super::{duration_from, host_name};
@@ -46,6 +46,13 @@ pub fn delivery(top: &Section<'_, '_>, hostname: &Arc<str>) -> (Delivery, Option
         sessions,
         sessions_per_endpoint,
         recipients_per_transaction: count("recipients_per_transaction", default.recipients_per_transaction)
+            .value,
+        pipeline_depth: section
+            .read(
+                "pipeline_depth",
+                default.pipeline_depth,
+                number(1..=PIPELINE_DEPTH_MAX),
+            )
             .value,
         addresses_per_delivery: count("addresses_per_delivery", default.addresses_per_delivery).value,
         delay_warning: delay_warning(&section, &default),

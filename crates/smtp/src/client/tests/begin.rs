@@ -48,6 +48,7 @@ fn smtputf8_not_offered_is_a_matter_of_the_host() {
             size: 3,
             smtputf8,
             eight_bit: false,
+            whole: None,
         };
         client.begin(order);
         if !fails {
@@ -88,6 +89,7 @@ fn eight_bit_content_is_declared_where_8bitmime_is_offered() {
             size: 3,
             smtputf8: false,
             eight_bit,
+            whole: None,
         });
         assert_eq!(sent(&mut client), format!("MAIL FROM:<a@b.test>{parameter}\r\n"));
     }

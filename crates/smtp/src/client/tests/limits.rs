@@ -74,6 +74,7 @@ fn an_end_between_transactions_may_be_a_limit() {
             size: 3,
             smtputf8: false,
             eight_bit: false,
+            whole: None,
         });
         let finished = client.finished().unwrap();
         assert_eq!(finished.limit_met, is_limit.then_some(1), "{last:?}");

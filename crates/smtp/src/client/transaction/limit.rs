@@ -6,39 +6,50 @@
 
 use remuda_mail::{Outcome, Reply, Scope};
 
-use super::{Content, Mail, Transaction};
-use crate::client::{Line, Loss, Rest, Step};
+use super::{Mail, Transaction};
+use crate::client::{Line, Loss, Rest, Step, flight::Cut, words::may_be_limit};
 
 impl Transaction {
     /// Answers whether a used session has said nothing yet, and could not have taken the message.
     pub(in crate::client) fn is_unproven(&self, line: &Line) -> bool {
-        self.facts.is_reused && !self.has_answer && !self.has_ended(line)
-    }
-
-    /// Answers whether the end of the content has gone out.
-    pub(super) fn has_ended(&self, line: &Line) -> bool {
-        self.content == Content::Ended && line.flight.is_written()
+        self.facts.is_reused && !self.has_answer && !self.is_all_out(line)
     }
 
     /// Answers whether nothing can have been accepted of what a used session was lost with.
-    pub(super) fn was_early(&mut self, loss: &Loss) -> bool {
+    pub(in crate::client) fn was_early(&mut self, loss: &Loss) -> bool {
         let is_early = self.facts.is_reused && self.mail == Mail::Asked;
-        let was_closed = *loss == Loss::Closed;
-        if is_early && was_closed {
+        if self.is_unheard(loss) {
             self.limit_met = self.facts.borne;
         }
-        is_early && (was_closed || !self.has_answer)
+        is_early && (*loss == Loss::Closed || !self.has_answer)
+    }
+
+    /// Answers whether the server has hung up in place of a reply to MAIL.
+    pub(in crate::client) fn is_unheard(&self, loss: &Loss) -> bool {
+        self.mail == Mail::Asked && *loss == Loss::Closed
+    }
+
+    /// The limit that a refused MAIL may have met, behind which the session ended.
+    pub(in crate::client) fn limit_of_refusal(&self) -> Option<u32> {
+        let Mail::PerhapsRefused(outcome) = &self.mail else {
+            return None;
+        };
+        let (Outcome::Deferred(refusal) | Outcome::Bounced(refusal)) = &**outcome else {
+            return None;
+        };
+        let is_limit = refusal.reply.as_ref().is_some_and(may_be_limit);
+        self.facts.borne.filter(|_| is_limit)
     }
 
     /// Answers whether a reply that does not fit may be about something before this transaction, which cannot
     /// have been accepted.
-    pub(super) fn may_be_disorder(&self, line: &Line) -> bool {
-        self.facts.is_reused && !self.has_ended(line)
+    pub(in crate::client) fn may_be_disorder(&self, line: &Line) -> bool {
+        self.facts.is_reused && !self.facts.is_behind && !self.is_all_out(line)
     }
 
     /// A used session has come out of step, perhaps by a word that crossed with ours (T38): whom its replies
     /// were about, nobody knows, and the message goes elsewhere.
-    pub(super) fn on_disorder(&mut self, line: &mut Line) {
+    pub(in crate::client) fn on_disorder(&mut self, line: &mut Line) {
         for slot in &mut self.outcomes {
             let is_theirs = match slot {
                 Some(Outcome::Deferred(refusal) | Outcome::Bounced(refusal)) => refusal.reply.is_some(),
@@ -51,6 +62,11 @@ impl Transaction {
         self.retry_elsewhere(line);
     }
 
+    /// Answers whether a reply to MAIL may mean a limit.
+    pub(super) fn may_meet_limit(&self, reply: &Reply) -> bool {
+        self.facts.borne.is_some() && may_be_limit(reply)
+    }
+
     /// MAIL is refused on a session that has carried others: it may have had as many as the server wants.
     pub(super) fn on_limit(&mut self, reply: &Reply, line: &mut Line) {
         self.mail = Mail::Refused;
@@ -59,10 +75,10 @@ impl Transaction {
         let failure = line.peer.turned_away(Step::Mail, reply, Scope::Session);
         self.rest = Rest::Limited(Box::new(failure));
         if reply.code == 421 {
-            return line.end();
+            return line.end_by_farewell();
         }
         line.wear();
-        line.flight.cancel_unsent();
+        line.flight.cancel_unsent(self.facts.group, Cut::All);
         if !self.facts.is_pipelined {
             line.flight.release_next();
         }
