@@ -8,14 +8,15 @@
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
+use remuda_mail::{Blame, DeliveryId, Endpoint, Facts, Failure, Scope, SessionId};
 
 use crate::{
     Dispatch,
     command::{Command, Flight, Found, RetireCause},
-    deliveries::{Delivery, Stage},
+    deliveries::Stage,
     event::{After, Answer, DialStep, Undecided},
     sessions::State,
+    verdicts::Next,
 };
 
 /// What is left of a session after an answer.
@@ -25,21 +26,6 @@ enum Left {
     /// Others are under way on it.
     Going,
     Gone,
-}
-
-/// How a delivery goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// With the undecided, on this host.
-    SameHost,
-    /// As if this session had not been.
-    Again,
-    /// As `Again`, and only with this host.
-    AgainHere,
-    /// With all that are left.
-    Elsewhere,
-    /// Nobody is left.
-    Done,
 }
 
 impl Dispatch {
@@ -175,7 +161,7 @@ impl Dispatch {
         }
         let may_stay = match &left {
             Left::Free(facts) => self.may_go_on(session, facts).is_ok(),
-            Left::Going => !self.is_stopping,
+            Left::Going => self.may_go_behind_others(session),
             Left::Gone => false,
         };
         if next == Next::SameHost && may_stay {
@@ -260,23 +246,21 @@ impl Dispatch {
         let Stage::Transacting(_, found) = delivery.stage else {
             return;
         };
-        let Some(carrier) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        carrier.uses += 1;
-        carrier.idle = std::time::Duration::ZERO;
         let reply_within = self.reply_within_of(session);
         let Some(carrier) = self.sessions.get_mut(&session) else {
             return;
         };
+        carrier.uses += 1;
+        // The last on a session says whose slot goes with it.
+        carrier.destination = delivery.entry.destination.clone();
+        carrier.idle = std::time::Duration::ZERO;
         let is_behind = matches!(carrier.state, State::Busy(owner) if owner != id);
         if is_behind {
             carrier.behind.push_back(id);
         }
-        let flight = if is_behind {
-            Flight::Behind
-        } else {
-            self.flight(session, id)
+        let flight = match is_behind {
+            true => Flight::Behind,
+            false => self.flight(session, id),
         };
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
@@ -305,104 +289,7 @@ impl Dispatch {
     }
 }
 
-impl Delivery {
-    fn judge(&mut self, answer: &Answer, is_fresh: bool) -> Next {
-        let has_progressed = answer.finished + answer.deferred > 0;
-        if has_progressed {
-            self.starts_anew();
-        }
-        if answer.undecided == 0 {
-            self.is_served = true;
-            if answer.cause == Undecided::PerhapsAccepted {
-                self.itinerary.strike_all();
-            }
-            return if self.unfinished == 0 {
-                Next::Done
-            } else {
-                Next::Elsewhere
-            };
-        }
-        if let Some(next) = self.retry_at_once(&answer.cause, is_fresh) {
-            return next;
-        }
-        match &answer.cause {
-            Undecided::NextTransaction if has_progressed => {
-                self.is_served = true;
-                Next::SameHost
-            }
-            Undecided::Failed(failure) | Undecided::Limited(failure) => {
-                self.is_site_failing |= is_of_the_host(failure);
-                if failure.scope == Scope::Destination {
-                    self.itinerary.strike_all();
-                }
-                self.note_failure(failure.clone());
-                Next::Elsewhere
-            }
-            Undecided::Unsent | Undecided::LostEarly => {
-                self.is_site_failing = true;
-                self.refusal = Some(lost());
-                Next::Elsewhere
-            }
-            Undecided::PerhapsAccepted => {
-                self.itinerary.strike_all();
-                Next::Elsewhere
-            }
-            Undecided::NextTransaction | Undecided::NoRoom => {
-                self.refusal = Some(stuck());
-                Next::Elsewhere
-            }
-        }
-    }
-
-    /// Takes the direction decided on; one that is withdrawn goes no further than this transaction.
-    fn turn_to(&mut self, next: Next, endpoint: Endpoint) -> Next {
-        if self.is_withdrawn && next != Next::Done {
-            self.leave_host(endpoint);
-            self.itinerary.strike_all();
-            return Next::Elsewhere;
-        }
-        match next {
-            Next::Done | Next::Again => {}
-            Next::SameHost => {
-                self.is_next_host = false;
-                self.at = Some(endpoint);
-            }
-            Next::AgainHere => self.at = Some(endpoint),
-            Next::Elsewhere => self.leave_host(endpoint),
-        }
-        next
-    }
-
-    /// The first session that did not fail as a host may be filed under the destination, and no later one.
-    fn use_binding_right(&mut self, answer: &Answer) -> bool {
-        let is_failing = answer.undecided > 0
-            && match &answer.cause {
-                Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
-                Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) | Undecided::NoRoom => true,
-                Undecided::Failed(failure) => is_of_the_host(failure),
-            };
-        if is_failing {
-            return false;
-        }
-        std::mem::take(&mut self.may_bind)
-    }
-}
-
 /// Answers whether a failure says that the host, or the way to it, does not work.
-fn is_of_the_host(failure: &Failure) -> bool {
+pub(crate) fn is_of_the_host(failure: &Failure) -> bool {
     failure.scope >= Scope::Session && matches!(failure.blame, Blame::Peer | Blame::Network)
-}
-
-fn lost() -> Refusal {
-    Refusal::ours(
-        EnhancedStatus::new(4, 4, 2),
-        "lost connection before any reply, twice",
-    )
-}
-
-fn stuck() -> Refusal {
-    Refusal::ours(
-        EnhancedStatus::new(4, 5, 0),
-        "the host took none of the recipients that were left",
-    )
 }

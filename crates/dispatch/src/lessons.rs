@@ -118,6 +118,17 @@ impl Dispatch {
         Ok(())
     }
 
+    /// Answers whether a session on which others are under way may carry another behind them.
+    pub(crate) fn may_go_behind_others(&self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(&id) else {
+            return false;
+        };
+        session.facts.clone().is_some_and(|mut facts| {
+            facts.uses = session.uses;
+            self.may_go_on(id, &facts).is_ok()
+        })
+    }
+
     /// How long a session may keep silent in its next transaction, if it has been used.
     pub(crate) fn reply_within_of(&self, id: SessionId) -> Duration {
         let session = self.sessions.get(&id);

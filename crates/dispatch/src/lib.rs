@@ -52,6 +52,7 @@ mod selection;
 mod sessions;
 pub mod settings;
 mod sites;
+mod verdicts;
 pub mod view;
 mod views;
 

@@ -9,7 +9,7 @@
 //! # Contract
 //! * **What is tried again at once is no attempt**: no host is struck off, and nobody is blamed.
 
-use crate::{answers::Next, deliveries::Delivery, event::Undecided};
+use crate::{deliveries::Delivery, event::Undecided, verdicts::Next};
 
 impl Delivery {
     /// How it goes on if it may try again at once; None: the session's failure is the host's.

@@ -203,7 +203,12 @@ impl Dispatch {
         let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
         let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
         for id in waiting {
-            self.abandon(id);
+            // The feedback of one that is given up may have given up the others.
+            let waits =
+                |delivery: &Delivery| delivery.wait().is_some() || matches!(delivery.stage, Stage::Benched);
+            if self.deliveries.get(&id).is_some_and(waits) {
+                self.abandon(id);
+            }
         }
     }
 

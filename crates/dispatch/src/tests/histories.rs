@@ -108,19 +108,7 @@ impl World {
                     self.tell(event);
                 }
             }
-            Step::Die { which, limit } => {
-                let watched: Vec<_> = self
-                    .sessions
-                    .iter()
-                    .filter(|(_, peer)| peer.state == PeerState::Watched)
-                    .map(|(session, _)| *session)
-                    .collect();
-                if !watched.is_empty() {
-                    let session = watched[which % watched.len()];
-                    let uses = self.sessions[&session].facts.uses;
-                    self.die(session, Some(uses).filter(|uses| limit && *uses > 0));
-                }
-            }
+            Step::Die { which, limit } => self.die_some(which, limit),
             Step::Wait(millis) => {
                 self.wait(millis);
                 self.tell(Event::Tick);
@@ -157,6 +145,21 @@ impl World {
                 settings.cache.idle_time_limit = Duration::from_secs(3);
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
+        }
+    }
+
+    /// Some parked session ends by itself.
+    fn die_some(&mut self, which: usize, limit: bool) {
+        let watched: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, peer)| peer.state == PeerState::Watched)
+            .map(|(session, _)| *session)
+            .collect();
+        if !watched.is_empty() {
+            let session = watched[which % watched.len()];
+            let uses = self.sessions[&session].facts.uses;
+            self.die(session, Some(uses).filter(|uses| limit && *uses > 0));
         }
     }
 

@@ -154,28 +154,7 @@ impl World {
                 endpoint,
                 host,
                 ..
-            } => {
-                let facts = Facts {
-                    endpoint: *endpoint,
-                    host: host.clone(),
-                    helo_name: "us.test".into(),
-                    capabilities: self.offers,
-                    opened: self.now.monotonic,
-                    uses: 0,
-                    last_used: self.now.monotonic,
-                    refused_in_a_row: 0,
-                    recipient_domains: Vec::new(),
-                };
-                let state = PeerState::Dialling;
-                let peer = Peer {
-                    facts,
-                    state,
-                    under_way: VecDeque::new(),
-                    is_lost: false,
-                };
-                let old = self.sessions.insert(*session, peer);
-                assert!(old.is_none(), "ids are given once");
-            }
+            } => self.dialled(*session, *endpoint, host),
             Command::Transact {
                 session,
                 delivery,
@@ -226,6 +205,30 @@ impl World {
             }
             Command::Load { .. } | Command::Resolve { .. } | Command::Unload { .. } => {}
         }
+    }
+
+    /// There is a session to be, under an id of its own.
+    fn dialled(&mut self, session: SessionId, endpoint: Endpoint, host: &std::sync::Arc<str>) {
+        let now = self.now.monotonic;
+        let facts = Facts {
+            endpoint,
+            host: host.clone(),
+            helo_name: "us.test".into(),
+            capabilities: self.offers,
+            opened: now,
+            uses: 0,
+            last_used: now,
+            refused_in_a_row: 0,
+            recipient_domains: Vec::new(),
+        };
+        let peer = Peer {
+            facts,
+            state: PeerState::Dialling,
+            under_way: VecDeque::new(),
+            is_lost: false,
+        };
+        let old = self.sessions.insert(session, peer);
+        assert!(old.is_none(), "ids are given once");
     }
 
     /// No session goes past a limit that was learned or announced.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Death, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -140,21 +140,23 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died { cause, limit_met } => {
-                tracing::debug!(%session, cause = cause.as_str(), "parked session died");
-                self.sessions.remove(&session);
-                let event = Event::Died {
-                    session,
-                    cause,
-                    limit_met,
-                };
-                self.handle(event, now);
-            }
+            Report::Died { cause, limit_met } => self.parked_died(session, cause, limit_met, now),
             Report::Ended => {
                 self.sessions.remove(&session);
                 self.handle(Event::Ended { session }, now);
             }
         }
+    }
+
+    fn parked_died(&mut self, session: SessionId, cause: Death, limit_met: Option<u32>, now: Now) {
+        tracing::debug!(%session, cause = cause.as_str(), "parked session died");
+        self.sessions.remove(&session);
+        let event = Event::Died {
+            session,
+            cause,
+            limit_met,
+        };
+        self.handle(event, now);
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {

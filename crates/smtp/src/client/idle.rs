@@ -7,7 +7,7 @@
 
 use remuda_mail::Domain;
 
-use super::{Client, words};
+use super::{Client, Health, State, Step, words};
 
 impl Client {
     /// The session lies idle from now on: gives memory back that it does not need.
@@ -35,5 +35,18 @@ impl Client {
     pub fn is_unproven(&self) -> bool {
         let first = self.transactions.front();
         first.is_some_and(|first| first.is_unproven(&self.line))
+    }
+
+    /// Says QUIT, if the server would understand it; then [`want`](Self::want) is its reply, else nothing.
+    pub fn quit(&mut self) {
+        if self.line.health == Health::Broken {
+            return;
+        }
+        self.line.flight.clear();
+        self.state = State::Quitting;
+        self.line
+            .flight
+            .command(Step::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
+        self.line.flight.release_all();
     }
 }

@@ -35,6 +35,7 @@ mod ehlo;
 mod endings;
 mod flight;
 mod idle;
+mod line;
 mod opening;
 mod step;
 mod transaction;
@@ -50,7 +51,7 @@ pub use ehlo::capabilities;
 pub use step::Step;
 pub use words::{Loss, Peer, TEXT_KEPT_MAX};
 
-use self::{flight::Flight, transaction::Transaction};
+use self::{flight::Flight, line::Line, transaction::Transaction};
 use crate::reply::ReplyParser;
 
 /// The machine of one session.
@@ -85,18 +86,6 @@ pub struct Client {
     is_in_flight: bool,
     /// What came without being asked for.
     surprise: Option<Reply>,
-}
-
-/// What a transaction acts on.
-#[derive(Debug)]
-struct Line {
-    peer: Peer,
-    flight: Flight,
-    health: Health,
-    /// Ended by 421: what was not answered before is not done.
-    is_ended_by_farewell: bool,
-    /// Ended by the server, on a session that had answered before: what may have been taken may go again.
-    may_resend: bool,
 }
 
 #[derive(Debug)]
@@ -265,19 +254,6 @@ impl Client {
         self.transactions.len()
     }
 
-    /// Says QUIT, if the server would understand it; then [`want`](Self::want) is its reply, else nothing.
-    pub fn quit(&mut self) {
-        if self.line.health == Health::Broken {
-            return;
-        }
-        self.line.flight.clear();
-        self.state = State::Quitting;
-        self.line
-            .flight
-            .command(Step::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
-        self.line.flight.release_all();
-    }
-
     fn on_reply(&mut self, reply: Reply) {
         self.answers += 1;
         self.is_in_flight = false;
@@ -359,25 +335,6 @@ impl Client {
         }
         let health = self.line.health;
         self.done.push_back(Finished { health, ..finished });
-    }
-}
-
-impl Line {
-    /// The session is to end by QUIT.
-    fn wear(&mut self) {
-        self.health = self.health.max(Health::Worn);
-    }
-
-    /// The session is to be closed; nothing more goes out or is awaited.
-    fn end(&mut self) {
-        self.health = Health::Broken;
-        self.flight.clear();
-    }
-
-    /// As [`end`](Self::end), because the server said that it does nothing more.
-    fn end_by_farewell(&mut self) {
-        self.is_ended_by_farewell = true;
-        self.end();
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
     flight::Cut,
-    words::{clipped, is_negative, is_too_many, is_unversed, may_be_limit, verdict},
+    words::{clipped, is_negative, is_too_many, is_unversed, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -188,21 +188,6 @@ impl Transaction {
         self.has_answer = true;
         if !self.facts.is_pipelined {
             line.flight.release_next();
-        }
-    }
-
-    fn on_rset(&mut self, reply: &Reply, line: &mut Line) {
-        if reply.class() == Class::Positive {
-            return;
-        }
-        self.is_disorderly = true;
-        if self.is_all_out(line) {
-            // The content went out behind it: what becomes of it is still to be heard.
-            line.wear();
-        } else {
-            // T32: no recipient is affected; the message goes elsewhere.
-            self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
-            self.retry_elsewhere(line);
         }
     }
 

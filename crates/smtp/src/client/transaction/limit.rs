@@ -4,7 +4,7 @@
 //! * **A limit is no refusal**: nobody has an outcome by it.
 //! * **Nobody is judged by a session that has come out of step**, as far as that can be seen.
 
-use remuda_mail::{Outcome, Reply, Scope};
+use remuda_mail::{Class, Outcome, Reply, Scope};
 
 use super::{Mail, Transaction};
 use crate::client::{Line, Loss, Rest, Step, flight::Cut, words::may_be_limit};
@@ -81,6 +81,22 @@ impl Transaction {
         line.flight.cancel_unsent(self.facts.group, Cut::All);
         if !self.facts.is_pipelined {
             line.flight.release_next();
+        }
+    }
+
+    /// The reply to RSET decides nobody.
+    pub(super) fn on_rset(&mut self, reply: &Reply, line: &mut Line) {
+        if reply.class() == Class::Positive {
+            return;
+        }
+        self.is_disorderly = true;
+        if self.is_all_out(line) {
+            // The content went out behind it: what becomes of it is still to be heard.
+            line.wear();
+        } else {
+            // T32: no recipient is affected; the message goes elsewhere.
+            self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
+            self.retry_elsewhere(line);
         }
     }
 }
