@@ -9,7 +9,7 @@
 //! * **The verdict depends on nothing else**: not on how the session was found, nor on the time.
 //!
 //! # Not here
-//! Age, idle time and use counts: [`Limits`](crate::Limits) decide on those for every delivery alike.
+//! Age and idle time: [`Limits`](crate::Limits) decide on those for every delivery alike.
 
 use remuda_mail::{Capabilities, Facts, Requirements, ServiceLimits};
 
@@ -18,6 +18,8 @@ use remuda_mail::{Capabilities, Facts, Requirements, ServiceLimits};
 pub enum Unfit {
     /// Its endpoint is not in the destination's current address set (T74).
     Endpoint,
+    /// It comes from another address of ours.
+    Source,
     /// It introduced itself with another name.
     HeloName,
     /// SMTPUTF8 is needed and not offered (T60).
@@ -28,6 +30,8 @@ pub enum Unfit {
     RecipientDomain,
     /// It has been used, and the delivery needs one that has not.
     Used,
+    /// It was used more often than the destination bears (T22).
+    Count,
 }
 
 impl Unfit {
@@ -35,11 +39,13 @@ impl Unfit {
     pub fn as_str(self) -> &'static str {
         match self {
             Unfit::Endpoint => "endpoint",
+            Unfit::Source => "source",
             Unfit::HeloName => "helo_name",
             Unfit::Smtputf8 => "smtputf8",
             Unfit::Size => "size",
             Unfit::RecipientDomain => "recipient_domain",
             Unfit::Used => "used",
+            Unfit::Count => "count",
         }
     }
 }
@@ -51,6 +57,7 @@ impl Unfit {
 pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> {
     let Facts {
         endpoint,
+        source,
         host: _,
         helo_name,
         capabilities,
@@ -63,11 +70,13 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     let Requirements {
         destination: _,
         endpoints,
+        sources,
         helo_name: helo_name_wanted,
         smtputf8: smtputf8_wanted,
         size: size_wanted,
         recipient_domain,
         fresh: fresh_wanted,
+        reuse_count_max,
     } = requirements;
     let Capabilities {
         esmtp: _,
@@ -89,6 +98,13 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     if !endpoints.contains(endpoint) {
         return Err(Unfit::Endpoint);
     }
+    let (source_wanted, helo_name_wanted) = match sources.of(*endpoint) {
+        Some(wanted) => (Some(wanted.address), &wanted.helo_name),
+        None => (None, helo_name_wanted),
+    };
+    if *source != source_wanted {
+        return Err(Unfit::Source);
+    }
     if helo_name != helo_name_wanted {
         return Err(Unfit::HeloName);
     }
@@ -104,6 +120,9 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     }
     if *fresh_wanted && *uses > 0 {
         return Err(Unfit::Used);
+    }
+    if *reuse_count_max > 0 && uses > reuse_count_max {
+        return Err(Unfit::Count);
     }
     Ok(())
 }
@@ -137,6 +156,62 @@ mod tests {
         let mut wanted = requirements("a.test", &[1]);
         wanted.helo_name = "other.test".into();
         assert_eq!(fitness(&facts(1), &wanted), Err(Unfit::HeloName));
+    }
+
+    /// Both ways: neither serves the other, and the name goes with the address.
+    #[test]
+    fn another_source_is_another_sender() {
+        let ours = |n: u8, name: &str| remuda_mail::Source {
+            address: [192, 0, 2, n].into(),
+            helo_name: name.into(),
+        };
+        let (one, two) = (ours(101, "out1.test"), ours(102, "out2.test"));
+        let from = |source: Option<&remuda_mail::Source>| {
+            let mut facts = facts(1);
+            if let Some(source) = source {
+                facts.source = Some(source.address);
+                facts.helo_name = source.helo_name.clone();
+            }
+            facts
+        };
+        let wanting = |source: Option<&remuda_mail::Source>| {
+            let mut wanted = requirements("a.test", &[1]);
+            wanted.sources.v4 = source.cloned().map(Into::into);
+            wanted
+        };
+        let all = [None, Some(&one), Some(&two)];
+        for has in all {
+            for wants in all {
+                let expected = if has == wants { Ok(()) } else { Err(Unfit::Source) };
+                assert_eq!(
+                    fitness(&from(has), &wanting(wants)),
+                    expected,
+                    "{has:?} {wants:?}"
+                );
+            }
+        }
+        let renamed = ours(101, "new.test");
+        assert_eq!(
+            fitness(&from(Some(&one)), &wanting(Some(&renamed))),
+            Err(Unfit::HeloName)
+        );
+    }
+
+    /// T22: the destination's limit counts, both for a session that is used up and for one that is not.
+    #[test]
+    fn a_session_is_used_as_often_as_the_destination_bears() {
+        for (uses, max, fits) in [
+            (0, 1, Ok(())),
+            (1, 1, Ok(())),
+            (2, 1, Err(Unfit::Count)),
+            (2, 2, Ok(())),
+            (1_000_000, 0, Ok(())),
+        ] {
+            let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
+            facts.uses = uses;
+            requirements.reuse_count_max = max;
+            assert_eq!(fitness(&facts, &requirements), fits, "{uses} {max}");
+        }
     }
 
     /// T60: recorded features decide, so a session with SMTPUTF8 serves both kinds of mail.

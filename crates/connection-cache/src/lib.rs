@@ -89,6 +89,8 @@ pub struct Parked {
     pub destination: Destination,
     /// Since when it lies here.
     pub since: Monotonic,
+    /// The destination's own limit of reuses, in the place of [`Limits::reuse_count_max`].
+    pub reuse_count_max: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -137,8 +139,24 @@ impl ConnectionCache {
         destination: Destination,
         now: Monotonic,
     ) -> Option<(SessionId, Leaving)> {
+        let parked = Parked {
+            facts,
+            destination,
+            since: now,
+            reuse_count_max: None,
+        };
+        self.park_as(session, parked)
+    }
+
+    /// As [`park`](Self::park), for a destination with a limit of reuses of its own.
+    ///
+    /// # Panics
+    /// If the session is parked already.
+    pub fn park_as(&mut self, session: SessionId, parked: Parked) -> Option<(SessionId, Leaving)> {
         assert!(!self.sessions.contains_key(&session), "a session is parked once");
-        if let Err(cause) = self.limits.check(session, &facts, now) {
+        let (now, facts) = (parked.since, &parked.facts);
+        let count_max = parked.reuse_count_max.unwrap_or(self.limits.reuse_count_max);
+        if let Err(cause) = self.limits.check_counted(session, facts, count_max, now) {
             return Some((session, cause));
         }
         if self.limits.sessions_max == 0 || self.limits.sessions_per_endpoint_max == 0 {
@@ -148,11 +166,7 @@ impl ConnectionCache {
         let life_ends = self.limits.life_ends(session, facts.opened);
         let endpoint = facts.endpoint;
         let kept = Kept {
-            parked: Parked {
-                facts,
-                destination,
-                since: now,
-            },
+            parked,
             place: self.place_next,
             deadline: idle_ends.min(life_ends),
             why: if life_ends < idle_ends {
@@ -284,9 +298,8 @@ impl ConnectionCache {
                 gone.push((session, Leaving::Idle));
                 continue;
             }
-            let (since, destination) = (parked.since, parked.destination.clone());
-            self.bind(&destination, parked.facts.endpoint, since);
-            gone.extend(self.park(session, parked.facts, destination, since));
+            self.bind(&parked.destination, parked.facts.endpoint, parked.since);
+            gone.extend(self.park_as(session, parked));
             if let Some(idle_max) = idle_max {
                 self.shorten_idle(session, idle_max);
             }

@@ -58,10 +58,24 @@ impl Limits {
     /// # Errors
     /// The limit that it has reached.
     pub fn check(&self, session: SessionId, facts: &Facts, now: Monotonic) -> Result<(), Leaving> {
+        self.check_counted(session, facts, self.reuse_count_max, now)
+    }
+
+    /// As [`check`](Self::check), with another limit of reuses in the place of `reuse_count_max`.
+    ///
+    /// # Errors
+    /// The limit that it has reached.
+    pub fn check_counted(
+        &self,
+        session: SessionId,
+        facts: &Facts,
+        reuse_count_max: u32,
+        now: Monotonic,
+    ) -> Result<(), Leaving> {
         if now >= self.life_ends(session, facts.opened) {
             return Err(Leaving::Age);
         }
-        if self.reuse_count_max > 0 && facts.uses > self.reuse_count_max {
+        if reuse_count_max > 0 && facts.uses > reuse_count_max {
             return Err(Leaving::Count);
         }
         let Capabilities { limits, .. } = facts.capabilities;

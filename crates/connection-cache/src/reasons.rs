@@ -12,12 +12,14 @@ impl Unfit {
 /// The reason behind this one: a new reason does not compile until it has its place.
 fn next(reason: Unfit) -> Option<Unfit> {
     match reason {
-        Unfit::Endpoint => Some(Unfit::HeloName),
+        Unfit::Endpoint => Some(Unfit::Source),
+        Unfit::Source => Some(Unfit::HeloName),
         Unfit::HeloName => Some(Unfit::Smtputf8),
         Unfit::Smtputf8 => Some(Unfit::Size),
         Unfit::Size => Some(Unfit::RecipientDomain),
         Unfit::RecipientDomain => Some(Unfit::Used),
-        Unfit::Used => None,
+        Unfit::Used => Some(Unfit::Count),
+        Unfit::Count => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use remuda_mail::Capabilities;
+use remuda_mail::{Capabilities, Sources};
 
 use super::*;
 
@@ -28,6 +28,7 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn facts(n: u8) -> Facts {
     Facts {
         endpoint: endpoint(n),
+        source: None,
         host: "mx.test".into(),
         helo_name: "us.test".into(),
         capabilities: Capabilities::default(),
@@ -47,11 +48,39 @@ pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
     Requirements {
         destination: destination(name),
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
+        sources: Sources::default(),
         helo_name: "us.test".into(),
         smtputf8: false,
         size: 1000,
         recipient_domain: name.parse().unwrap(),
         fresh: false,
+        reuse_count_max: 0,
+    }
+}
+
+/// T22: a limit of the destination's own replaces the general one, upwards too.
+#[test]
+fn a_destination_bears_as_many_reuses_as_it_says() {
+    for (own, uses, stays) in [
+        (None, 6, false),
+        (Some(9), 6, true),
+        (Some(0), 99, true),
+        (Some(2), 3, false),
+    ] {
+        let mut limits = limits();
+        limits.reuse_count_max = 5;
+        let mut cache = ConnectionCache::new(limits);
+        let parked = Parked {
+            facts: Facts { uses, ..facts(1) },
+            destination: destination("a.test"),
+            since: at(0),
+            reuse_count_max: own,
+        };
+        assert_eq!(
+            cache.park_as(SessionId(1), parked).is_none(),
+            stays,
+            "{own:?} {uses}"
+        );
     }
 }
 

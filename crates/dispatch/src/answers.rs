@@ -39,13 +39,14 @@ impl Dispatch {
         };
         session.state = State::Dialling(None);
         session.facts = Some(facts.clone());
-        let endpoint = session.endpoint;
+        let way = session.way();
         self.count_opened(id, &facts);
-        self.hosts.opened(endpoint);
+        self.hosts.opened(way);
+        self.credit_source(id);
         match owner {
             // Its own delivery takes it whether or not it fits: what the host lacks is then said of the
             // message, not of the session.
-            Some(delivery) if !self.is_stopping && facts.helo_name == self.settings.helo_name => {
+            Some(delivery) if !self.is_stopping && self.settings.is_ours(&facts) => {
                 let caches = self
                     .deliveries
                     .get(&delivery)
@@ -59,7 +60,7 @@ impl Dispatch {
                 self.seek_or_stop(delivery);
             }
             None => {
-                self.strike_orphan(endpoint, id);
+                self.strike_orphan(way, id);
                 self.offer(id, facts);
             }
         }
@@ -73,17 +74,14 @@ impl Dispatch {
         let State::Dialling(owner) = session.state else {
             return;
         };
-        let endpoint = session.endpoint;
-        if is_of_the_host(&failure) {
-            let words = failure.refusal.words();
-            self.hosts
-                .failed(endpoint, &words, self.now.monotonic, &mut self.rng);
-        }
+        let (way, endpoint) = (session.way(), session.endpoint);
+        let has_another_source = self.blame_source(id, step, &failure);
+        self.blame_way(way, &failure);
         self.count_dial_failed(id, step);
         self.bury(id);
         let Some(owner) = owner else { return };
         self.leave_lines(owner);
-        if let Some(delivery) = self.deliveries.get_mut(&owner) {
+        if !has_another_source && let Some(delivery) = self.deliveries.get_mut(&owner) {
             delivery.is_site_failing |= is_of_the_host(&failure);
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
@@ -126,10 +124,10 @@ impl Dispatch {
         if !matches!(carrier.state, State::Busy(owner) if owner == id) {
             return;
         }
-        let endpoint = carrier.endpoint;
+        let (way, endpoint) = (carrier.way(), carrier.endpoint);
         let is_fresh = carrier.is_fresh();
         if answer.accepted {
-            self.hosts.waited(endpoint, answer.waited);
+            self.hosts.waited(way, answer.waited);
         }
         self.take_lesson(session, &answer);
         self.count_answer(session, id, &answer);
@@ -139,7 +137,7 @@ impl Dispatch {
         let next = delivery.judge(&answer, is_fresh);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
-        self.note_conduct(endpoint, session, &answer);
+        self.note_conduct(way, session, &answer);
         let left = self.take_after(session, answer.session, binds);
         self.go_on(id, (session, endpoint), left, next);
     }
@@ -147,7 +145,6 @@ impl Dispatch {
     /// Carries out what was decided, and lets go of the session where it is not needed again.
     fn go_on(&mut self, id: DeliveryId, on: (SessionId, Endpoint), left: Left, next: Next) {
         let (session, endpoint) = on;
-        let now = self.now.monotonic;
         if left == Left::Going {
             self.pass_slot(id, session);
         }
@@ -155,7 +152,7 @@ impl Dispatch {
             return;
         };
         let next = delivery.turn_to(next, endpoint);
-        let has_host = delivery.at.is_some() || !delivery.itinerary.next(&self.hosts, now).is_empty();
+        let has_host = delivery.at.is_some() || delivery.itinerary.has_any();
         if next == Next::Done || !has_host {
             return self.end_on(id, session, left);
         }

@@ -4,7 +4,7 @@
 //! * **Sums stay right**: the rows shown and `other` are everything since start.
 
 use remuda_connection_cache::{Figures, Ledger};
-use remuda_mail::Endpoint;
+use remuda_mail::{Endpoint, Way};
 
 use crate::{
     Dispatch,
@@ -23,9 +23,11 @@ impl Dispatch {
         }
     }
 
-    /// Sessions to an endpoint: busy or being opened, and parked.
+    /// Sessions to an endpoint: busy or being opened (from the sources of today), and parked.
     fn sessions_at(&self, endpoint: Endpoint) -> (u64, u64) {
-        let busy = u64::from(self.hosts.sessions(endpoint));
+        let sources = self.settings.sources.iter().map(|source| Some(source.address));
+        let ways = sources.chain([None]).map(|source| Way { endpoint, source });
+        let busy = ways.map(|way| u64::from(self.hosts.sessions(way))).sum();
         (busy, self.cache.parked_at(endpoint) as u64)
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::{rngs::StdRng, seq::SliceRandom};
 use remuda_clock::Monotonic;
 use remuda_hosts::Hosts;
-use remuda_mail::Endpoint;
+use remuda_mail::{Endpoint, Sources};
 
 use crate::event::Candidate;
 
@@ -56,14 +56,21 @@ impl Servers {
     }
 
     /// Answers whether `endpoint` is among the best that are not paused.
-    pub(crate) fn is_best(&self, endpoint: Endpoint, hosts: &Hosts, now: Monotonic) -> bool {
+    pub(crate) fn is_best(&self, endpoint: Endpoint, hosts: &Hosts, from: &Sources, now: Monotonic) -> bool {
         let mut open = self
             .candidates
             .iter()
-            .filter(|c| !hosts.is_paused(c.endpoint, now));
+            .filter(|c| !hosts.is_paused(from.way_to(c.endpoint), now));
         let best = open.next().or(self.candidates.first());
         let preference = self.of(endpoint).map(|candidate| candidate.preference);
         preference.is_some() && preference == best.map(|best| best.preference)
+    }
+
+    /// The names of the hosts of the best preference.
+    pub(crate) fn best_hosts(&self) -> Arc<[Arc<str>]> {
+        let best = self.candidates.first().map(|first| first.preference);
+        let hosts = self.candidates.iter().filter(|one| Some(one.preference) == best);
+        hosts.map(|candidate| candidate.host.clone()).collect()
     }
 
     fn of(&self, endpoint: Endpoint) -> Option<&Candidate> {
@@ -93,12 +100,12 @@ impl Itinerary {
     }
 
     /// The equally good endpoints to try now, in order; empty when there are no more.
-    pub(crate) fn next(&self, hosts: &Hosts, now: Monotonic) -> Vec<Endpoint> {
+    pub(crate) fn next(&self, hosts: &Hosts, from: &Sources, now: Monotonic) -> Vec<Endpoint> {
         if self.tries_left == 0 {
             return Vec::new();
         }
         let candidate = |place: &usize| &self.servers.candidates[*place];
-        let is_paused = |place: &usize| hosts.is_paused(candidate(place).endpoint, now);
+        let is_paused = |place: &usize| hosts.is_paused(from.way_to(candidate(place).endpoint), now);
         let open = self.remaining.iter().find(|place| !is_paused(place));
         let Some(best) = open.or(self.remaining.first()) else {
             return Vec::new();
@@ -128,6 +135,11 @@ impl Itinerary {
     /// No endpoint is of use.
     pub(crate) fn strike_all(&mut self) {
         self.remaining.clear();
+    }
+
+    /// Answers whether there is an endpoint left to try.
+    pub(crate) fn has_any(&self) -> bool {
+        self.tries_left > 0 && !self.remaining.is_empty()
     }
 
     /// Answers whether an endpoint has not been tried.

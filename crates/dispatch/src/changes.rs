@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! * **What leaves the cache is retired**, whatever the reason, so that the shell says QUIT (T80).
-//! * **A reload keeps what still fits**: sessions with the same HELO name within the new limits.
+//! * **A reload keeps what still fits**: sessions from a source with its HELO name within the new limits.
 //! * **After `Stopping` nothing starts**; what waits goes back to the spool, what is or becomes free is
 //!   retired (T86).
 //! * **Memory of a destination without mail goes** once it is of no more use.
@@ -16,6 +16,7 @@ use remuda_schedule::Wakening;
 use crate::{
     Dispatch,
     command::RetireCause,
+    rules::Rules,
     settings::Settings,
     sites::{Resolved, is_listed},
 };
@@ -54,11 +55,15 @@ impl Dispatch {
             || !site.benched.is_empty()
             || site.is_fresh(now, keep)
             || !self.schedule.is_at_rest(&destination);
-        if is_of_use {
-            site.review = now + keep;
+        let has_mail = !self.schedule.is_empty(&destination);
+        let is_told = site.whence.is_telling() && (has_mail || site.is_fresh(now, SOURCE_KEEP));
+        if is_of_use || is_told {
+            site.review = now + if is_of_use { keep } else { SOURCE_KEEP };
             self.reviews.insert((site.review, destination));
         } else {
-            self.sites.remove(&destination);
+            if let Some(site) = self.sites.remove(&destination) {
+                self.release_rule(&destination, site.ceiling);
+            }
             self.schedule.forget(&destination);
         }
     }
@@ -118,19 +123,22 @@ impl Dispatch {
         self.schedule.set_limits(settings.schedule_limits());
         let gone = self.cache.set_limits(settings.cache_limits(), self.now.monotonic);
         self.retire_all(gone);
-        let gone = self
-            .cache
-            .drain(|parked| parked.facts.helo_name != settings.helo_name);
+        let gone = self.cache.drain(|parked| !settings.is_ours(&parked.facts));
         self.retire_all(gone);
         for (destination, site) in &mut self.sites {
             site.is_listed = is_listed(destination, &settings.cache);
+            site.whence.reconfigure(destination, &settings.sources);
         }
+        self.rules = Rules::new(&settings.rules);
         self.settings = settings;
         self.epoch += 1;
+        let mut all: Vec<Destination> = self.sites.keys().cloned().collect();
+        all.sort_unstable();
+        for destination in all {
+            self.apply_rule(&destination);
+        }
         // Higher limits are room for those who wait.
-        let mut waited_for: Vec<Endpoint> = self.lines.endpoints().collect();
-        waited_for.sort_unstable();
-        self.freed.extend(waited_for);
+        self.freed.extend(self.lines.ways());
     }
 
     /// Stops: what is free is retired, what waits goes back.
@@ -159,6 +167,9 @@ impl Dispatch {
         }
     }
 }
+
+/// A destination whose first source does not work is remembered while it has mail, and so long after.
+const SOURCE_KEEP: Duration = Duration::from_secs(3600);
 
 /// A destination is remembered for at least so long after its last message: its servers, its window.
 const KEEP_MIN: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! What `dispatch` tells the shell: the commands that it decided on.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
 use remuda_connection_cache::Unfit;
@@ -99,6 +99,10 @@ pub enum Command {
         endpoint: Endpoint,
         /// The host's name.
         host: Arc<str>,
+        /// The address of ours to bind to; `None`: the system chooses.
+        source: Option<IpAddr>,
+        /// How to introduce ourselves.
+        helo_name: Arc<str>,
         /// For whom (log, policy); another may get it.
         destination: Destination,
     },

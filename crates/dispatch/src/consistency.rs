@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use remuda_mail::{Destination, Endpoint};
+use remuda_mail::{Destination, Way};
 
-use crate::{Dispatch, deliveries::Stage, lines::Lack, sessions::State};
+use crate::{Dispatch, ceilings::Ceilings, deliveries::Stage, lines::Lack, sessions::State};
 
 impl Dispatch {
     /// Panics if the books contradict each other, a limit is exceeded, or something could go on and does
@@ -15,26 +15,27 @@ impl Dispatch {
         self.assert_sessions();
         self.assert_deliveries();
         self.assert_slots();
+        self.assert_ceilings();
         if !self.is_stopping && !self.is_stalled() {
             self.assert_nobody_waits_in_vain();
         }
     }
 
     fn assert_sessions(&self) {
-        let mut at: HashMap<Endpoint, u32> = HashMap::new();
+        let mut at: HashMap<Way, u32> = HashMap::new();
         let (mut parked, mut lingering) = (0, 0);
         for (id, session) in &self.sessions {
             let is_busy = matches!(session.state, State::Busy(_));
             assert!(is_busy || session.behind.is_empty(), "nothing follows nothing");
             if session.is_counted() {
-                *at.entry(session.endpoint).or_default() += 1;
+                *at.entry(session.way()).or_default() += 1;
             }
             match &session.state {
                 State::Dialling(Some(delivery)) => {
                     let wait = self.deliveries[delivery].wait().expect("it waits for its dial");
                     assert_eq!(wait.dial, Some(*id));
                 }
-                State::Dialling(None) => assert!(self.orphans[&session.endpoint].contains(id)),
+                State::Dialling(None) => assert!(self.orphans[&session.way()].contains(id)),
                 State::Busy(first) => {
                     for delivery in [first].into_iter().chain(&session.behind) {
                         match &self.deliveries[delivery].stage {
@@ -43,7 +44,7 @@ impl Dispatch {
                         }
                     }
                     let under_way = 1 + session.behind.len() as u32;
-                    assert!(under_way <= self.settings.pipeline_depth.max(1) + 1);
+                    assert!(under_way <= self.depth_max() + 1);
                 }
                 State::Lingering(until, _) => {
                     lingering += 1;
@@ -60,7 +61,7 @@ impl Dispatch {
         for (id, parked) in self.cache.parked() {
             let max = self
                 .hosts
-                .transactions_max(parked.facts.endpoint, self.now.monotonic);
+                .transactions_max(parked.facts.way(), self.now.monotonic);
             assert!(
                 max.is_none_or(|max| parked.facts.uses < max),
                 "{id:?} is parked at its endpoint's limit"
@@ -68,20 +69,13 @@ impl Dispatch {
         }
         assert_eq!(lingering, self.lingering.len());
         assert_eq!(at.values().sum::<u32>(), self.busy, "sessions are counted");
-        for (endpoint, count) in at {
-            assert_eq!(
-                self.hosts.sessions(endpoint),
-                count,
-                "sessions to {endpoint} are counted"
-            );
+        for (way, count) in at {
+            assert_eq!(self.hosts.sessions(way), count, "sessions by {way:?} are counted");
         }
-        for (endpoint, dials) in &self.orphans {
+        for (way, dials) in &self.orphans {
             for dial in dials {
                 let state = self.sessions.get(dial).map(|session| &session.state);
-                assert!(
-                    matches!(state, Some(State::Dialling(None))),
-                    "{endpoint}: {state:?}"
-                );
+                assert!(matches!(state, Some(State::Dialling(None))), "{way:?}: {state:?}");
             }
         }
     }
@@ -94,8 +88,8 @@ impl Dispatch {
                 Stage::Waiting(wait) => {
                     assert!(!wait.at.is_empty());
                     assert_eq!(wait.dial.is_some(), wait.lack == Lack::Nothing);
-                    for endpoint in &wait.at {
-                        let mut line = self.lines.waiting_at(*endpoint);
+                    for way in &wait.at {
+                        let mut line = self.lines.waiting_at(*way);
                         assert!(line.any(|waiting| waiting == (wait.ticket, *id)));
                     }
                 }
@@ -142,10 +136,19 @@ impl Dispatch {
         assert!(slots.is_empty(), "slots of the forgotten: {slots:?}");
     }
 
+    /// What is demanded of endpoints is what the sites demand.
+    fn assert_ceilings(&self) {
+        let mut all = Ceilings::default();
+        for (endpoints, limit) in self.sites.values().filter_map(|site| site.ceiling.as_ref()) {
+            all.set(endpoints, *limit);
+        }
+        assert_eq!(all, self.ceilings);
+    }
+
     fn assert_nobody_waits_in_vain(&self) {
         for (id, delivery) in &self.deliveries {
             let Some(wait) = delivery.wait() else { continue };
-            let is_room = wait.at.iter().any(|endpoint| self.has_room(*endpoint));
+            let is_room = wait.at.iter().any(|way| self.has_room(*way));
             match wait.lack {
                 Lack::Nothing => {}
                 Lack::Session => assert!(!self.has_session_left(), "{id:?} could have a session"),

@@ -112,11 +112,17 @@ impl Dispatch {
 
 impl DialStep {
     /// All there are.
-    pub const ALL: [DialStep; 3] = [DialStep::Connect, DialStep::Greeting, DialStep::Helo];
+    pub const ALL: [DialStep; 4] = [
+        DialStep::Source,
+        DialStep::Connect,
+        DialStep::Greeting,
+        DialStep::Helo,
+    ];
 
     /// The word for the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            DialStep::Source => "source",
             DialStep::Connect => "connect",
             DialStep::Greeting => "greeting",
             DialStep::Helo => "helo",

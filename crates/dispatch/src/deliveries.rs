@@ -13,7 +13,7 @@
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::Unfit;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Failure, Refusal, SessionId};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Failure, Refusal, SessionId, Way};
 use remuda_schedule::{Entry, Feedback, Retry};
 
 use crate::{
@@ -54,6 +54,8 @@ pub(crate) struct Delivery {
     pub(crate) may_bind: bool,
     /// Sessions may be taken from and left to others.
     pub(crate) caches: bool,
+    /// Sources that this machine could not use for it.
+    pub(crate) sources_failed: u32,
     /// Why a parked session was refused when it last looked for one.
     pub(crate) unfit: Option<Unfit>,
     /// Its transaction under way is not its first on its session.
@@ -89,7 +91,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) ticket: Ticket,
-    pub(crate) at: Vec<Endpoint>,
+    pub(crate) at: Vec<Way>,
     pub(crate) lack: Lack,
     /// The dial that was made for it.
     pub(crate) dial: Option<SessionId>,
@@ -113,6 +115,7 @@ impl Delivery {
             found_dead: 0,
             may_bind: caches,
             caches,
+            sources_failed: 0,
             unfit: None,
             is_again: false,
             search: Search::default(),

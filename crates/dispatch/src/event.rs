@@ -48,6 +48,8 @@ pub struct Unresolved {
 /// Which step of opening a session failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DialStep {
+    /// Binding to the source address: this machine does not have it, or no port of it is left.
+    Source,
     /// TCP connect: refused, unreachable, timed out.
     Connect,
     /// No greeting, or one that is not 2xx.

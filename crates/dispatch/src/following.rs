@@ -10,6 +10,8 @@
 //! * **Up to the depth that the endpoint has earned** ([`Hosts::depth`](remuda_hosts::Hosts::depth)), never
 //!   past a transaction limit or the session's age, nor more than `pipeline_depth` + 1 with those that wait
 //!   for their commit.
+//! * **As deep as each destination's rule allows**, that of the message before and that of the one behind; and
+//!   as fast as its gate allows, at which nobody else may wait.
 //! * **Who waits at the endpoint comes first**, then the destination's own next message. That one rides: the
 //!   window counts sessions, so it takes no slot.
 //! * **A message that is sent a second time is alone in its flight.**
@@ -17,7 +19,7 @@
 //!   until the window has room.
 
 use remuda_connection_cache::fitness;
-use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
+use remuda_mail::{DeliveryId, Destination, Facts, SessionId, Way};
 
 use crate::{
     Dispatch,
@@ -56,7 +58,7 @@ impl Dispatch {
             .is_some_and(|facts| facts.uses == 0 || now - facts.last_used <= WARM_MAX);
         let may_fly = is_warm
             && delivery.entry.size <= FLIGHT_CONTENT_MAX
-            && self.hosts.may_fly(session.endpoint, false, now);
+            && self.hosts.may_fly(session.way(), false, now);
         session.is_flying = may_fly && !delivery.is_resent && !delivery.is_repeated;
         if may_fly { Flight::Whole } else { Flight::Split }
     }
@@ -84,14 +86,13 @@ impl Dispatch {
         }
         let mut facts = session.facts.clone()?;
         let under_way = 1 + u32::try_from(session.behind.len()).unwrap_or(u32::MAX);
-        let depth = self
-            .hosts
-            .depth(session.endpoint, self.settings.pipeline_depth, now);
+        let depth_max = self.pipeline_depth(&session.destination);
+        let depth = self.hosts.depth(session.way(), depth_max, now);
         let offers = &facts.capabilities;
         // Which domains those under way bring is known only when they are answered.
         let is_able = offers.pipelining && offers.chunking && offers.limits.rcpt_domain_max.is_none();
         let is_within = under_way < depth
-            && session.unsettled + under_way < self.unsettled_max()
+            && session.unsettled + under_way < self.unsettled_max(&session.destination)
             && offers.limits.mail_max.is_none_or(|max| session.uses < max);
         if !is_able || !is_within || self.is_stalled() {
             return None;
@@ -101,14 +102,16 @@ impl Dispatch {
     }
 
     fn next_behind(&self, id: SessionId, facts: &Facts) -> Option<Behind> {
-        let mut line = self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX);
-        let waiting = line.find(|(_, waiting)| self.may_go_behind(*waiting, facts));
+        let session = self.sessions.get(&id)?;
+        let under_way = 1 + u32::try_from(session.behind.len()).unwrap_or(u32::MAX);
+        let mut line = self.lines.waiting_at(facts.way()).take(LOOK_AT_MAX);
+        let waiting = line.find(|(_, waiting)| self.may_go_behind(*waiting, facts, under_way));
         if let Some((_, waiting)) = waiting {
             return Some(Behind::Waiting(waiting));
         }
-        let destination = &self.sessions.get(&id)?.destination;
+        let destination = &session.destination;
         let may_open =
-            !self.schedule.is_full(destination) && self.has_room(facts.endpoint) && self.has_session_left();
+            !self.schedule.is_full(destination) && self.has_room(facts.way()) && self.has_session_left();
         if may_open {
             return None;
         }
@@ -118,12 +121,13 @@ impl Dispatch {
     }
 
     /// Answers whether a delivery in line, for which no session can be opened, may go behind others.
-    fn may_go_behind(&self, id: DeliveryId, facts: &Facts) -> bool {
+    fn may_go_behind(&self, id: DeliveryId, facts: &Facts, under_way: u32) -> bool {
         self.deliveries.get(&id).is_some_and(|delivery| {
             let is_starved = delivery.wait().is_some_and(|wait| wait.dial.is_none());
             is_starved
                 && delivery.caches
                 && !delivery.is_resent
+                && under_way < self.pipeline_depth(&delivery.entry.destination)
                 && delivery.entry.size <= FLIGHT_CONTENT_MAX
                 && fitness(facts, &self.requirements(delivery)).is_ok()
         })
@@ -202,19 +206,19 @@ impl Dispatch {
     }
 
     /// What an answer shows of its host.
-    pub(crate) fn note_conduct(&mut self, endpoint: Endpoint, session: SessionId, answer: &Answer) {
+    pub(crate) fn note_conduct(&mut self, way: Way, session: SessionId, answer: &Answer) {
         let is_gone = answer.session == After::Gone;
         let had_others = self
             .sessions
             .get(&session)
             .is_some_and(|session| !session.behind.is_empty());
         if answer.conduct.is_disorderly {
-            self.hosts.surprised(endpoint, self.now.monotonic);
+            self.hosts.surprised(way, self.now.monotonic);
         } else if is_gone && had_others {
-            self.hosts.stumbled(endpoint);
+            self.hosts.stumbled(way);
         } else if answer.undecided == 0 {
             self.hosts
-                .answered_in_order(endpoint, answer.conduct.has_refused_recipient);
+                .answered_in_order(way, answer.conduct.has_refused_recipient);
         }
     }
 
@@ -264,7 +268,7 @@ impl Dispatch {
     }
 
     /// Deliveries of one session that may be under way or wait for their commit at once.
-    pub(crate) fn unsettled_max(&self) -> u32 {
-        self.settings.pipeline_depth.max(1) + 1
+    pub(crate) fn unsettled_max(&self, destination: &Destination) -> u32 {
+        self.pipeline_depth(destination) + 1
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use remuda_clock::Monotonic;
 use remuda_hosts::{IDLE_TAUGHT_MIN, Met};
-use remuda_mail::{Endpoint, Facts, SessionId};
+use remuda_mail::{Facts, SessionId, Way};
 
 use crate::{
     Dispatch,
@@ -29,7 +29,7 @@ use crate::{
 /// A session that ended, or was refused MAIL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) way: Way,
     /// From before its dial.
     pub(crate) opened: Monotonic,
     /// As of [`Answer`].
@@ -42,18 +42,18 @@ impl Dispatch {
         let Some(carrier) = self.sessions.get(&id) else {
             return;
         };
-        let (endpoint, idle) = (carrier.endpoint, carrier.idle);
+        let (way, idle) = (carrier.way(), carrier.idle);
         // Those behind it count as begun already.
         let behind = u32::try_from(carrier.behind.len()).unwrap_or(u32::MAX);
         let uses = carrier.uses.saturating_sub(behind);
         let is_first_to_tell = carrier.end.is_none();
         let ended = Ended {
-            endpoint,
+            way,
             opened: carrier.dialled,
             limit_met: answer.limit_met,
         };
         if answer.accepted && !carrier.is_fresh() {
-            self.hosts.bore_reuse(endpoint, uses, idle);
+            self.hosts.bore_reuse(way, uses, idle);
         }
         if !is_first_to_tell {
             // Those behind the one that met the end of a session have nothing to add.
@@ -70,34 +70,34 @@ impl Dispatch {
         }
         let is_explained = self.meet_limit(ended);
         if is_dead && !is_explained {
-            self.hosts.died(endpoint, self.now.monotonic);
+            self.hosts.died(way, self.now.monotonic);
         }
     }
 
     /// Learns from the end of a session that had been idle for `idle`.
     pub(crate) fn take_lesson_of_death(&mut self, ended: Ended, idle: Duration) {
-        let (endpoint, now) = (ended.endpoint, self.now.monotonic);
+        let (way, now) = (ended.way, self.now.monotonic);
         let is_explained = match ended.limit_met {
             Some(_) if idle < IDLE_TAUGHT_MIN => self.meet_limit(ended),
-            _ => self.hosts.died_idle(endpoint, idle, now),
+            _ => self.hosts.died_idle(way, idle, now),
         };
         if !is_explained {
-            self.hosts.died(endpoint, now);
+            self.hosts.died(way, now);
         }
     }
 
     /// A session has perhaps met a limit; answers whether others have met it before. From the moment
     /// it is in force nothing lies parked beyond it.
     fn meet_limit(&mut self, ended: Ended) -> bool {
-        let (endpoint, now) = (ended.endpoint, self.now.monotonic);
+        let (way, now) = (ended.way, self.now.monotonic);
         let Some(transactions) = ended.limit_met else {
             return false;
         };
-        let met = self.hosts.met_limit(endpoint, transactions, ended.opened, now);
+        let met = self.hosts.met_limit(way, transactions, ended.opened, now);
         if let Met::Learned(max) = met {
             let gone = self
                 .cache
-                .drain(|parked| parked.facts.endpoint == endpoint && parked.facts.uses >= max);
+                .drain(|parked| parked.facts.way() == way && parked.facts.uses >= max);
             for (session, _) in gone {
                 self.retire(session, RetireCause::Count);
             }
@@ -107,12 +107,12 @@ impl Dispatch {
 
     /// Answers whether its endpoint lets a session carry a further transaction, as far as it has taught us.
     pub(crate) fn may_be_reused(&self, facts: &Facts) -> Result<(), RetireCause> {
-        let (endpoint, now) = (facts.endpoint, self.now.monotonic);
-        let max = self.hosts.transactions_max(endpoint, now);
+        let (way, now) = (facts.way(), self.now.monotonic);
+        let max = self.hosts.transactions_max(way, now);
         if max.is_some_and(|max| facts.uses >= max) {
             return Err(RetireCause::Count);
         }
-        if facts.uses > 0 && !self.hosts.bears_reuse(endpoint, now) {
+        if facts.uses > 0 && !self.hosts.bears_reuse(way, now) {
             return Err(RetireCause::NotParked);
         }
         Ok(())
@@ -132,12 +132,12 @@ impl Dispatch {
     /// How long a session may keep silent in its next transaction, if it has been used.
     pub(crate) fn reply_within_of(&self, id: SessionId) -> Duration {
         let session = self.sessions.get(&id);
-        session.map_or(Duration::MAX, |session| self.reply_within(session.endpoint))
+        session.map_or(Duration::MAX, |session| self.reply_within(session.way()))
     }
 
     /// How long a used session may keep silent before it has said anything.
-    fn reply_within(&self, endpoint: Endpoint) -> Duration {
-        let usual = self.hosts.get(endpoint).and_then(|record| record.wait);
+    fn reply_within(&self, way: Way) -> Duration {
+        let usual = self.hosts.get(way).and_then(|record| record.wait);
         let usual = usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
         self.settings.cache.reuse_reply_timeout.max(usual)
     }

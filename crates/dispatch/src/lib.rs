@@ -16,7 +16,7 @@
 //! * **Pure.** The same settings, events and times give the same commands; no clock, no socket, no lock.
 //! * **No entry is lost.** Each that came in ends settled, unloaded, or waits.
 //! * **No session leaks**: see `sessions`. Limits of sessions in all, of an endpoint's and of a
-//!   destination's are never exceeded.
+//!   destination's are never exceeded, nor those of the operator's [rules](settings::Rule).
 //! * **In turn.** Destinations take turns, whatever their backlogs; a freed session goes to the next in line.
 //! * **Wake-ups are exact.** The shell sends [`Tick`](event::Event::Tick) at
 //!   [`next_deadline`](Dispatch::next_deadline), asked for after each event; nothing polls.
@@ -34,6 +34,7 @@
 mod answers;
 mod breakdown;
 mod candidates;
+mod ceilings;
 mod changes;
 pub mod command;
 #[cfg(test)]
@@ -46,12 +47,14 @@ mod lessons;
 mod lines;
 mod offers;
 mod retries;
+mod rules;
 pub mod search;
 mod seeking;
 mod selection;
 mod sessions;
 pub mod settings;
 mod sites;
+mod sources;
 mod verdicts;
 pub mod view;
 mod views;
@@ -62,12 +65,12 @@ use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};
 use remuda_connection_cache::ConnectionCache;
 use remuda_hosts::Hosts;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
-    command::Command, deliveries::Delivery, event::Event, lines::Lines, sessions::Orphans, sessions::Session,
-    settings::Settings, sites::Site,
+    ceilings::Ceilings, command::Command, deliveries::Delivery, event::Event, lines::Lines, rules::Rules,
+    sessions::Orphans, sessions::Session, settings::Settings, sites::Site,
 };
 
 /// The decision machine.
@@ -98,6 +101,8 @@ pub struct Dispatch {
     /// Deliveries whose outcomes are not committed, oldest first.
     unsettled: BTreeSet<(Monotonic, DeliveryId)>,
 
+    rules: Rules,
+    ceilings: Ceilings,
     cache: ConnectionCache,
     hosts: Hosts,
     sessions: BTreeMap<SessionId, Session>,
@@ -107,8 +112,8 @@ pub struct Dispatch {
     lingering: BTreeSet<(Monotonic, SessionId)>,
     /// Sessions that count against `settings.sessions`.
     busy: u32,
-    /// Endpoints where a session has stopped to count, during the event at hand.
-    freed: Vec<Endpoint>,
+    /// Ways where a session has stopped to count, during the event at hand.
+    freed: Vec<Way>,
 }
 
 impl Dispatch {
@@ -131,6 +136,8 @@ impl Dispatch {
             in_hand: HashMap::new(),
             lines: Lines::default(),
             unsettled: BTreeSet::new(),
+            rules: Rules::new(&settings.rules),
+            ceilings: Ceilings::default(),
             cache: ConnectionCache::new(settings.cache_limits()),
             hosts: Hosts::default(),
             sessions: BTreeMap::new(),

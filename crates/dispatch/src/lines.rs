@@ -1,9 +1,9 @@
 //! Lines: deliveries that wait for a session, in the order in which they began to.
 //!
 //! ```text
-//!   at endpoint E   waiting   a session that becomes free at E goes to the first that it fits
-//!                   starved   of those: no dial is under way for them, E was full
-//!   anywhere        starved   all sessions were in use
+//!   by way W    waiting   a session that becomes free there goes to the first that it fits
+//!               starved   of those: no dial is under way for them, W was full
+//!   anywhere    starved   all sessions were in use
 //! ```
 //!
 //! # Contract
@@ -11,14 +11,14 @@
 //!   moves between lines.
 //! * **A delivery that leaves, leaves every line**; an empty line takes no memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use remuda_mail::{DeliveryId, Endpoint};
+use remuda_mail::{DeliveryId, Endpoint, Way};
 
 /// All lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    at: HashMap<Endpoint, Line>,
+    at: BTreeMap<Way, Line>,
     starved: BTreeMap<Ticket, DeliveryId>,
     ticket_next: u64,
 }
@@ -51,9 +51,9 @@ impl Lines {
         Ticket(self.ticket_next)
     }
 
-    pub(crate) fn join(&mut self, ticket: Ticket, delivery: DeliveryId, at: &[Endpoint], lack: Lack) {
-        for endpoint in at {
-            let line = self.at.entry(*endpoint).or_default();
+    pub(crate) fn join(&mut self, ticket: Ticket, delivery: DeliveryId, at: &[Way], lack: Lack) {
+        for way in at {
+            let line = self.at.entry(*way).or_default();
             line.waiting.insert(ticket, delivery);
             if lack == Lack::Endpoint {
                 line.starved.insert(ticket, delivery);
@@ -64,28 +64,28 @@ impl Lines {
         }
     }
 
-    pub(crate) fn leave(&mut self, ticket: Ticket, at: &[Endpoint]) {
-        for endpoint in at {
-            if let Some(line) = self.at.get_mut(endpoint) {
+    pub(crate) fn leave(&mut self, ticket: Ticket, at: &[Way]) {
+        for way in at {
+            if let Some(line) = self.at.get_mut(way) {
                 line.waiting.remove(&ticket);
                 line.starved.remove(&ticket);
                 if line.waiting.is_empty() {
-                    self.at.remove(endpoint);
+                    self.at.remove(way);
                 }
             }
         }
         self.starved.remove(&ticket);
     }
 
-    /// Who waits for a session at `endpoint`, first first.
-    pub(crate) fn waiting_at(&self, endpoint: Endpoint) -> impl Iterator<Item = (Ticket, DeliveryId)> {
-        let waiting = self.at.get(&endpoint).map(|line| &line.waiting);
+    /// Who waits for a session by this way, first first.
+    pub(crate) fn waiting_at(&self, way: Way) -> impl Iterator<Item = (Ticket, DeliveryId)> {
+        let waiting = self.at.get(&way).map(|line| &line.waiting);
         waiting.into_iter().flatten().map(|(ticket, id)| (*ticket, *id))
     }
 
-    /// The first that lacks room at `endpoint`.
-    pub(crate) fn starved_at(&self, endpoint: Endpoint) -> Option<(Ticket, DeliveryId)> {
-        let starved = &self.at.get(&endpoint)?.starved;
+    /// The first that lacks room on this way.
+    pub(crate) fn starved_at(&self, way: Way) -> Option<(Ticket, DeliveryId)> {
+        let starved = &self.at.get(&way)?.starved;
         starved.iter().next().map(|(ticket, id)| (*ticket, *id))
     }
 
@@ -94,8 +94,14 @@ impl Lines {
         self.starved.iter().next().map(|(ticket, id)| (*ticket, *id))
     }
 
-    /// The endpoints that somebody waits for, in no order.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Endpoint> + '_ {
+    /// The ways to an endpoint that somebody waits for, in order.
+    pub(crate) fn ways_to(&self, endpoint: Endpoint) -> impl Iterator<Item = Way> + '_ {
+        let ways = self.at.range(Way::from(endpoint)..).map(|(way, _)| *way);
+        ways.take_while(move |way| way.endpoint == endpoint)
+    }
+
+    /// The ways that somebody waits for, in order.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = Way> + '_ {
         self.at.keys().copied()
     }
 }

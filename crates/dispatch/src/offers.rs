@@ -5,7 +5,8 @@
 //!   unless somebody else waits longer for any session at all, or for one to that endpoint which this one
 //!   is not, and then gets its place.
 //! * **Then the same destination's next message**, if nobody waits.
-//! * **Then it is parked**, if the destination is always cached, has mail waiting, or has lately had mail so
+//! * **Then it is parked**, if the destination is always cached, has mail waiting, shares a gate with one
+//!   that has, or has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
 //! * **A session whose deliveries are not committed waits for the disk**: at most `pipeline_depth` + 1 of
 //!   them, those under way included, and no new one while the oldest of all is older than [`STALL`].
@@ -38,10 +39,10 @@ impl Dispatch {
     /// A delivery is over and its session is free. Its slot of the window goes with it until its deliveries
     /// are committed.
     pub(crate) fn free(&mut self, id: SessionId, facts: Facts) {
-        let unsettled_max = self.unsettled_max();
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
+        let unsettled_max = self.unsettled_max(&session.destination);
         if self.is_stopping || (session.unsettled < unsettled_max && !self.is_stalled()) {
             let destination = session.destination.clone();
             self.schedule.release(&destination);
@@ -56,10 +57,10 @@ impl Dispatch {
 
     /// Deliveries of a lingering session are committed: it is free now, if that was enough.
     pub(crate) fn resume(&mut self, id: SessionId) {
-        let (is_stalled, unsettled_max) = (self.is_stalled(), self.unsettled_max());
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get(&id) else {
             return;
         };
+        let (is_stalled, unsettled_max) = (self.is_stalled(), self.unsettled_max(&session.destination));
         if is_stalled || session.unsettled >= unsettled_max {
             return;
         }
@@ -105,14 +106,20 @@ impl Dispatch {
 
     /// Answers whether a session may carry any further transaction.
     pub(crate) fn may_go_on(&self, id: SessionId, facts: &Facts) -> Result<(), RetireCause> {
-        if self.is_stopping || facts.helo_name != self.settings.helo_name {
+        if self.is_stopping || !self.settings.is_ours(facts) {
             return Err(RetireCause::Drained);
         }
-        self.cache.limits().check(id, facts, self.now.monotonic)?;
+        let Some(session) = self.sessions.get(&id) else {
+            return Err(RetireCause::NotParked);
+        };
+        let count_max = self.reuse_count_max(&session.destination);
+        let limits = self.cache.limits();
+        limits.check_counted(id, facts, count_max, self.now.monotonic)?;
         self.may_be_reused(facts)?;
-        match self.sessions.get(&id) {
-            Some(session) if self.caches(&session.destination) => Ok(()),
-            _ => Err(RetireCause::NotParked),
+        if self.caches(&session.destination) {
+            Ok(())
+        } else {
+            Err(RetireCause::NotParked)
         }
     }
 
@@ -122,7 +129,7 @@ impl Dispatch {
         // Who waits for room at this endpoint and does not fit needs this session's place.
         let starved = starved
             .into_iter()
-            .chain(self.lines.starved_at(facts.endpoint))
+            .chain(self.lines.starved_at(facts.way()))
             .min();
         match (here, starved) {
             (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
@@ -136,7 +143,7 @@ impl Dispatch {
     fn first_fitting(&mut self, id: SessionId, facts: &Facts) -> Option<(crate::lines::Ticket, DeliveryId)> {
         let mut unfit = Vec::new();
         let mut fitting = None;
-        for (ticket, waiting) in self.lines.waiting_at(facts.endpoint).take(LOOK_AT_MAX) {
+        for (ticket, waiting) in self.lines.waiting_at(facts.way()).take(LOOK_AT_MAX) {
             let Some(delivery) = self.deliveries.get(&waiting).filter(|delivery| delivery.caches) else {
                 continue;
             };
@@ -181,16 +188,8 @@ impl Dispatch {
         let Resolved::Known(servers, _) = site.resolved(self.epoch, now) else {
             return false;
         };
-        let wanted = remuda_mail::Requirements {
-            destination: destination.clone(),
-            endpoints: servers.endpoints.clone(),
-            helo_name: self.settings.helo_name.clone(),
-            smtputf8: entry.smtputf8,
-            size: entry.size,
-            recipient_domain: entry.recipient_domain.clone(),
-            fresh: false,
-        };
-        let is_good = servers.is_best(facts.endpoint, &self.hosts, now)
+        let wanted = self.requirements_of(entry, &servers);
+        let is_good = servers.is_best(facts.endpoint, &self.hosts, &wanted.sources, now)
             || self.cache.is_bound(destination, facts.endpoint, now);
         is_good && fitness(facts, &wanted).is_ok()
     }
@@ -224,7 +223,8 @@ impl Dispatch {
         let idle_max = self.settings.cache.idle_time_limit;
         let site = self.sites.get(destination);
         self.schedule.has_mail_due(destination)
-            || self.lines.waiting_at(session.endpoint).next().is_some()
+            || self.schedule.is_gate_waited_at(destination)
+            || self.lines.waiting_at(session.way()).next().is_some()
             || site.is_some_and(|site| site.is_listed || site.is_likely(self.now.monotonic, idle_max))
     }
 

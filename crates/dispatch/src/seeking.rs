@@ -6,10 +6,12 @@
 //!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
 //! * **Limits hold for taking too**: a parked session is busy once taken.
 
-use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId};
+use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources, Way};
+use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
+    candidates::Servers,
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
@@ -28,10 +30,12 @@ impl Dispatch {
         if !delivery.has_slot {
             return self.bench(id);
         }
-        let at = match delivery.at {
+        let from = self.sources_of(&delivery.entry.destination);
+        let endpoints = match delivery.at {
             Some(endpoint) => vec![endpoint],
-            None => delivery.itinerary.next(&self.hosts, now),
+            None => delivery.itinerary.next(&self.hosts, &from, now),
         };
+        let at: Vec<Way> = endpoints.into_iter().map(|to| from.way_to(to)).collect();
         if at.is_empty() {
             let destination = delivery.entry.destination.clone();
             self.leave_lines(id);
@@ -56,7 +60,7 @@ impl Dispatch {
     }
 
     /// Asks the cache by destination before the first host, then by each endpoint.
-    fn look_up(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<(SessionId, Found)> {
+    fn look_up(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
             self.note(id, Considered::Off);
@@ -64,8 +68,10 @@ impl Dispatch {
         }
         let now = self.now.monotonic;
         let wanted = self.requirements(delivery);
-        let (hosts, max) = (&self.hosts, self.settings.sessions_per_endpoint.max(1));
-        let has_room = |endpoint| hosts.sessions(endpoint) < max;
+        let (hosts, ceilings) = (&self.hosts, &self.ceilings);
+        let general = self.settings.sessions_per_endpoint;
+        let from = &wanted.sources;
+        let has_room = |to| hosts.sessions(from.way_to(to)) < ceilings.sessions_max(to, general);
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
             let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
@@ -75,8 +81,9 @@ impl Dispatch {
                 return Some((session, Found::Destination));
             }
         }
-        for endpoint in at.iter().copied() {
-            if !self.has_room(endpoint) {
+        for way in at {
+            let endpoint = way.endpoint;
+            if !self.has_room(*way) {
                 self.note(id, Considered::Full(Some(endpoint)));
                 continue;
             }
@@ -105,52 +112,62 @@ impl Dispatch {
     }
 
     /// Finds a delivery a dial under way that nobody waits for, or orders one where there is room.
-    fn dial_or_join(&mut self, id: DeliveryId, at: &[remuda_mail::Endpoint]) -> Option<SessionId> {
+    fn dial_or_join(&mut self, id: DeliveryId, at: &[Way]) -> Option<SessionId> {
         let adopted = if self.deliveries[&id].caches {
             self.adopt(at, id)
         } else {
             None
         };
         let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|endpoint| self.has_room(*endpoint));
-            room.map(|endpoint| self.dial(endpoint, id))
+            let room = at.iter().copied().find(|way| self.has_room(*way));
+            room.map(|way| self.dial(way, id))
         });
         self.note_dial(id, at, dial, adopted.is_some());
         dial
     }
 
     /// Keeps which dial is waited for, or that there was no room for one.
-    fn note_dial(
-        &mut self,
-        id: DeliveryId,
-        at: &[remuda_mail::Endpoint],
-        dial: Option<SessionId>,
-        is_joined: bool,
-    ) {
+    fn note_dial(&mut self, id: DeliveryId, at: &[Way], dial: Option<SessionId>, is_joined: bool) {
         let to = dial.and_then(|dial| Some((dial, self.sessions.get(&dial)?.endpoint)));
         match to {
             Some((dial, endpoint)) if is_joined => self.note(id, Considered::Joined(dial, endpoint)),
             Some((dial, endpoint)) => self.note(id, Considered::Dialled(dial, endpoint)),
             None => at
                 .iter()
-                .for_each(|endpoint| self.note(id, Considered::Full(Some(*endpoint)))),
+                .for_each(|way| self.note(id, Considered::Full(Some(way.endpoint)))),
         }
     }
 
     /// What a delivery demands of a session.
     pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
         Requirements {
-            destination: delivery.entry.destination.clone(),
-            endpoints: delivery.itinerary.servers().endpoints.clone(),
-            helo_name: self.settings.helo_name.clone(),
-            smtputf8: delivery.entry.smtputf8,
-            size: delivery.entry.size,
-            recipient_domain: delivery.entry.recipient_domain.clone(),
             fresh: delivery.wants_fresh,
+            ..self.requirements_of(&delivery.entry, delivery.itinerary.servers())
         }
     }
 
-    fn wait(&mut self, id: DeliveryId, at: Vec<remuda_mail::Endpoint>, lack: Lack, dial: Option<SessionId>) {
+    /// What an entry demands of a session to one of these servers.
+    pub(crate) fn requirements_of(&self, entry: &Entry, servers: &Servers) -> Requirements {
+        Requirements {
+            destination: entry.destination.clone(),
+            endpoints: servers.endpoints.clone(),
+            sources: self.sources_of(&entry.destination),
+            helo_name: self.settings.helo_name.clone(),
+            smtputf8: entry.smtputf8,
+            size: entry.size,
+            reuse_count_max: self.reuse_count_max(&entry.destination),
+            recipient_domain: entry.recipient_domain.clone(),
+            fresh: false,
+        }
+    }
+
+    /// Where a destination's mail comes from.
+    pub(crate) fn sources_of(&self, destination: &Destination) -> Sources {
+        let site = self.sites.get(destination);
+        site.map(|site| site.whence.sources().clone()).unwrap_or_default()
+    }
+
+    fn wait(&mut self, id: DeliveryId, at: Vec<Way>, lack: Lack, dial: Option<SessionId>) {
         let kept = self.leave_lines(id);
         let ticket = kept.unwrap_or_else(|| self.lines.ticket());
         let Some(delivery) = self.deliveries.get_mut(&id) else {
@@ -203,10 +220,8 @@ impl Dispatch {
         let waiting = |site: &Site| site.starved.iter().chain(&site.benched).copied().collect();
         let waiting: Vec<_> = self.sites.get(destination).map(waiting).unwrap_or_default();
         for id in waiting {
-            // The feedback of one that is given up may have given up the others.
-            let waits =
-                |delivery: &Delivery| delivery.wait().is_some() || matches!(delivery.stage, Stage::Benched);
-            if self.deliveries.get(&id).is_some_and(waits) {
+            // One that has been answered before says so again when it is given up, and may have given up others.
+            if self.deliveries.get(&id).is_some_and(Delivery::is_waiting) {
                 self.abandon(id);
             }
         }

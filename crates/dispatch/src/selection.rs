@@ -48,10 +48,10 @@ impl Dispatch {
         while let Some((_, id)) = self.lines.starved().filter(|_| self.has_session_left()) {
             self.seek(id);
         }
-        for endpoint in std::mem::take(&mut self.freed) {
+        for way in std::mem::take(&mut self.freed) {
             // Without a session left in all, it waits for that from now on.
-            while self.has_room(endpoint)
-                && let Some((_, id)) = self.lines.starved_at(endpoint)
+            while self.has_room(way)
+                && let Some((_, id)) = self.lines.starved_at(way)
             {
                 self.seek(id);
             }
@@ -159,11 +159,16 @@ impl Dispatch {
                 // Valid for the start at hand even if it says "now", or nothing would ever start.
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
                 let servers = Arc::new(Servers::new(candidates));
-                self.site(destination).servers = Resolved::Known(servers, until);
+                let site = self.site(destination);
+                site.endpoints = servers.endpoints.clone();
+                site.best_hosts = servers.best_hosts();
+                site.servers = Resolved::Known(servers, until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) if refusal.is_permanent() => {
                 let until = valid_until.max(self.now.monotonic + VALID_MIN);
                 self.site(destination).servers = Resolved::Never(Box::new(refusal), until);
+                self.apply_rule(destination);
             }
             Err(Unresolved { refusal, valid_until }) => {
                 self.defer_unresolved(destination, refusal, valid_until);
@@ -205,7 +210,7 @@ impl Dispatch {
         if !self.sites.contains_key(destination) {
             let review = self.now.monotonic + self.keep();
             self.reviews.insert((review, destination.clone()));
-            let site = Site::new(destination, &self.settings.cache, review);
+            let site = Site::new(destination, &self.settings, review);
             self.sites.insert(destination.clone(), site);
         }
         self.sites

@@ -13,11 +13,11 @@
 //!   `sessions_per_endpoint`; parked and retiring ones do not.
 //! * **No session leaks**: each is in one state until the shell reports its end.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
-use remuda_connection_cache::{Death, End, Leaving, Opening};
-use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId};
+use remuda_connection_cache::{Death, End, Leaving, Opening, Parked};
+use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Way};
 
 use crate::{
     Dispatch,
@@ -30,6 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
+    /// The address of ours that it is bound to.
+    pub(crate) source: Option<IpAddr>,
     pub(crate) host: Arc<str>,
     /// Whom it works for or worked for last.
     pub(crate) destination: Destination,
@@ -76,6 +78,14 @@ pub(crate) enum State {
 }
 
 impl Session {
+    /// Between which addresses it is.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            endpoint: self.endpoint,
+            source: self.source,
+        }
+    }
+
     /// Answers whether it counts against the limits.
     pub(crate) fn is_counted(&self) -> bool {
         match self.state {
@@ -92,28 +102,25 @@ impl Session {
 
 impl Dispatch {
     /// Orders a session to be opened for a delivery.
-    pub(crate) fn dial(&mut self, endpoint: Endpoint, delivery: DeliveryId) -> SessionId {
+    pub(crate) fn dial(&mut self, way: Way, delivery: DeliveryId) -> SessionId {
+        let Way { endpoint, source } = way;
         let id = SessionId(self.session_next);
         self.session_next += 1;
-        let (host, destination) = match self.deliveries.get(&delivery) {
-            Some(delivery) => (
-                delivery.itinerary.servers().host(endpoint),
-                delivery.entry.destination.clone(),
-            ),
-            None => (None, Destination::from_key("")),
-        };
-        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        let (host, destination) = self.host_for(endpoint, delivery);
         self.out.push(Command::Dial {
             session: id,
             endpoint,
             host: host.clone(),
+            source,
+            helo_name: self.helo_name(source),
             destination: destination.clone(),
         });
-        self.hosts.dialled(endpoint, self.now.monotonic);
+        self.hosts.dialled(way, self.now.monotonic);
         self.cache.count_dial(&destination, endpoint);
-        self.occupy(endpoint);
+        self.occupy(way);
         let session = Session {
             endpoint,
+            source,
             host,
             destination,
             state: State::Dialling(Some(delivery)),
@@ -134,6 +141,19 @@ impl Dispatch {
         id
     }
 
+    /// The name of the host behind an endpoint, and for whom it is dialled.
+    fn host_for(&self, endpoint: Endpoint, delivery: DeliveryId) -> (Arc<str>, Destination) {
+        let (host, destination) = match self.deliveries.get(&delivery) {
+            Some(delivery) => (
+                delivery.itinerary.servers().host(endpoint),
+                delivery.entry.destination.clone(),
+            ),
+            None => (None, Destination::from_key("")),
+        };
+        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        (host, destination)
+    }
+
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
     pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
         self.leave_lines(id);
@@ -146,7 +166,7 @@ impl Dispatch {
         };
         delivery.stage = Stage::Transacting(session, found);
         let was_counted = taken.is_counted();
-        let endpoint = taken.endpoint;
+        let way = taken.way();
         taken.idle = match (&taken.state, taken.parked) {
             (State::Parked, Some(since)) => self.now.monotonic - since,
             _ => Duration::ZERO,
@@ -170,7 +190,7 @@ impl Dispatch {
             unfit: delivery.unfit,
         });
         if !was_counted {
-            self.occupy(endpoint);
+            self.occupy(way);
         }
         self.count_order(session, id, Some(found));
         self.fill(session);
@@ -182,12 +202,19 @@ impl Dispatch {
             return;
         };
         let (endpoint, destination, binds) = (session.endpoint, session.destination.clone(), session.binds);
-        let now = self.now.monotonic;
         session.state = State::Parked;
+        let way = session.way();
+        let now = self.now.monotonic;
         session.parked = Some(now);
-        self.vacate(endpoint);
-        let gone = self.cache.park(id, facts, destination.clone(), now);
-        if let Some(idle_max) = self.hosts.idle_max(endpoint, now) {
+        self.vacate(way);
+        let parked = Parked {
+            facts,
+            destination: destination.clone(),
+            since: now,
+            reuse_count_max: self.own_reuse_count_max(&destination),
+        };
+        let gone = self.cache.park_as(id, parked);
+        if let Some(idle_max) = self.hosts.idle_max(way, now) {
             self.cache.shorten_idle(id, idle_max);
         }
         if gone.is_none_or(|(gone, _)| gone != id) {
@@ -206,11 +233,11 @@ impl Dispatch {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let (was_counted, endpoint) = (session.is_counted(), session.endpoint);
+        let (was_counted, way) = (session.is_counted(), session.way());
         session.state = State::Retiring;
         self.out.push(Command::Retire { session: id, cause });
         if was_counted {
-            self.vacate(endpoint);
+            self.vacate(way);
         }
         self.count_retired(id, cause);
     }
@@ -226,10 +253,10 @@ impl Dispatch {
     pub(crate) fn bury(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(&id)?;
         if session.is_counted() {
-            self.vacate(session.endpoint);
+            self.vacate(session.way());
         }
         if let State::Dialling(None) = session.state {
-            self.strike_orphan(session.endpoint, id);
+            self.strike_orphan(session.way(), id);
         }
         Some(session)
     }
@@ -241,7 +268,7 @@ impl Dispatch {
         {
             self.count_end(&session, End::Dead(cause));
             let ended = Ended {
-                endpoint: session.endpoint,
+                way: session.way(),
                 opened: session.dialled,
                 limit_met,
             };
@@ -261,33 +288,34 @@ impl Dispatch {
     pub(crate) fn orphan(&mut self, dial: SessionId) {
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.state = State::Dialling(None);
-            self.orphans.entry(session.endpoint).or_default().push_back(dial);
+            self.orphans.entry(session.way()).or_default().push_back(dial);
         }
     }
 
-    /// Finds a dial that nobody waits for, to one of these endpoints, for a delivery.
-    pub(crate) fn adopt(&mut self, endpoints: &[Endpoint], delivery: DeliveryId) -> Option<SessionId> {
-        let found = endpoints
+    /// Finds a dial that nobody waits for, by one of these ways, for a delivery.
+    pub(crate) fn adopt(&mut self, ways: &[Way], delivery: DeliveryId) -> Option<SessionId> {
+        let found = ways
             .iter()
-            .find_map(|endpoint| self.orphans.get(endpoint)?.front().map(|dial| (*endpoint, *dial)));
-        let (endpoint, dial) = found?;
-        self.strike_orphan(endpoint, dial);
+            .find_map(|way| self.orphans.get(way)?.front().map(|dial| (*way, *dial)));
+        let (way, dial) = found?;
+        self.strike_orphan(way, dial);
         self.sessions.get_mut(&dial)?.state = State::Dialling(Some(delivery));
         Some(dial)
     }
 
-    pub(crate) fn strike_orphan(&mut self, endpoint: Endpoint, dial: SessionId) {
-        if let Some(dials) = self.orphans.get_mut(&endpoint) {
+    pub(crate) fn strike_orphan(&mut self, way: Way, dial: SessionId) {
+        if let Some(dials) = self.orphans.get_mut(&way) {
             dials.retain(|other| *other != dial);
             if dials.is_empty() {
-                self.orphans.remove(&endpoint);
+                self.orphans.remove(&way);
             }
         }
     }
 
-    /// Answers whether another session to `endpoint` may be busy.
-    pub(crate) fn has_room(&self, endpoint: Endpoint) -> bool {
-        self.hosts.sessions(endpoint) < self.settings.sessions_per_endpoint.max(1)
+    /// Answers whether another session by this way may be busy.
+    pub(crate) fn has_room(&self, way: Way) -> bool {
+        let general = self.settings.sessions_per_endpoint;
+        self.hosts.sessions(way) < self.ceilings.sessions_max(way.endpoint, general)
     }
 
     /// Answers whether another session may be busy at all.
@@ -295,15 +323,23 @@ impl Dispatch {
         self.busy < self.settings.sessions.max(1)
     }
 
-    fn occupy(&mut self, endpoint: Endpoint) {
+    fn occupy(&mut self, way: Way) {
         self.busy += 1;
-        self.hosts.add_session(endpoint);
+        self.hosts.add_session(way);
     }
 
-    fn vacate(&mut self, endpoint: Endpoint) {
+    fn vacate(&mut self, way: Way) {
         self.busy -= 1;
-        self.hosts.remove_session(endpoint);
-        self.freed.push(endpoint);
+        self.hosts.remove_session(way);
+        self.freed.push(way);
+    }
+
+    /// How we introduce ourselves from there.
+    fn helo_name(&self, source: Option<IpAddr>) -> Arc<str> {
+        let sources = &self.settings.sources;
+        let ours = sources.iter().find(|ours| Some(ours.address) == source);
+        ours.map_or(&self.settings.helo_name, |ours| &ours.helo_name)
+            .clone()
     }
 }
 
@@ -336,4 +372,4 @@ impl RetireCause {
 }
 
 /// Dials that nobody waits for, oldest first.
-pub(crate) type Orphans = std::collections::HashMap<Endpoint, VecDeque<SessionId>>;
+pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;

@@ -1,6 +1,8 @@
 //! What of the configuration `dispatch` decides by.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use remuda_mail::{Facts, Source};
 
 /// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,10 @@ pub struct Settings {
     pub active_messages: usize,
     /// `delivery.helo_name`, or the hostname.
     pub helo_name: Arc<str>,
+    /// `[[source]]`; none: the system chooses the address.
+    pub sources: Vec<Arc<Source>>,
+    /// `[[destination]]`.
+    pub rules: Vec<Rule>,
     /// `[connection_cache]`.
     pub cache: CacheSettings,
     /// Seed of every random choice (shuffles, jitter).
@@ -54,10 +60,85 @@ pub struct CacheSettings {
     pub connections_per_endpoint: usize,
 }
 
+/// One `[[destination]]`: what is different for the destinations that it matches; None = as for all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rule {
+    /// `match`.
+    pub pattern: Pattern,
+    /// `concurrency`: of each destination's window, and of all together that an `mx:` matches.
+    pub concurrency: Option<u32>,
+    /// `sessions_per_endpoint`.
+    pub sessions_per_endpoint: Option<u32>,
+    /// `rate`: of each destination, or of all together that an `mx:` matches.
+    pub rate: Option<Rate>,
+    /// `pipeline_depth`.
+    pub pipeline_depth: Option<u32>,
+    /// `reuse_count_limit`; 0 = none.
+    pub reuse_count_limit: Option<u32>,
+}
+
+/// What a rule matches; names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pattern {
+    /// This next-hop.
+    Domain(String),
+    /// Next-hops whose name ends so; it begins with a dot.
+    Domains(String),
+    /// What is served best by this host (`mx:`).
+    Host(String),
+    /// What is served best by a host whose name ends so (`mx:.`); it begins with a dot.
+    Hosts(String),
+}
+
+/// So many messages in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At least one.
+    pub messages: u32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl Pattern {
+    /// Answers whether it is of hosts: its concurrency and rate are shared by all that it matches.
+    pub fn is_of_hosts(&self) -> bool {
+        matches!(self, Pattern::Host(_) | Pattern::Hosts(_))
+    }
+}
+
+impl Default for Pattern {
+    /// What nothing matches.
+    fn default() -> Self {
+        Pattern::Domain(String::new())
+    }
+}
+
+impl fmt::Display for Pattern {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Domain(name) | Pattern::Domains(name) => f.write_str(name),
+            Pattern::Host(name) | Pattern::Hosts(name) => write!(f, "mx:{name}"),
+        }
+    }
+}
+
 /// Bound of [`Settings::pipeline_depth`]: each message in flight is repeated if its session dies.
 pub const PIPELINE_DEPTH_MAX: u32 = 32;
 
 impl Settings {
+    /// Answers whether we would introduce ourselves from there like that today.
+    pub(crate) fn is_ours(&self, facts: &Facts) -> bool {
+        let mut sources = self.sources.iter();
+        match facts.source {
+            Some(address) => sources.any(|ours| ours.address == address && ours.helo_name == facts.helo_name),
+            None => {
+                let is_v4 = facts.endpoint.0.is_ipv4();
+                facts.helo_name == self.helo_name && !sources.any(|ours| ours.address.is_ipv4() == is_v4)
+            }
+        }
+    }
+
     /// What of it the schedule goes by.
     pub(crate) fn schedule_limits(&self) -> remuda_schedule::Limits {
         remuda_schedule::Limits {
@@ -113,6 +194,8 @@ impl Default for Settings {
             maximal_backoff: Duration::from_secs(4000),
             active_messages: 20_000,
             helo_name: "localhost".into(),
+            sources: Vec::new(),
+            rules: Vec::new(),
             cache: CacheSettings::default(),
             seed: 0,
         }

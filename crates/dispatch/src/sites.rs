@@ -9,9 +9,14 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
-use remuda_mail::{DeliveryId, Destination, Refusal};
+use remuda_mail::{DeliveryId, Destination, Endpoint, Refusal};
 
-use crate::{candidates::Servers, settings::CacheSettings};
+use crate::{
+    candidates::Servers,
+    ceilings::Ceiling,
+    settings::{CacheSettings, Rule, Settings},
+    sources::Whence,
+};
 
 /// A destination, as far as sessions for it are concerned.
 #[derive(Debug)]
@@ -27,6 +32,15 @@ pub(crate) struct Site {
     pub(crate) benched: VecDeque<DeliveryId>,
     /// Always cached.
     pub(crate) is_listed: bool,
+    /// Where its mail comes from.
+    pub(crate) whence: Whence,
+    /// Its endpoints, and the names of the hosts that serve it best, as last known.
+    pub(crate) endpoints: Arc<[Endpoint]>,
+    pub(crate) best_hosts: Arc<[Arc<str>]>,
+    /// The operator's rule for it.
+    pub(crate) rule: Option<Arc<Rule>>,
+    /// What the rule demands of its endpoints.
+    pub(crate) ceiling: Option<Ceiling>,
     last_start: Option<Monotonic>,
     /// Between starts, smoothed.
     gap: Option<Duration>,
@@ -46,14 +60,19 @@ pub(crate) enum Resolved {
 }
 
 impl Site {
-    pub(crate) fn new(destination: &Destination, cache: &CacheSettings, review: Monotonic) -> Self {
+    pub(crate) fn new(destination: &Destination, settings: &Settings, review: Monotonic) -> Self {
         Site {
             servers: Resolved::Unknown,
             is_asked: false,
             epoch: 0,
             starved: Vec::new(),
             benched: VecDeque::new(),
-            is_listed: is_listed(destination, cache),
+            is_listed: is_listed(destination, &settings.cache),
+            whence: Whence::new(destination, &settings.sources),
+            endpoints: Arc::default(),
+            best_hosts: Arc::default(),
+            rule: None,
+            ceiling: None,
             last_start: None,
             gap: None,
             review,
@@ -101,20 +120,25 @@ impl Site {
 /// all ("*").
 pub(crate) fn is_listed(destination: &Destination, cache: &CacheSettings) -> bool {
     let listed = &cache.destinations;
-    let key = destination.as_str();
     if listed.is_empty() {
         return false;
     }
-    listed.contains("*")
-        || listed.contains(key)
-        || key.trim_start_matches("mx:").split(',').any(|host| {
-            let host = host.split_once('=').map_or(host, |(host, _)| host);
-            let bare = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-                Some((address, _)) => address,
-                None => host.split_once(':').map_or(host, |(name, _)| name),
-            };
-            listed.contains(host) || listed.contains(bare)
-        })
+    listed.contains("*") || hosts_of(destination).any(|name| listed.contains(name))
+}
+
+/// The names that an operator may call a destination by: its key, and each host of its route as written and
+/// without its port.
+pub(crate) fn hosts_of(destination: &Destination) -> impl Iterator<Item = &str> {
+    let key = destination.as_str();
+    let hosts = key.trim_start_matches("mx:").split(',').flat_map(|host| {
+        let host = host.split_once('=').map_or(host, |(host, _)| host);
+        let bare = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.split_once(':').map_or(host, |(name, _)| name),
+        };
+        [host, bare]
+    });
+    std::iter::once(key).chain(hosts)
 }
 
 /// A transaction may take longer than the idle limit; its start still counts as lately.
@@ -126,7 +150,7 @@ mod tests {
 
     fn site() -> Site {
         let destination = Destination::from_key("a.test");
-        Site::new(&destination, &CacheSettings::default(), Monotonic::ZERO)
+        Site::new(&destination, &Settings::default(), Monotonic::ZERO)
     }
 
     fn at(millis: u64) -> Monotonic {

@@ -1,6 +1,6 @@
 //! What `dispatch` shows of itself: plain copies for the admin API, the log and tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
 pub use remuda_connection_cache::{
@@ -36,6 +36,8 @@ pub struct ConnectionView {
     pub endpoint: Endpoint,
     /// The host's name.
     pub host: Arc<str>,
+    /// The address of ours that it is bound to; `None`: the system chose.
+    pub source: Option<IpAddr>,
     /// Transactions begun on it.
     pub uses: u32,
     /// Transactions that its endpoint takes on a session, where that was learned.

@@ -74,15 +74,16 @@ impl Dispatch {
             destination: session.destination.clone(),
             endpoint: session.endpoint,
             host: session.host.clone(),
+            source: session.source,
             uses: session.uses,
-            transactions_max: self.hosts.transactions_max(session.endpoint, now.monotonic),
+            transactions_max: self.hosts.transactions_max(session.way(), now.monotonic),
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),
             message: match session.state {
                 State::Busy(delivery) => self.deliveries.get(&delivery).map(|busy| busy.entry.message),
                 _ => None,
             },
-            transaction: self.hosts.get(session.endpoint).and_then(|host| host.wait),
+            transaction: self.hosts.get(session.way()).and_then(|host| host.wait),
         }
     }
 }

@@ -45,6 +45,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         to = %format_args!("<{}>", decided.recipient.address),
         orig_to = decided.recipient.original.as_ref().map(|to| tracing::field::display(format!("<{to}>"))),
         relay = decided.relay().unwrap_or("none"),
+        source = via.and_then(|via| via.source).map(tracing::field::display),
         conn_use = via.map(|via| via.uses).filter(|uses| *uses > 1),
         delay = %Seconds(ended.since(subject.arrived)),
         delays = %Delays { subject, via },

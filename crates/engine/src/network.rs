@@ -3,6 +3,8 @@
 //! # Contract
 //! * **The shell's only way out.** Sessions connect through [`Network`], so that a test gives them streams
 //!   in memory and moves time itself.
+//! * **A connection comes from its source**, when it has one; the system chooses its port when it is bound, so
+//!   that one source has some 28,000 connections at most (`net.ipv4.ip_local_port_range`).
 //! * **A stream can be asked without waiting whether it is quiet**, past any cached readiness.
 //!
 //! # Not here
@@ -11,15 +13,16 @@
 use std::{
     future::Future,
     io,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use remuda_mail::Endpoint;
+use remuda_mail::Way;
 use rustix::net::RecvFlags;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// A connection that is being made.
@@ -27,8 +30,8 @@ pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>
 
 /// Makes connections.
 pub trait Network: Send + Sync + 'static {
-    /// Connects to `endpoint`. The caller limits the time; dropping the future gives up.
-    fn connect(&self, endpoint: Endpoint) -> Connecting;
+    /// Connects to an endpoint from a source. The caller limits the time; dropping the future gives up.
+    fn connect(&self, way: Way) -> Connecting;
 }
 
 /// A connected stream.
@@ -43,9 +46,20 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
 pub struct TcpNetwork;
 
 impl Network for TcpNetwork {
-    fn connect(&self, endpoint: Endpoint) -> Connecting {
+    fn connect(&self, way: Way) -> Connecting {
         Box::pin(async move {
-            let stream = TcpStream::connect(endpoint.socket_address()).await?;
+            let to = way.endpoint.socket_address();
+            let stream = match way.source {
+                None => TcpStream::connect(to).await?,
+                Some(source) => {
+                    let socket = match source {
+                        IpAddr::V4(_) => TcpSocket::new_v4()?,
+                        IpAddr::V6(_) => TcpSocket::new_v6()?,
+                    };
+                    socket.bind((source, 0).into())?;
+                    socket.connect(to).await?
+                }
+            };
             // A flight is one write already; waiting for more would only delay it.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Transport>)
@@ -72,6 +86,7 @@ impl Transport for DuplexStream {
 
 #[cfg(test)]
 mod tests {
+    use remuda_mail::Endpoint;
     use tokio::{
         io::{AsyncWriteExt, duplex},
         net::TcpListener,
@@ -91,11 +106,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_comes_from_its_source() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint(listener.local_addr().unwrap());
+        for source in [[127, 0, 0, 2], [127, 0, 0, 3]] {
+            let source = Some(source.into());
+            let _here = TcpNetwork.connect(Way { endpoint, source }).await.unwrap();
+            let (_, client) = listener.accept().await.unwrap();
+            assert_eq!(Some(client.ip()), source);
+        }
+        // RFC 5737: nobody has this address.
+        let source = Some([192, 0, 2, 1].into());
+        let refused = TcpNetwork.connect(Way { endpoint, source }).await.err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[tokio::test]
     async fn a_socket_is_not_quiet_once_the_peer_has_gone_or_spoken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint(listener.local_addr().unwrap());
         for speaks in [false, true] {
-            let mut here = TcpNetwork.connect(endpoint).await.unwrap();
+            let mut here = TcpNetwork.connect(endpoint.into()).await.unwrap();
             let (mut there, _) = listener.accept().await.unwrap();
             assert!(here.is_quiet());
             if speaks {

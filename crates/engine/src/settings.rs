@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use remuda_mail::{Address, HostPort};
+use remuda_mail::{Address, HostPort, Source};
 
 /// Everything that the engine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,10 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
+    /// `[[destination]]`.
+    pub destinations: Vec<remuda_dispatch::settings::Rule>,
+    /// `[[source]]`.
+    pub sources: Vec<Arc<Source>>,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[connection_cache]`.
@@ -180,6 +184,8 @@ impl Settings {
             relay: Relay::default(),
             dns_servers: Vec::new(),
             routes: Vec::new(),
+            destinations: Vec::new(),
+            sources: Vec::new(),
             delivery: Delivery::defaults(&hostname),
             connection_cache: remuda_dispatch::settings::CacheSettings::default(),
             status_update_time: Duration::from_secs(600),
@@ -206,6 +212,8 @@ impl Settings {
             maximal_backoff: self.delivery.maximal_backoff,
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
+            sources: self.sources.clone(),
+            rules: self.destinations.clone(),
             cache: self.connection_cache.clone(),
             seed,
         }

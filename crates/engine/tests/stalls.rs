@@ -19,7 +19,7 @@ use remuda_engine::{
     operations::{Operations, Status},
     settings::{Route, RouteDomain, Settings},
 };
-use remuda_mail::{Body, Destination, Endpoint, Envelope, HostPort, NextHop, Recipient, Sender};
+use remuda_mail::{Body, Destination, Envelope, HostPort, NextHop, Recipient, Sender};
 use remuda_spool::{NewEntry, NewMessage, Options, Origin, Spool};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
@@ -49,8 +49,8 @@ struct Hosts {
 type Took = Arc<Mutex<Vec<(u8, String)>>>;
 
 impl Network for Hosts {
-    fn connect(&self, endpoint: Endpoint) -> Connecting {
-        let host = match endpoint.socket_address().ip() {
+    fn connect(&self, way: remuda_mail::Way) -> Connecting {
+        let host = match way.endpoint.socket_address().ip() {
             std::net::IpAddr::V4(ip) => ip.octets()[3],
             std::net::IpAddr::V6(_) => 0,
         };

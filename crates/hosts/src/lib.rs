@@ -1,7 +1,8 @@
 //! What is remembered of an endpoint: one bounded, ageing record, shared by all destinations.
 //!
 //! A thousand domains may share one server. What one delivery learned of it, that it does not answer or
-//! how long it takes, is of use to all; so it is kept here by endpoint and not by destination.
+//! how long it takes, is of use to all; so it is kept here by endpoint and not by destination. A receiver
+//! judges each of our addresses by itself; so with several sources there is a record for each [`Way`].
 //!
 //! # Contract
 //! * **A failed dial pauses an endpoint**, the longer the more failed in a row: 1 s … 10 min, with jitter. A
@@ -12,8 +13,8 @@
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer.
 //! * **The number of sessions is exact**: a record with sessions is never forgotten.
 //! * **What an endpoint bears of reuse is learned and forgotten again**: see `reuse`.
-//! * **Callers report every dial** with [`Hosts::dialled`] and then `opened` or `failed`, and every change
-//!   of sessions.
+//! * **Callers report every dial** with [`Hosts::dialled`] and then `opened`, `failed` or `undialled`, and
+//!   every change of sessions.
 //!
 //! # Not here
 //! The choice among equal endpoints and every limit: `dispatch`.
@@ -31,7 +32,7 @@ use std::{
 
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
-use remuda_mail::Endpoint;
+use remuda_mail::Way;
 
 pub use self::reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met};
 use crate::{reuse::Reuse, trust::Trust};
@@ -39,9 +40,9 @@ use crate::{reuse::Reuse, trust::Trust};
 /// The records of all endpoints.
 #[derive(Debug)]
 pub struct Hosts {
-    records: HashMap<Endpoint, Record>,
+    records: HashMap<Way, Record>,
     /// By last use; records with sessions are not in it.
-    idle: BTreeMap<u64, Endpoint>,
+    idle: BTreeMap<u64, Way>,
     use_next: u64,
     records_max: usize,
 }
@@ -85,47 +86,47 @@ impl Hosts {
     }
 
     /// What is remembered of an endpoint.
-    pub fn get(&self, endpoint: Endpoint) -> Option<&Record> {
-        self.records.get(&endpoint)
+    pub fn get(&self, way: Way) -> Option<&Record> {
+        self.records.get(&way)
     }
 
     /// Sessions to an endpoint that are busy or being opened.
-    pub fn sessions(&self, endpoint: Endpoint) -> u32 {
-        self.get(endpoint).map_or(0, |record| record.sessions)
+    pub fn sessions(&self, way: Way) -> u32 {
+        self.get(way).map_or(0, |record| record.sessions)
     }
 
     /// Answers whether others should be tried first.
-    pub fn is_paused(&self, endpoint: Endpoint, now: Monotonic) -> bool {
-        self.get(endpoint)
+    pub fn is_paused(&self, way: Way, now: Monotonic) -> bool {
+        self.get(way)
             .is_some_and(|record| record.is_on_trial || record.paused_until > now)
     }
 
     /// A session became busy or is being opened.
-    pub fn add_session(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| record.sessions += 1);
+    pub fn add_session(&mut self, way: Way) {
+        self.change(way, |record| record.sessions += 1);
     }
 
     /// A session is no longer busy.
     ///
     /// # Panics
     /// If there was none: sessions were counted wrongly.
-    pub fn remove_session(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| {
+    pub fn remove_session(&mut self, way: Way) {
+        self.change(way, |record| {
             assert!(record.sessions > 0, "a session that ends was counted");
             record.sessions -= 1;
         });
     }
 
     /// A dial begins.
-    pub fn dialled(&mut self, endpoint: Endpoint, now: Monotonic) {
-        self.change(endpoint, |record| {
+    pub fn dialled(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| {
             record.is_on_trial |= record.failures > 0 && record.paused_until <= now;
         });
     }
 
     /// A dial succeeded.
-    pub fn opened(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| {
+    pub fn opened(&mut self, way: Way) {
+        self.change(way, |record| {
             record.failures = 0;
             record.last_failure.clear();
             record.paused_until = Monotonic::ZERO;
@@ -134,9 +135,9 @@ impl Hosts {
     }
 
     /// A dial failed. Failures of dials that began together count once: within a pause it does not grow.
-    pub fn failed(&mut self, endpoint: Endpoint, words: &str, now: Monotonic, rng: &mut impl Rng) {
+    pub fn failed(&mut self, way: Way, words: &str, now: Monotonic, rng: &mut impl Rng) {
         let jitter = rng.random_range(0.9..1.1);
-        self.change(endpoint, |record| {
+        self.change(way, |record| {
             record.last_failure.clear();
             record.last_failure.push_str(words);
             if record.paused_until <= now {
@@ -149,9 +150,14 @@ impl Hosts {
         });
     }
 
+    /// A dial came to nothing for reasons of ours: if it was a trial, another may try.
+    pub fn undialled(&mut self, way: Way) {
+        self.change(way, |record| record.is_on_trial = false);
+    }
+
     /// A transaction was accepted after `wait` of waiting for replies.
-    pub fn waited(&mut self, endpoint: Endpoint, wait: Duration) {
-        self.change(endpoint, |record| {
+    pub fn waited(&mut self, way: Way, wait: Duration) {
+        self.change(way, |record| {
             record.wait = Some(match record.wait {
                 None => wait,
                 Some(smoothed) => smoothed * 7 / 8 + wait / 8,
@@ -160,37 +166,36 @@ impl Hosts {
     }
 
     /// A transaction was answered in order; `has_refused_recipient`: with a refusal among the replies.
-    pub fn answered_in_order(&mut self, endpoint: Endpoint, has_refused_recipient: bool) {
-        self.change(endpoint, |record| record.trust.answered(has_refused_recipient));
+    pub fn answered_in_order(&mut self, way: Way, has_refused_recipient: bool) {
+        self.change(way, |record| record.trust.answered(has_refused_recipient));
     }
 
     /// A reply did not fit its command: for an hour nothing goes out unasked.
-    pub fn surprised(&mut self, endpoint: Endpoint, now: Monotonic) {
-        self.change(endpoint, |record| record.trust.surprised(now));
+    pub fn surprised(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| record.trust.surprised(now));
     }
 
     /// A session ended with several transactions under way.
-    pub fn stumbled(&mut self, endpoint: Endpoint) {
-        self.change(endpoint, |record| record.trust.stumbled());
+    pub fn stumbled(&mut self, way: Way) {
+        self.change(way, |record| record.trust.stumbled());
     }
 
     /// Answers whether content may go out with its commands; `is_private`: on a session with credentials.
-    pub fn may_fly(&self, endpoint: Endpoint, is_private: bool, now: Monotonic) -> bool {
-        self.get(endpoint)
+    pub fn may_fly(&self, way: Way, is_private: bool, now: Monotonic) -> bool {
+        self.get(way)
             .map_or(!is_private, |record| record.trust.may_fly(is_private, now))
     }
 
     /// How many transactions may be under way on one session, from 1 to `max`.
-    pub fn depth(&self, endpoint: Endpoint, max: u32, now: Monotonic) -> u32 {
-        self.get(endpoint)
-            .map_or(1, |record| record.trust.depth(max, now))
+    pub fn depth(&self, way: Way, max: u32, now: Monotonic) -> u32 {
+        self.get(way).map_or(1, |record| record.trust.depth(max, now))
     }
 
     /// Forgets the failures and the limits of an endpoint, because an operator says so.
-    pub fn forgive(&mut self, endpoint: Endpoint) {
-        if self.records.contains_key(&endpoint) {
-            self.opened(endpoint);
-            self.change(endpoint, |record| record.reuse = Reuse::default());
+    pub fn forgive(&mut self, way: Way) {
+        if self.records.contains_key(&way) {
+            self.opened(way);
+            self.change(way, |record| record.reuse = Reuse::default());
         }
     }
 
@@ -205,14 +210,14 @@ impl Hosts {
     }
 
     /// Changes a record, marks it as used, and forgets another if there are too many. O(log n).
-    fn change(&mut self, endpoint: Endpoint, change: impl FnOnce(&mut Record)) {
-        let record = self.records.entry(endpoint).or_default();
+    fn change(&mut self, way: Way, change: impl FnOnce(&mut Record)) {
+        let record = self.records.entry(way).or_default();
         self.idle.remove(&record.last_use);
         self.use_next += 1;
         record.last_use = self.use_next;
         change(record);
         if record.sessions == 0 {
-            self.idle.insert(record.last_use, endpoint);
+            self.idle.insert(record.last_use, way);
         }
         if self.idle.len() > self.records_max
             && let Some((_, oldest)) = self.idle.pop_first()
@@ -232,10 +237,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 mod tests {
     use rand::{SeedableRng, rngs::StdRng};
 
+    use remuda_mail::Endpoint;
+
     use super::*;
 
-    fn endpoint(n: u16) -> Endpoint {
-        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], n)))
+    fn endpoint(n: u16) -> Way {
+        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], n))).into()
     }
 
     fn at(millis: u64) -> Monotonic {
@@ -292,6 +299,20 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_that_comes_to_nothing_through_us_leaves_room_for_another() {
+        let mut hosts = Hosts::default();
+        fail(&mut hosts, at(0));
+        hosts.dialled(endpoint(1), at(2000));
+        hosts.undialled(endpoint(1));
+        assert!(!hosts.is_paused(endpoint(1), at(2001)));
+        hosts.dialled(endpoint(1), at(2001));
+        assert!(
+            hosts.is_paused(endpoint(1), at(2002)),
+            "it failed before, and is on trial"
+        );
+    }
+
+    #[test]
     fn the_wait_is_smoothed() {
         let mut hosts = Hosts::default();
         hosts.waited(endpoint(1), Duration::from_millis(80));
@@ -324,5 +345,20 @@ mod tests {
         assert!(!hosts.is_paused(endpoint(1), at(1)));
         hosts.forgive(endpoint(9));
         assert_eq!(hosts.len(), 1);
+    }
+
+    #[test]
+    fn each_of_our_addresses_has_its_own_record_of_an_endpoint() {
+        let mut hosts = Hosts::default();
+        let from = |n: u8| Way {
+            source: Some([192, 0, 2, n].into()),
+            ..endpoint(1)
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        hosts.failed(from(101), "refused", at(0), &mut rng);
+        hosts.add_session(from(102));
+        assert!(hosts.is_paused(from(101), at(1)) && !hosts.is_paused(from(102), at(1)));
+        assert!(!hosts.is_paused(endpoint(1), at(1)));
+        assert_eq!((hosts.sessions(from(101)), hosts.sessions(from(102))), (0, 1));
     }
 }

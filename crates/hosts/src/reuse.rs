@@ -24,7 +24,7 @@
 use std::time::Duration;
 
 use remuda_clock::Monotonic;
-use remuda_mail::Endpoint;
+use remuda_mail::Way;
 
 use crate::Hosts;
 
@@ -145,53 +145,47 @@ impl Reuse {
 impl Hosts {
     /// A session that was `opened` then ended, or was refused MAIL, after so many transactions, in a way that
     /// may be a limit.
-    pub fn met_limit(
-        &mut self,
-        endpoint: Endpoint,
-        transactions: u32,
-        opened: Monotonic,
-        now: Monotonic,
-    ) -> Met {
+    pub fn met_limit(&mut self, way: Way, transactions: u32, opened: Monotonic, now: Monotonic) -> Met {
         let mut met = Met::First;
-        self.change(endpoint, |record| {
+        self.change(way, |record| {
             met = record.reuse.met(transactions.max(1), opened, now);
         });
         met
     }
 
     /// The limit of transactions a session that is in force.
-    pub fn transactions_max(&self, endpoint: Endpoint, now: Monotonic) -> Option<u32> {
-        self.get(endpoint).and_then(|record| record.reuse.limit(now))
+    pub fn transactions_max(&self, way: Way, now: Monotonic) -> Option<u32> {
+        self.get(way).and_then(|record| record.reuse.limit(now))
     }
 
     /// A session that had been idle for `idle` went through with its transaction, the `transactions`th.
-    pub fn bore_reuse(&mut self, endpoint: Endpoint, transactions: u32, idle: Duration) {
-        self.change(endpoint, |record| record.reuse.went_well(transactions, idle));
+    pub fn bore_reuse(&mut self, way: Way, transactions: u32, idle: Duration) {
+        self.change(way, |record| record.reuse.went_well(transactions, idle));
     }
 
     /// A session was found dead when it was to be used again, or before.
-    pub fn died(&mut self, endpoint: Endpoint, now: Monotonic) {
-        self.change(endpoint, |record| record.reuse.died(now));
+    pub fn died(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| record.reuse.died(now));
     }
 
     /// A session ended by itself after an idle time; answers whether that time explains it.
-    pub fn died_idle(&mut self, endpoint: Endpoint, idle: Duration, now: Monotonic) -> bool {
+    pub fn died_idle(&mut self, way: Way, idle: Duration, now: Monotonic) -> bool {
         let mut is_explained = false;
-        self.change(endpoint, |record| {
+        self.change(way, |record| {
             is_explained = record.reuse.died_idle(idle, now);
         });
         is_explained
     }
 
     /// Answers whether sessions to the endpoint may be used again.
-    pub fn bears_reuse(&self, endpoint: Endpoint, now: Monotonic) -> bool {
-        self.get(endpoint)
+    pub fn bears_reuse(&self, way: Way, now: Monotonic) -> bool {
+        self.get(way)
             .is_none_or(|record| record.reuse.barred_until <= now)
     }
 
     /// How long a session may lie idle, as far as the endpoint's own sessions have taught.
-    pub fn idle_max(&self, endpoint: Endpoint, now: Monotonic) -> Option<Duration> {
-        self.get(endpoint)
+    pub fn idle_max(&self, way: Way, now: Monotonic) -> Option<Duration> {
+        self.get(way)
             .and_then(|record| record.reuse.idle_max.and_then(|max| max.within(KEPT, now)))
     }
 }
@@ -215,8 +209,11 @@ const SAME_MOMENT: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
 
-    fn endpoint() -> Endpoint {
-        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], 25)))
+    fn way() -> Way {
+        Way {
+            endpoint: remuda_mail::Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], 25))),
+            source: None,
+        }
     }
 
     fn at(seconds: u64) -> Monotonic {
@@ -225,7 +222,7 @@ mod tests {
 
     /// A session of its own that met a limit.
     fn meet(hosts: &mut Hosts, transactions: u32, second: u64) -> Met {
-        hosts.met_limit(endpoint(), transactions, at(second), at(second))
+        hosts.met_limit(way(), transactions, at(second), at(second))
     }
 
     #[test]
@@ -233,13 +230,13 @@ mod tests {
         let mut hosts = Hosts::default();
         let end = |hosts: &mut Hosts, opened, millis| {
             let now = at(100) + Duration::from_millis(millis);
-            hosts.met_limit(endpoint(), 1, at(opened), now)
+            hosts.met_limit(way(), 1, at(opened), now)
         };
         assert_eq!(end(&mut hosts, 10, 0), Met::First);
         for opened in 20..30 {
             assert_eq!(end(&mut hosts, opened, 50), Met::Known, "they were open then");
         }
-        assert_eq!(hosts.transactions_max(endpoint(), at(101)), None);
+        assert_eq!(hosts.transactions_max(way(), at(101)), None);
         assert_eq!(end(&mut hosts, 40, 100), Met::Learned(1), "no longer together");
     }
 
@@ -256,10 +253,10 @@ mod tests {
             (6, 20, Met::Known, Some(3)),
         ] {
             assert_eq!(meet(&mut hosts, transactions, second), met, "{second}");
-            assert_eq!(hosts.transactions_max(endpoint(), at(second)), limit, "{second}");
+            assert_eq!(hosts.transactions_max(way(), at(second)), limit, "{second}");
         }
-        assert_eq!(hosts.transactions_max(endpoint(), at(3603)), Some(3));
-        assert_eq!(hosts.transactions_max(endpoint(), at(3604)), None);
+        assert_eq!(hosts.transactions_max(way(), at(3603)), Some(3));
+        assert_eq!(hosts.transactions_max(way(), at(3604)), None);
     }
 
     #[test]
@@ -287,10 +284,10 @@ mod tests {
         for second in 0..2 {
             meet(&mut hosts, 3, second);
         }
-        hosts.bore_reuse(endpoint(), 3, Duration::ZERO);
-        assert_eq!(hosts.transactions_max(endpoint(), at(2)), Some(3));
-        hosts.bore_reuse(endpoint(), 4, Duration::ZERO);
-        assert_eq!(hosts.transactions_max(endpoint(), at(2)), None);
+        hosts.bore_reuse(way(), 3, Duration::ZERO);
+        assert_eq!(hosts.transactions_max(way(), at(2)), Some(3));
+        hosts.bore_reuse(way(), 4, Duration::ZERO);
+        assert_eq!(hosts.transactions_max(way(), at(2)), None);
         assert_eq!(meet(&mut hosts, 3, 3), Met::First, "not suspected either");
     }
 
@@ -298,30 +295,27 @@ mod tests {
     fn three_deaths_in_a_row_bar_reuse_for_a_while() {
         let mut hosts = Hosts::default();
         for second in [0, 10] {
-            hosts.died(endpoint(), at(second));
+            hosts.died(way(), at(second));
         }
-        hosts.bore_reuse(endpoint(), 2, Duration::ZERO);
+        hosts.bore_reuse(way(), 2, Duration::ZERO);
         for second in [20, 30] {
-            hosts.died(endpoint(), at(second));
+            hosts.died(way(), at(second));
         }
-        assert!(hosts.bears_reuse(endpoint(), at(30)), "one went well between");
-        hosts.died(endpoint(), at(40));
-        assert!(!hosts.bears_reuse(endpoint(), at(40)));
-        assert!(hosts.bears_reuse(endpoint(), at(640)));
-        hosts.died(endpoint(), at(641));
-        assert!(
-            !hosts.bears_reuse(endpoint(), at(641)),
-            "nothing has gone well since"
-        );
+        assert!(hosts.bears_reuse(way(), at(30)), "one went well between");
+        hosts.died(way(), at(40));
+        assert!(!hosts.bears_reuse(way(), at(40)));
+        assert!(hosts.bears_reuse(way(), at(640)));
+        hosts.died(way(), at(641));
+        assert!(!hosts.bears_reuse(way(), at(641)), "nothing has gone well since");
     }
 
     #[test]
     fn deaths_of_one_moment_count_once() {
         let mut hosts = Hosts::default();
         for _ in 0..20 {
-            hosts.died(endpoint(), at(5));
+            hosts.died(way(), at(5));
         }
-        assert!(hosts.bears_reuse(endpoint(), at(6)));
+        assert!(hosts.bears_reuse(way(), at(6)));
     }
 
     #[test]
@@ -329,25 +323,18 @@ mod tests {
         let mut hosts = Hosts::default();
         let idle = Duration::from_millis;
         assert!(
-            !hosts.died_idle(endpoint(), idle(999), at(0)),
+            !hosts.died_idle(way(), idle(999), at(0)),
             "too short to be a reason"
         );
-        assert!(hosts.died_idle(endpoint(), idle(2000), at(0)));
-        assert_eq!(hosts.idle_max(endpoint(), at(0)), Some(idle(1500)));
-        assert!(hosts.died_idle(endpoint(), idle(4000), at(1)));
-        assert_eq!(
-            hosts.idle_max(endpoint(), at(1)),
-            Some(idle(1500)),
-            "it only shortens"
-        );
-        assert_eq!(hosts.idle_max(endpoint(), at(3601)), None, "for an hour");
-        hosts.bore_reuse(endpoint(), 2, idle(3000));
-        assert!(
-            !hosts.died_idle(endpoint(), idle(2500), at(2)),
-            "longer was borne"
-        );
-        assert_eq!(hosts.idle_max(endpoint(), at(2)), None);
-        assert!(hosts.died_idle(endpoint(), idle(2500), at(3)), "but no longer");
+        assert!(hosts.died_idle(way(), idle(2000), at(0)));
+        assert_eq!(hosts.idle_max(way(), at(0)), Some(idle(1500)));
+        assert!(hosts.died_idle(way(), idle(4000), at(1)));
+        assert_eq!(hosts.idle_max(way(), at(1)), Some(idle(1500)), "it only shortens");
+        assert_eq!(hosts.idle_max(way(), at(3601)), None, "for an hour");
+        hosts.bore_reuse(way(), 2, idle(3000));
+        assert!(!hosts.died_idle(way(), idle(2500), at(2)), "longer was borne");
+        assert_eq!(hosts.idle_max(way(), at(2)), None);
+        assert!(hosts.died_idle(way(), idle(2500), at(3)), "but no longer");
     }
 
     #[test]
@@ -356,7 +343,7 @@ mod tests {
         for second in 0..2 {
             meet(&mut hosts, 3, second);
         }
-        hosts.forgive(endpoint());
-        assert_eq!(hosts.transactions_max(endpoint(), at(2)), None);
+        hosts.forgive(way());
+        assert_eq!(hosts.transactions_max(way(), at(2)), None);
     }
 }

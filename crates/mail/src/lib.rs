@@ -19,6 +19,7 @@ mod ids;
 mod next_hop;
 mod outcome;
 mod session;
+mod source;
 mod status;
 
 pub use address::{
@@ -31,4 +32,5 @@ pub use ids::{DeliveryId, EntryId, MessageId, SessionId};
 pub use next_hop::{Destination, HostPort, NextHop};
 pub use outcome::{Blame, Failure, Outcome, Receipt, Refusal, Scope};
 pub use session::{Facts, Requirements};
+pub use source::{Source, Sources, Way};
 pub use status::{Class, EnhancedStatus, Reply};

@@ -4,17 +4,19 @@
 //! answers in one function that destructures both without `..`: a new field does not compile until
 //! somebody has decided (reference A11).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, Destination, Domain, Endpoint};
+use crate::{Capabilities, Destination, Domain, Endpoint, Sources, Way};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Where it is connected to.
     pub endpoint: Endpoint,
+    /// The address of ours that it was bound to; `None`: the system chose.
+    pub source: Option<IpAddr>,
     /// The name of the host, for `relay=`: the MX host or the route's host as written.
     pub host: Arc<str>,
     /// The HELO name it introduced itself with.
@@ -40,7 +42,9 @@ pub struct Requirements {
     pub destination: Destination,
     /// The current address set (T74): only these may carry it.
     pub endpoints: Arc<[Endpoint]>,
-    /// The HELO name it must have used.
+    /// Where it must come from, with the HELO name that goes with it.
+    pub sources: Sources,
+    /// The HELO name it must have used to an endpoint without a source.
     pub helo_name: Arc<str>,
     /// SMTPUTF8 must be offered (T60).
     pub smtputf8: bool,
@@ -50,4 +54,16 @@ pub struct Requirements {
     pub recipient_domain: Domain,
     /// Only a session that has carried nothing yet: a used one has just failed it.
     pub fresh: bool,
+    /// Reuses after its first transaction that the destination bears; 0 = no limit.
+    pub reuse_count_max: u32,
+}
+
+impl Facts {
+    /// The way that it is connected by.
+    pub fn way(&self) -> Way {
+        Way {
+            endpoint: self.endpoint,
+            source: self.source,
+        }
+    }
 }

@@ -102,6 +102,7 @@ mod tests {
             destination: "a.test".into(),
             endpoint: "192.0.2.1:25".into(),
             host: "mx.a.test".into(),
+            source: None,
             tls: "none".into(),
             uses: 3,
             transactions_max: None,

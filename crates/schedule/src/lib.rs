@@ -29,6 +29,7 @@
 //! `active_max` entries in memory, [`LOADS_MAX`] loads at once.
 
 mod entry;
+mod gates;
 mod limits;
 mod queue;
 mod retry;
@@ -44,6 +45,7 @@ use remuda_mail::{Destination, EntryId};
 
 pub use crate::{
     entry::{Backlog, Entry, Wakening},
+    gates::{GateKey, GateLimits, Terms},
     limits::Limits,
     retry::Retry,
     turns::LoadOrder,
@@ -51,6 +53,7 @@ pub use crate::{
     window::Feedback,
 };
 use crate::{
+    gates::Gates,
     queue::{Queue, Suspension},
     window::Window,
 };
@@ -72,6 +75,7 @@ pub struct Schedule {
     timers: BTreeSet<(Wall, Destination)>,
     suspensions: BTreeSet<(Monotonic, Destination)>,
     totals: Totals,
+    gates: Gates,
 }
 
 impl Schedule {
@@ -89,12 +93,14 @@ impl Schedule {
             timers: BTreeSet::new(),
             suspensions: BTreeSet::new(),
             totals: Totals::default(),
+            gates: Gates::default(),
         }
     }
 
     /// Time has come to `now`: what is due is to be loaded, what was suspended until now may be tried.
     pub fn advance(&mut self, now: Now) {
         self.now = now;
+        self.advance_gates();
         while self.timers.first().is_some_and(|(due, _)| *due <= now.wall) {
             let Some((_, destination)) = self.timers.pop_first() else {
                 break;
@@ -131,7 +137,7 @@ impl Schedule {
             .first()
             .map(|(due, _)| self.now.monotonic + due.since(self.now.wall));
         let thaw = self.suspensions.first().map(|(until, _)| *until);
-        due.into_iter().chain(thaw).min()
+        due.into_iter().chain(thaw).chain(self.gates_deadline()).min()
     }
 
     /// At start: what the spool holds for a destination.
@@ -221,7 +227,7 @@ impl Schedule {
     /// What a delivery, still holding its slot, says about its destination. Returns the entries that leave
     /// memory if it is dead now.
     pub fn feedback(&mut self, destination: &Destination, feedback: Feedback) -> Vec<EntryId> {
-        let bounds = self.limits.bounds();
+        let bounds = self.bounds_of(destination);
         let Some(queue) = self.queues.get_mut(destination) else {
             return Vec::new();
         };
@@ -264,9 +270,9 @@ impl Schedule {
     /// Puts other limits in force.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
-        let bounds = self.limits.bounds();
         let all: BTreeSet<Destination> = self.queues.keys().cloned().collect();
         for destination in all {
+            let bounds = self.bounds_of(&destination);
             self.queue(&destination).window.clip(bounds);
             self.note(&destination);
         }
@@ -280,10 +286,11 @@ impl Schedule {
     }
 
     fn queue(&mut self, destination: &Destination) -> &mut Queue {
-        let bounds = self.limits.bounds();
+        let bounds = self.bounds_of(destination);
+        let gate = self.gate_of(destination);
         self.queues
             .entry(destination.clone())
-            .or_insert_with(|| Queue::new(Window::new(bounds)))
+            .or_insert_with(|| Queue::new(Window::new(bounds), gate))
     }
 
     /// Entries that may still come into memory, what loads may bring counted as there.
@@ -298,7 +305,11 @@ impl Schedule {
             return;
         };
         self.totals.note(queue);
-        if queue.is_ready() && !queue.noted.in_ready_ring {
+        let may_start = self.note_at_gate(destination);
+        let Some(queue) = self.queues.get_mut(destination) else {
+            return;
+        };
+        if may_start && !queue.noted.in_ready_ring {
             queue.noted.in_ready_ring = true;
             self.ready_ring.push_back(destination.clone());
         }

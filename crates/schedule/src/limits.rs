@@ -29,6 +29,14 @@ impl Limits {
         }
     }
 
+    /// The bounds of a window that ends elsewhere.
+    pub(crate) fn bounds_within(&self, concurrency_max: Option<u32>) -> Bounds {
+        Bounds {
+            max: concurrency_max.unwrap_or(self.concurrency_max),
+            ..self.bounds()
+        }
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff {
             min: self.minimal_backoff,

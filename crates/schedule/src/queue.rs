@@ -17,7 +17,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use remuda_clock::{Monotonic, Wall};
 use remuda_mail::EntryId;
 
-use crate::{Entry, Window};
+use crate::{
+    Entry, Window,
+    gates::{GateKey, Standing},
+};
 
 /// One destination's queue.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Queue {
     withdrawn: HashMap<EntryId, bool>,
     /// The owner wants no start from it for now.
     pub(crate) is_blocked: bool,
+    /// What it goes through besides its window.
+    pub(crate) gate: Option<GateKey>,
     /// What the schedule has noted of it: its place in rings, its timer, its share of the totals.
     pub(crate) noted: Noted,
 }
@@ -79,10 +84,11 @@ pub(crate) struct Noted {
     pub(crate) waiting: u64,
     pub(crate) held: u64,
     pub(crate) in_memory: usize,
+    pub(crate) standing: Standing,
 }
 
 impl Queue {
-    pub(crate) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window, gate: Option<GateKey>) -> Self {
         Queue {
             counted: 0,
             held: 0,
@@ -96,6 +102,7 @@ impl Queue {
             load: None,
             withdrawn: HashMap::new(),
             is_blocked: false,
+            gate,
             noted: Noted::default(),
         }
     }

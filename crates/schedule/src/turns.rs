@@ -67,16 +67,16 @@ impl Schedule {
                 continue;
             };
             queue.noted.in_ready_ring = false;
-            if queue.is_ready() {
+            if queue.is_ready() && Self::is_admitted(queue) {
                 return Some(destination);
             }
         }
         None
     }
 
-    /// Answers whether the destination has something ready and a slot free.
+    /// Answers whether the destination has something ready, a slot free, and its gate open to it.
     pub fn is_ready(&self, destination: &Destination) -> bool {
-        self.queues.get(destination).is_some_and(|queue| queue.is_ready())
+        self.startable(destination).is_some()
     }
 
     /// Answers whether the destination has something ready in memory.
@@ -105,8 +105,12 @@ impl Schedule {
 
     /// The entry that [`start`](Self::start) would return.
     pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
-        let queue = self.queues.get(destination).filter(|queue| queue.is_ready())?;
-        queue.ready.front()
+        self.startable(destination)?.ready.front()
+    }
+
+    fn startable(&self, destination: &Destination) -> Option<&crate::Queue> {
+        let queue = self.queues.get(destination)?;
+        (queue.is_ready() && Self::is_admitted(queue)).then_some(queue)
     }
 
     /// Starts a delivery: takes a slot and the next entry. The destination goes to the end of the ring.
@@ -114,9 +118,10 @@ impl Schedule {
         let queue = self
             .queues
             .get_mut(destination)
-            .filter(|queue| queue.is_ready())?;
+            .filter(|queue| queue.is_ready() && Self::is_admitted(queue))?;
         let entry = queue.ready.pop_front()?;
         queue.busy += 1;
+        self.pass_gate(destination);
         self.note(destination);
         Some(entry)
     }
@@ -124,15 +129,17 @@ impl Schedule {
     /// The entry that [`ride`](Self::ride) would return.
     pub fn peek_rider(&self, destination: &Destination) -> Option<&Entry> {
         let queue = self.queues.get(destination)?;
-        let may = queue.suspension.is_none() && queue.benched == 0 && queue.busy > 0;
+        let may = queue.suspension.is_none()
+            && queue.benched == 0
+            && queue.busy > 0
+            && self.is_gate_open_to_riders(destination);
         queue.ready.front().filter(|_| may)
     }
 
-    /// Answers whether all slots of the destination's window are taken.
+    /// Answers whether all slots of the destination's window, or of its gate, are taken.
     pub fn is_full(&self, destination: &Destination) -> bool {
-        self.queues
-            .get(destination)
-            .is_some_and(|queue| queue.busy >= queue.window.size())
+        let queue = self.queues.get(destination);
+        queue.is_some_and(|queue| queue.busy >= queue.window.size()) || self.is_gate_full(destination)
     }
 
     /// Starts a delivery that rides on a session of the destination's and takes no slot of its own: the window
@@ -140,6 +147,7 @@ impl Schedule {
     pub fn ride(&mut self, destination: &Destination) -> Option<Entry> {
         self.peek_rider(destination)?;
         let entry = self.queues.get_mut(destination)?.ready.pop_front();
+        self.pass_gate(destination);
         self.note(destination);
         entry
     }
@@ -157,6 +165,7 @@ impl Schedule {
         if let Some(queue) = self.queues.get_mut(destination) {
             queue.benched = queue.benched.saturating_sub(1);
             queue.busy += 1;
+            self.keep_promise(destination);
             self.note(destination);
         }
     }

@@ -86,7 +86,7 @@ impl Schedule {
             reserved += queue.load.as_ref().map_or(0, |load| load.room);
             assert!(queue.ready.len() <= queue.in_memory.len());
             assert!(
-                !queue.is_ready() || queue.noted.in_ready_ring,
+                !(queue.is_ready() && Self::is_admitted(queue)) || queue.noted.in_ready_ring,
                 "{destination} has its turn"
             );
             let is_due = queue.load_wanted().is_some_and(|due| due <= self.now.wall);
@@ -104,6 +104,7 @@ impl Schedule {
                 );
             }
         }
+        self.assert_gates();
         assert_eq!(sums, self.totals);
         assert_eq!((loads, reserved), (self.loads, self.reserved));
         let here = usize::try_from(self.totals.active).unwrap_or(usize::MAX);

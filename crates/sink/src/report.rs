@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -64,6 +64,9 @@ pub struct ListenerReport {
     pub connections: u64,
     /// The most connections served at the same time.
     pub max_connections: u64,
+    /// Connections served, by the client's address.
+    #[serde(default)]
+    pub clients: BTreeMap<IpAddr, u64>,
     /// Connections that got 421 because there were too many.
     pub refused_connections: u64,
     /// Connections that the client ended without QUIT.
@@ -96,6 +99,7 @@ impl ListenerReport {
             address,
             connections: 0,
             max_connections: 0,
+            clients: BTreeMap::new(),
             refused_connections: 0,
             closed_without_quit: 0,
             messages: 0,
@@ -259,6 +263,11 @@ impl Counters {
         Some(live.report.connections)
     }
 
+    /// Notes where a connection came from.
+    pub fn came_from(&self, client: IpAddr) {
+        *self.lock().report.clients.entry(client).or_default() += 1;
+    }
+
     /// Counts the end of a connection.
     pub fn close(&self) {
         let mut live = self.lock();
@@ -321,6 +330,7 @@ mod tests {
         let counters = counters();
         counters.open(None);
         counters.open(None);
+        counters.came_from([127, 0, 0, 2].into());
         counters.transaction(1, None);
         counters.transaction(2, None);
         let histogram = counters.snapshot().transactions_per_connection;

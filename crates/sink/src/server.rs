@@ -256,14 +256,17 @@ async fn listen(
             _ = connections.join_next(), if !connections.is_empty() => continue,
             accepted = socket.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, client)) = accepted else {
             clock.sleep_until(clock.now().monotonic + ACCEPT_PAUSE).await;
             continue;
         };
         // Without it replies might wait for acknowledgements; a failure only makes them late.
         let _ = stream.set_nodelay(true);
         match Seat::take(&shared) {
-            Some(seat) => connections.spawn(connection::serve(stream, seat, clock.clone())),
+            Some(seat) => {
+                shared.counters.came_from(client.ip());
+                connections.spawn(connection::serve(stream, seat, clock.clone()))
+            }
             None => connections.spawn(wire::refuse(stream, clock.clone(), shared.listener.rtt)),
         };
     }

@@ -165,6 +165,7 @@ fn connection() -> Connection {
         destination: "example.net".into(),
         endpoint: "192.0.2.25:25".into(),
         host: "mx.example.net".into(),
+        source: Some("198.51.100.7".into()),
         tls: "none".into(),
         uses: 12,
         transactions_max: Some(20),

@@ -426,3 +426,35 @@ fn local_mail_needs_no_session_and_keeps_its_window() {
     assert_eq!(world.done.len(), 8);
     assert_eq!(world.count(is_resolve) + world.count(is_dial), 0);
 }
+
+/// Giving up one that has been answered may suspend the destination, which gives up the others.
+#[test]
+fn what_is_given_up_with_others_is_settled_once() {
+    let mut tight = settings();
+    tight.sessions_per_endpoint = 3;
+    let mut world = World::new(tight.clone());
+    world.serve("b.test", &[2]);
+    world
+        .dns
+        .insert(to("a.test"), vec![(endpoint(1), 10), (endpoint(2), 20)]);
+    for name in ["b.test", "a.test"] {
+        for _ in 0..3 {
+            world.accept(name);
+        }
+        world.answer(is_resolve);
+    }
+    let to_first =
+        |command: &Command| matches!(command, Command::Dial { endpoint: to, .. } if *to == endpoint(1));
+    for _ in 0..3 {
+        world.answer(to_first);
+        world.answer_transaction(|world, session| {
+            let cause = Undecided::Failed(failure(Scope::Session));
+            answer(0, 0, 1, cause, world.lose(session))
+        });
+    }
+    tight.concurrency = 1;
+    world.tell(Event::Reconfigured(Box::new(tight)));
+    let first = world.spool.keys().nth(3).copied().unwrap();
+    world.withdraw(first, true);
+    assert_eq!(world.count(is_settle), 3);
+}

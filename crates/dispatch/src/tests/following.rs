@@ -246,3 +246,33 @@ fn a_transaction_limit_is_not_passed() {
     world.settle_down_until(is_transact);
     assert_eq!(flights(&world).len(), 2);
 }
+
+/// The slot that is free with a session is that of the last delivery on it, whosever came between.
+#[test]
+fn a_delivery_that_goes_again_behind_another_destinations_has_its_slot_to_the_end() {
+    let mut one = settings();
+    one.sessions_per_endpoint = 1;
+    let mut world = World::new(one);
+    world.trust_all();
+    for name in ["a.test", "b.test"] {
+        world.serve(name, &[1]);
+        let mut entry = world.entry(name);
+        entry.recipients = 2;
+        world.accept_entry(entry);
+        world.answer(is_resolve);
+    }
+    world.answer(is_dial);
+    assert_eq!(world.count(is_transact), 2, "one behind the other");
+    world.answer_transaction(|world, session| {
+        answer(1, 0, 1, Undecided::NextTransaction, world.free(session))
+    });
+    assert_eq!(world.count(is_transact), 3, "and the first again behind that");
+    world.settle_down();
+    let busy = |name| {
+        world
+            .dispatch
+            .destination(&to(name), world.now)
+            .map_or(0, |view| view.busy)
+    };
+    assert_eq!((busy("a.test"), busy("b.test"), world.done.len()), (0, 0, 2));
+}

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{DeliveryId, EntryId, Scope, SessionId};
+use remuda_mail::{Blame, DeliveryId, EntryId, Scope, SessionId, Source, Way};
 
 use super::world::*;
 use crate::{
     command::Command,
     event::{Answer, DialStep, Event, Undecided, Unresolved},
-    settings::Settings,
+    settings::{Pattern, Rate, Rule, Settings},
 };
 
 /// One thing that the world does; numbers choose among what is possible.
@@ -23,7 +23,7 @@ enum Step {
     Withdraw { which: usize, held: bool },
     Wake { site: u8 },
     RetireParked,
-    Reload,
+    Reload(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,13 +37,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
         1 => (0..6u8).prop_map(|site| Step::Wake { site }),
         1 => Just(Step::RetireParked),
-        1 => Just(Step::Reload),
+        1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
 
 /// Six destinations on four endpoints: alone, shared, with a backup, unresolvable.
-fn world(seed: u64, on_demand: bool) -> World {
-    let mut settings = tight();
+fn world(seed: u64, on_demand: bool, rules: u8) -> World {
+    let mut settings = ruled(rules);
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
@@ -72,6 +72,50 @@ fn tight() -> Settings {
     settings
 }
 
+/// `tight`, with rules and sources that come and go by the bits of `which`.
+fn ruled(which: u8) -> Settings {
+    let per_second = |messages| Rate {
+        messages,
+        per: Duration::from_secs(1),
+    };
+    let all = [
+        Rule {
+            pattern: Pattern::Host("mx192.0.2.1".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(7)),
+            sessions_per_endpoint: Some(1 + u32::from(which) % 2),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Hosts(".0.2.3".to_owned()),
+            concurrency: Some(1),
+            pipeline_depth: Some(2),
+            reuse_count_limit: Some(1),
+            ..Rule::default()
+        },
+        Rule {
+            pattern: Pattern::Domain("s4.test".to_owned()),
+            concurrency: Some(2),
+            rate: Some(per_second(2)),
+            ..Rule::default()
+        },
+    ];
+    let is_in = |place: usize| which >> place & 1 == 1;
+    let rules = all.into_iter().enumerate().filter(|(place, _)| is_in(*place));
+    let source = |n: u8| Source {
+        address: [198, 51, 100, n].into(),
+        helo_name: format!("out{n}.test").into(),
+    };
+    Settings {
+        rules: rules.map(|(_, rule)| rule).collect(),
+        sources: (4..7)
+            .filter(|n| is_in(usize::from(*n)))
+            .map(|n| source(n).into())
+            .collect(),
+        ..tight()
+    }
+}
+
 fn name(site: u8) -> String {
     format!("s{site}.test")
 }
@@ -81,9 +125,15 @@ impl World {
     pub(super) fn trust_all(&mut self) {
         self.offers.pipelining = true;
         self.offers.chunking = true;
-        for n in 1..=4 {
-            for _ in 0..40 {
-                self.dispatch.hosts.answered_in_order(endpoint(n), false);
+        let sources = (4..7).map(|n| Some([198, 51, 100, n].into()));
+        for source in sources.chain([None]) {
+            for n in 1..=4 {
+                let endpoint = endpoint(n);
+                for _ in 0..40 {
+                    self.dispatch
+                        .hosts
+                        .answered_in_order(Way { endpoint, source }, false);
+                }
             }
         }
     }
@@ -140,9 +190,9 @@ impl World {
                     endpoint: Some(endpoint(1)),
                 });
             }
-            Step::Reload => {
-                let mut settings = tight();
-                settings.cache.idle_time_limit = Duration::from_secs(3);
+            Step::Reload(which) => {
+                let mut settings = ruled(which);
+                settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
         }
@@ -186,6 +236,20 @@ impl World {
                     valid_until: self.now.monotonic + Duration::from_secs(5),
                 }),
             },
+            Command::Dial {
+                session,
+                source: Some(_),
+                ..
+            } if how.is_multiple_of(7) => {
+                self.sessions.remove(session);
+                let mut failure = failure(Scope::Endpoint);
+                failure.blame = Blame::Us;
+                Event::DialFailed {
+                    session: *session,
+                    step: DialStep::Source,
+                    failure,
+                }
+            }
             Command::Dial { session, .. } if how.is_multiple_of(3) => {
                 self.sessions.remove(session);
                 Event::DialFailed {
@@ -291,9 +355,10 @@ proptest! {
     fn no_history_loses_a_message_or_a_session(
         seed in any::<u64>(),
         on_demand in prop::bool::weighted(0.9),
+        rules in any::<u8>(),
         steps in prop::collection::vec(step(), 1..160),
     ) {
-        let mut world = world(seed, on_demand);
+        let mut world = world(seed, on_demand, rules);
         for step in steps {
             world.take_step(step);
         }
@@ -311,7 +376,7 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut world = world(seed, true);
+        let mut world = world(seed, true, 255);
         for step in steps {
             world.take_step(step);
         }
@@ -328,7 +393,7 @@ proptest! {
     #[test]
     fn a_seed_replays_a_run(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..60)) {
         let run = |steps: Vec<Step>| {
-            let mut world = world(seed, true);
+            let mut world = world(seed, true, 255);
             for step in steps {
                 world.take_step(step);
             }

@@ -412,7 +412,10 @@ fn an_end_found_at_use_after_idle_time_is_no_limit() {
                 limited(world, session, cause.clone(), uses)
             });
             let now = world.now.monotonic;
-            assert_eq!(world.dispatch.hosts.transactions_max(endpoint(1), now), None);
+            assert_eq!(
+                world.dispatch.hosts.transactions_max(endpoint(1).into(), now),
+                None
+            );
             // Long enough for what was learned of the idle time to be forgotten.
             world.settle_down();
             world.wait(3_600_000);
@@ -446,6 +449,9 @@ fn ends_at_a_known_limit_do_not_bar_reuse() {
     }
     world.settle_down();
     let now = world.now.monotonic;
-    assert_eq!(world.dispatch.hosts.transactions_max(endpoint(1), now), Some(2));
-    assert!(world.dispatch.hosts.bears_reuse(endpoint(1), now));
+    assert_eq!(
+        world.dispatch.hosts.transactions_max(endpoint(1).into(), now),
+        Some(2)
+    );
+    assert!(world.dispatch.hosts.bears_reuse(endpoint(1).into(), now));
 }

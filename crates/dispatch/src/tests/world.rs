@@ -40,6 +40,7 @@ pub(super) struct World {
     pub(super) bounced: Vec<EntryId>,
     pub(super) done: Vec<EntryId>,
     pub(super) checks: bool,
+    limits: super::limits::LimitWatch,
     /// What servers offer.
     pub(super) offers: Capabilities,
     id_next: u64,
@@ -111,6 +112,7 @@ impl World {
             bounced: Vec::new(),
             done: Vec::new(),
             checks: true,
+            limits: super::limits::LimitWatch::default(),
             offers: Capabilities::default(),
             id_next: 1,
         }
@@ -129,6 +131,7 @@ impl World {
     /// Reports an event, checks what it led to and returns it.
     pub(super) fn tell(&mut self, event: Event) -> Vec<Command> {
         let mut out = Vec::new();
+        let is_reload = matches!(event, Event::Reconfigured(_));
         self.dispatch.handle(event, self.now, &mut out);
         for command in &out {
             self.check(command);
@@ -139,6 +142,7 @@ impl World {
         self.log.extend(out.iter().cloned());
         if self.checks {
             self.dispatch.assert_consistent();
+            self.limits.check(&self.dispatch, self.now.monotonic, is_reload);
         }
         out
     }
@@ -149,12 +153,7 @@ impl World {
             sessions.get(session).map(|peer| peer.state)
         };
         match command {
-            Command::Dial {
-                session,
-                endpoint,
-                host,
-                ..
-            } => self.dialled(*session, *endpoint, host),
+            Command::Dial { .. } => self.dialled(command),
             Command::Transact {
                 session,
                 delivery,
@@ -207,17 +206,27 @@ impl World {
         }
     }
 
-    /// There is a session to be, under an id of its own.
-    fn dialled(&mut self, session: SessionId, endpoint: Endpoint, host: &std::sync::Arc<str>) {
-        let now = self.now.monotonic;
-        let facts = Facts {
+    fn dialled(&mut self, command: &Command) {
+        let Command::Dial {
+            session,
             endpoint,
+            host,
+            source,
+            helo_name,
+            ..
+        } = command
+        else {
+            return;
+        };
+        let facts = Facts {
+            endpoint: *endpoint,
+            source: *source,
             host: host.clone(),
-            helo_name: "us.test".into(),
+            helo_name: helo_name.clone(),
             capabilities: self.offers,
-            opened: now,
+            opened: self.now.monotonic,
             uses: 0,
-            last_used: now,
+            last_used: self.now.monotonic,
             refused_in_a_row: 0,
             recipient_domains: Vec::new(),
         };
@@ -227,7 +236,7 @@ impl World {
             under_way: VecDeque::new(),
             is_lost: false,
         };
-        let old = self.sessions.insert(session, peer);
+        let old = self.sessions.insert(*session, peer);
         assert!(old.is_none(), "ids are given once");
     }
 
@@ -237,7 +246,7 @@ impl World {
         let facts = &peer.facts;
         let uses = facts.uses + u32::try_from(peer.under_way.len()).unwrap_or(u32::MAX);
         let now = self.now.monotonic;
-        let max = self.dispatch.hosts.transactions_max(facts.endpoint, now);
+        let max = self.dispatch.hosts.transactions_max(facts.way(), now);
         assert!(max.is_none_or(|max| uses < max), "{session:?} goes past {max:?}");
         let limits = facts.capabilities.limits;
         assert!(

@@ -11,7 +11,7 @@
 //! # Not here
 //! Writing it down (`settle`), logging it (`log`), deciding what is tried next (`dispatch`).
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
@@ -28,6 +28,8 @@ pub struct Via {
     pub relay: Arc<str>,
     /// Uses of the session, this one included; 0 without a session.
     pub uses: u32,
+    /// The address of ours that the session is bound to.
+    pub source: Option<IpAddr>,
     /// How the session was found.
     pub found: Option<Found>,
     /// Why a parked one was not taken.
@@ -78,6 +80,8 @@ pub struct Delivery {
     pub entry: Arc<Queued>,
     /// When it came into memory.
     pub loaded: Now,
+    /// The address of ours that its session is bound to.
+    pub source: Option<IpAddr>,
     /// Why a parked session was not taken for its transaction.
     pub unfit: Option<Unfit>,
     recipients: Vec<Slot>,
@@ -111,6 +115,7 @@ impl Delivery {
         Delivery {
             entry,
             loaded,
+            source: None,
             unfit: None,
             recipients,
             ahead: VecDeque::new(),
@@ -143,6 +148,7 @@ impl Delivery {
         let via = Arc::new(Via {
             relay: answer.relay.clone(),
             uses: answer.uses,
+            source: self.source,
             found: Some(found),
             unfit: self.unfit,
             started: opened
@@ -176,6 +182,7 @@ impl Delivery {
         let via = Arc::new(Via {
             relay: "local".into(),
             uses: 0,
+            source: None,
             found: None,
             unfit: None,
             started: now,

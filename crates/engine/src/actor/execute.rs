@@ -45,15 +45,17 @@ impl Actor {
                 session,
                 endpoint,
                 host,
+                source,
+                helo_name,
                 destination: _,
             } => {
-                let settings = &self.plan.settings.delivery;
-                let (helo_name, connect_timeout) = (settings.helo_name.clone(), settings.connect_timeout);
+                let connect_timeout = self.plan.settings.delivery.connect_timeout;
                 self.dial(
                     DialOrder {
                         session,
                         endpoint,
                         host,
+                        source,
                         helo_name,
                         connect_timeout,
                     },
@@ -200,12 +202,12 @@ impl Actor {
     }
 
     pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
-        let id = order.session;
-        let source = Arc::new(self.around.spool.clone());
+        let (id, source) = (order.session, order.source);
+        let contents = Arc::new(self.around.spool.clone());
         let orders = session::spawn(
             order,
             self.around.network.clone(),
-            source,
+            contents,
             self.around.clock.clone(),
             self.reports.clone(),
         );
@@ -213,6 +215,7 @@ impl Actor {
             id,
             Session {
                 orders,
+                source,
                 dialled: now,
                 is_open: false,
             },
@@ -220,9 +223,11 @@ impl Actor {
     }
 
     fn transact(&mut self, command: Transact, now: Now) {
+        let source = self.sessions.get(&command.session).and_then(|known| known.source);
         let Some(delivery) = self.delivery(command.delivery, command.entry) else {
             return;
         };
+        delivery.source = source;
         delivery.unfit = command.unfit;
         let recipients = delivery.batch(command.recipients_max, command.next_host, command.found, now);
         let entry = delivery.entry.clone();

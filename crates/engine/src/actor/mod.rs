@@ -126,6 +126,7 @@ const TURNS_MAX: u64 = 256;
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
+    source: Option<std::net::IpAddr>,
     dialled: Now,
     is_open: bool,
 }

@@ -23,7 +23,7 @@ use crate::{
 struct Silent;
 
 impl Network for Silent {
-    fn connect(&self, _: Endpoint) -> Connecting {
+    fn connect(&self, _: remuda_mail::Way) -> Connecting {
         Box::pin(std::future::pending())
     }
 }
@@ -336,6 +336,7 @@ async fn a_stop_waits_for_no_dial() {
         session: SessionId(1),
         endpoint,
         host: "a".into(),
+        source: None,
         helo_name: "us.test".into(),
         connect_timeout: Duration::from_secs(30),
     };

@@ -20,6 +20,7 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         destination: view.destination.to_string(),
         endpoint: view.endpoint.to_string(),
         host: view.host.to_string(),
+        source: view.source.map(|source| source.to_string()),
         tls: "none".to_owned(),
         uses: view.uses,
         transactions_max: view.transactions_max,

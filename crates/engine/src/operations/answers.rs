@@ -111,6 +111,9 @@ pub struct Connection {
     pub endpoint: String,
     /// The host's name.
     pub host: String,
+    /// The address of ours that it is bound to, when a `[[source]]` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The TLS version, or `none`.
     pub tls: String,
     /// Transactions begun on it.

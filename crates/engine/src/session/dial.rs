@@ -1,10 +1,10 @@
 //! Opening a session: connect, greeting, EHLO.
 
-use std::{io, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 use remuda_clock::{Monotonic, SharedClock, before};
 use remuda_dispatch::event::DialStep;
-use remuda_mail::{Blame, Capabilities, EnhancedStatus, Facts, Failure, Scope};
+use remuda_mail::{Blame, Capabilities, EnhancedStatus, Facts, Failure, Refusal, Scope, Way};
 use remuda_smtp::client::{Client, Peer, Step};
 
 use super::{Session, content::ContentSource, order::DialOrder, wire::Wire};
@@ -62,6 +62,7 @@ pub(super) async fn dial(
 fn facts(order: &DialOrder, capabilities: Capabilities, opened: Monotonic) -> Facts {
     Facts {
         endpoint: order.endpoint,
+        source: order.source,
         host: order.host.clone(),
         helo_name: order.helo_name.clone(),
         capabilities,
@@ -80,10 +81,17 @@ async fn connect(
     clock: &SharedClock,
 ) -> Result<Box<dyn Transport>, NotOpened> {
     let deadline = clock.now().monotonic + order.connect_timeout;
-    let connected = before(&**clock, deadline, network.connect(order.endpoint)).await;
+    let way = Way {
+        endpoint: order.endpoint,
+        source: order.source,
+    };
+    let connected = before(&**clock, deadline, network.connect(way)).await;
     let (what, blame) = match connected {
         Some(Ok(transport)) => return Ok(transport),
-        Some(Err(error)) => (plain(&error), blame(&error)),
+        Some(Err(error)) => match order.source.filter(|_| is_of_the_source(&error)) {
+            Some(source) => return Err(unbound(source, peer, &error)),
+            None => (plain(&error), blame(&error)),
+        },
         None => ("Connection timed out".to_owned(), Blame::Network),
     };
     let failure = Failure {
@@ -92,6 +100,18 @@ async fn connect(
         refusal: peer.refusal(EnhancedStatus::new(4, 4, 1), format!("connect to {peer}: {what}")),
     };
     Err(not_opened(DialStep::Connect, failure))
+}
+
+/// The source address cannot be used: the host has nothing to do with it.
+fn unbound(source: IpAddr, peer: &Peer, error: &io::Error) -> NotOpened {
+    let what = format!("connect to {peer} from {source}: {}", plain(error));
+    tracing::warn!(%source, error = %plain(error), "a source address cannot be used");
+    let failure = Failure {
+        scope: Scope::Endpoint,
+        blame: Blame::Us,
+        refusal: Refusal::ours(EnhancedStatus::new(4, 3, 5), what),
+    };
+    not_opened(DialStep::Source, failure)
 }
 
 fn not_opened(step: DialStep, failure: Failure) -> NotOpened {
@@ -128,6 +148,12 @@ fn blame(error: &io::Error) -> Blame {
         Some(errno) if ours.contains(&errno) => Blame::Us,
         _ => Blame::Network,
     }
+}
+
+/// Answers whether a connect failed for want of the address or of a port of it.
+fn is_of_the_source(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable)
 }
 
 /// The error's words without the system's number.

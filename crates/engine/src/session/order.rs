@@ -1,6 +1,6 @@
 //! What the actor tells a session's task, and what the task reports back.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_dispatch::{
     command::Flight,
@@ -17,6 +17,8 @@ pub struct DialOrder {
     pub endpoint: Endpoint,
     /// The host's name.
     pub host: Arc<str>,
+    /// The address of ours to bind to; `None`: the system chooses.
+    pub source: Option<IpAddr>,
     /// Our HELO name.
     pub helo_name: Arc<str>,
     /// For the TCP connect.

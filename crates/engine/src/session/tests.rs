@@ -39,12 +39,14 @@ impl Fixture {
 
     fn with(script: Script, store: Store) -> Self {
         let clock = Arc::new(SystemClock::paused());
+        let source = script.source;
         let peer = Peer::new(script, clock.clone());
         let (sender, reports) = mpsc::unbounded_channel();
         let order = DialOrder {
             session: SessionId(7),
             endpoint: Endpoint("192.0.2.1:25".parse().unwrap()),
             host: "mx.test".into(),
+            source,
             helo_name: "us.test".into(),
             connect_timeout: CONNECT,
         };

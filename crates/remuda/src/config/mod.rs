@@ -194,6 +194,8 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let dns_servers = sections::dns(&top);
     let routes = sections::routes(&top);
     let (delivery, outbound) = sections::delivery(&top, &identity.hostname);
+    let destinations = sections::destinations(&top, &delivery);
+    let sources = sections::sources(&top, &delivery.helo_name);
     let cache = sections::connection_cache(&top);
     let admin = sections::admin(&top, &identity.data_dir, &listeners);
     let log = sections::log(&top);
@@ -215,6 +217,8 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
             relay,
             dns_servers,
             routes,
+            destinations,
+            sources,
             delivery,
             connection_cache: cache.settings,
             status_update_time: cache.status_update_time,

@@ -5,7 +5,9 @@
 //! * **A file without keys is the embedded default.**
 
 mod delivery;
+mod destination;
 mod route;
+mod source;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +15,9 @@ use remuda_engine::settings::{BareNewline, Limits, Listener, Relay};
 use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
+pub use destination::destinations;
 pub use route::routes;
+pub use source::sources;
 
 use super::{
     Admin, Log, LogFormat,

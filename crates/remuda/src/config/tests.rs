@@ -1,5 +1,7 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
+mod overrides;
+
 use std::time::Duration;
 
 use remuda_engine::settings::{BareNewline, RouteDomain, Settings};
@@ -279,8 +281,8 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:3: listener.tls: unknown key",
     ),
     (
-        "[[source]]\naddress = \"192.0.2.1\"",
-        "f.toml:1: source: unknown key",
+        "[directory]\nurl = \"sqlite:x\"",
+        "f.toml:1: directory: unknown key",
     ),
     (
         "[[listener]]",
@@ -509,7 +511,7 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
         "[[route]]\ndomain = \"*\"\nhosts = [\"a.test\"]\ntls = \"may\"",
-        "[[destination]]\nmatch = \"a.test\"",
+        "[[destination]]\nmatch = \"a.test\"\ntls = \"encrypt\"",
         "[delivery]\nendpoint_choice = \"random\"",
         "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use remuda_dispatch::settings::Rate;
 use remuda_engine::settings::Network;
 use remuda_mail::{Domain, HostPort};
 
@@ -54,6 +55,38 @@ pub fn size(text: &str) -> Result<u64, String> {
         .filter(|octets| *octets <= i64::MAX.unsigned_abs())
         .ok_or_else(|| format!("{text:?} is not a size; write one such as \"64KiB\", \"10MiB\" or \"1GiB\""))
 }
+
+/// Reads `"5/s"`, `"100/m"` or `"1000/h"`.
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn rate(text: &str) -> Result<Rate, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not a rate; write messages a second, minute or hour such as \"5/s\", \"100/m\" or \"1000/h\""
+        )
+    };
+    let (digits, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let per = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    match digits.parse() {
+        Ok(messages @ 1..=RATE_MAX) => Ok(Rate {
+            messages,
+            per: Duration::from_secs(per),
+        }),
+        _ => Err(format!("{text:?}: the number is from 1 to {RATE_MAX}")),
+    }
+}
+
+/// Messages in a second, minute or hour.
+const RATE_MAX: u32 = 1_000_000;
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

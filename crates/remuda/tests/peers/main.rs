@@ -15,3 +15,4 @@ mod receivers;
 mod refusals;
 mod signals;
 mod sink;
+mod sources;

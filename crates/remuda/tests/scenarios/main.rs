@@ -15,6 +15,7 @@ mod gate;
 mod hosts;
 mod learned;
 mod operator;
+mod overrides;
 mod parked;
 mod recipients;
 mod reports;

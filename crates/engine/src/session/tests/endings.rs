@@ -300,6 +300,27 @@ async fn a_failed_connect_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_cannot_be_used_is_our_fault_and_not_the_hosts() {
+    for kind in [
+        std::io::ErrorKind::AddrNotAvailable,
+        std::io::ErrorKind::AddrInUse,
+    ] {
+        let script = Script {
+            source: Some([198, 51, 100, 7].into()),
+            connect: Connect::Err(kind),
+            ..Script::of(vec![])
+        };
+        let (step, failure) = Fixture::new(script).dial_failed().await;
+        assert_eq!((step, failure.blame), (DialStep::Source, Blame::Us));
+        let words = failure.refusal.words();
+        assert!(
+            words.starts_with("connect to mx.test[192.0.2.1]:25 from 198.51.100.7: "),
+            "{words}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_reported_and_loses_nobody() {
     let script = Script {
         connect: Connect::Panic,

@@ -36,6 +36,8 @@ pub(super) enum Step {
 /// What the network and the server do.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
+    /// The address of ours that the session is to have.
+    pub(super) source: Option<std::net::IpAddr>,
     /// How the connect goes.
     pub(super) connect: Connect,
     /// What the server does then.
@@ -81,6 +83,7 @@ pub(super) const PLAIN: &str = "250 mx.test";
 impl Script {
     pub(super) fn of(steps: Vec<Vec<Step>>) -> Self {
         Script {
+            source: None,
             connect: Connect::Ok,
             steps: steps.into_iter().flatten().collect(),
             buffer: 1 << 20,
@@ -145,8 +148,8 @@ impl Peer {
 }
 
 impl Network for Scripted {
-    fn connect(&self, endpoint: Endpoint) -> Connecting {
-        assert_eq!(endpoint.to_string(), "192.0.2.1:25");
+    fn connect(&self, way: remuda_mail::Way) -> Connecting {
+        assert_eq!(way.endpoint.to_string(), "192.0.2.1:25");
         let stream = self.stream.lock().unwrap().take().expect("one dial");
         let connect = self.connect.clone();
         Box::pin(async move {
