@@ -118,10 +118,15 @@ pub fn fitness(facts: &Facts, requirements: &Requirements) -> Result<(), Unfit> 
     if is_full && !recipient_domains.contains(recipient_domain) {
         return Err(Unfit::RecipientDomain);
     }
-    if *fresh_wanted && *uses > 0 {
+    fit_uses(*uses, (*fresh_wanted, *reuse_count_max))
+}
+
+/// Whether a session with so many uses is unused, if it must be, and within the limit of reuses (0 = none).
+fn fit_uses(uses: u32, (fresh_wanted, reuse_count_max): (bool, u32)) -> Result<(), Unfit> {
+    if fresh_wanted && uses > 0 {
         return Err(Unfit::Used);
     }
-    if *reuse_count_max > 0 && uses > reuse_count_max {
+    if reuse_count_max > 0 && uses > reuse_count_max {
         return Err(Unfit::Count);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Wall;
-use remuda_connection_cache::Unfit;
+use remuda_connection_cache::{Leaving, Unfit};
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId};
 
 use crate::search::Search;
@@ -53,6 +53,34 @@ pub enum RetireCause {
     NotParked,
     /// Refused too many transactions in a row, or is not fit to go on.
     Worn,
+}
+
+impl From<Leaving> for RetireCause {
+    fn from(leaving: Leaving) -> Self {
+        match leaving {
+            Leaving::Idle => RetireCause::Idle,
+            Leaving::Age => RetireCause::Age,
+            Leaving::Count => RetireCause::Count,
+            Leaving::Evicted => RetireCause::Evicted,
+            Leaving::Drained => RetireCause::Drained,
+            Leaving::Worn => RetireCause::Worn,
+        }
+    }
+}
+
+impl RetireCause {
+    /// The cause as the cache counts it.
+    pub(crate) fn leaving(self) -> Option<Leaving> {
+        match self {
+            RetireCause::Idle => Some(Leaving::Idle),
+            RetireCause::Age => Some(Leaving::Age),
+            RetireCause::Count => Some(Leaving::Count),
+            RetireCause::Evicted => Some(Leaving::Evicted),
+            RetireCause::Drained => Some(Leaving::Drained),
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
+        }
+    }
 }
 
 /// What becomes of recipients that have no final outcome when a delivery ends.

@@ -343,33 +343,5 @@ impl Dispatch {
     }
 }
 
-impl From<Leaving> for RetireCause {
-    fn from(leaving: Leaving) -> Self {
-        match leaving {
-            Leaving::Idle => RetireCause::Idle,
-            Leaving::Age => RetireCause::Age,
-            Leaving::Count => RetireCause::Count,
-            Leaving::Evicted => RetireCause::Evicted,
-            Leaving::Drained => RetireCause::Drained,
-            Leaving::Worn => RetireCause::Worn,
-        }
-    }
-}
-
-impl RetireCause {
-    /// The cause as the cache counts it.
-    pub(crate) fn leaving(self) -> Option<Leaving> {
-        match self {
-            RetireCause::Idle => Some(Leaving::Idle),
-            RetireCause::Age => Some(Leaving::Age),
-            RetireCause::Count => Some(Leaving::Count),
-            RetireCause::Evicted => Some(Leaving::Evicted),
-            RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::Worn => Some(Leaving::Worn),
-            RetireCause::NotParked => None,
-        }
-    }
-}
-
 /// Dials that nobody waits for, oldest first.
 pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;
