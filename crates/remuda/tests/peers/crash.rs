@@ -19,8 +19,9 @@ use crate::{
 
 /// Sessions to the sink.
 const OUTBOUND: usize = 10;
-/// Messages of a session whose outcome is not on disk: one that was answered, and the next.
-const UNSETTLED: usize = 2;
+/// Messages of a session whose outcome is not on disk: `delivery.pipeline_depth` under way, and one that was
+/// answered.
+const UNSETTLED: usize = 5;
 /// Messages that have been answered before a kill.
 const ANSWERED: usize = 150;
 
