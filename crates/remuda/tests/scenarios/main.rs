@@ -14,6 +14,7 @@ mod flights;
 mod gate;
 mod hosts;
 mod learned;
+mod misbehaving;
 mod operator;
 mod overrides;
 mod parked;
