@@ -106,15 +106,19 @@ class Remuda:
     name = "Remuda"
     #: More of the configuration.
     extra = ""
+    #: Where mail goes; None: all to the sink.
+    routes = None
 
     def __init__(self, scratch, sink_port, trace=()):
         self.port, admin = free_port(), free_port()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="remuda-", dir=scratch))
         config = self.dir / "remuda.toml"
+        all_to_sink = f'[[route]]\ndomain = "*"\nhosts = ["127.0.0.1:{sink_port}"]\n'
+        routes = all_to_sink if self.routes is None else self.routes
         config.write_text(
             f'hostname = "relay.test"\ndata_dir = "{self.dir}/data"\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\n'
-            f'[[route]]\ndomain = "*"\nhosts = ["127.0.0.1:{sink_port}"]\n'
+            f'{routes}'
             f'[admin]\naddress = "127.0.0.1:{admin}"\n{self.extra}'
         )
         self.config = config
@@ -140,6 +144,9 @@ class Postfix:
     name = "Postfix"
     #: More of main.cf.
     extra = ""
+    #: Files beside main.cf, and what /etc/hosts is for this instance.
+    files = {}
+    hosts = ""
 
     def __init__(self, scratch, sink_port, trace=()):
         self.port = free_port()
@@ -171,6 +178,13 @@ class Postfix:
         kept.append(f"127.0.0.1:{self.port} inet n - n - - smtpd")
         (etc / "master.cf").write_text("\n".join(kept) + "\n")
         self.etc = etc
+        for file, text in self.files.items():
+            (etc / file).write_text(text)
+        if self.hosts:
+            # A mount namespace of its own: nobody else sees these names.
+            (etc / "hosts").write_text("127.0.0.1 localhost\n" + self.hosts)
+            mount = f"mount --bind {etc}/hosts /etc/hosts && exec \"$@\""
+            trace = ["unshare", "-m", "sh", "-c", mount, "sh", *trace]
         # Traced, it stays in the foreground, so that the tracer sees the daemons to their end.
         subprocess.Popen([*trace, "postfix", "-c", etc, "start-fg" if trace else "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self.port)

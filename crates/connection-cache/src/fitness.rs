@@ -16,8 +16,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 use remuda_mail::{
-    Authenticated, Capabilities, Clear, Facts, HANDSHAKE_MEMORY, Requirements, ServiceLimits, Source, Tls,
-    TlsLevel, TlsPolicy,
+    Authenticated, Capabilities, Clear, Domain, Facts, HANDSHAKE_MEMORY, Requirements, ServiceLimits, Source,
+    Tls, TlsLevel, TlsPolicy,
 };
 
 /// Why a session may not carry a delivery.
@@ -41,6 +41,10 @@ pub enum Unfit {
     Smtputf8,
     /// The content is larger than its SIZE limit (T41).
     Size,
+    /// It has had as many recipient domains as its server takes (RFC 9422 RCPTDOMAINMAX).
+    RecipientDomain,
+    /// It has been used, and the delivery needs one that has not.
+    Used,
     /// It was used more often than the destination bears (T22).
     Count,
 }
@@ -58,6 +62,8 @@ impl Unfit {
             Unfit::Credentials => "credentials",
             Unfit::Smtputf8 => "smtputf8",
             Unfit::Size => "size",
+            Unfit::RecipientDomain => "recipient_domain",
+            Unfit::Used => "used",
             Unfit::Count => "count",
         }
     }
@@ -81,6 +87,7 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
         uses,
         last_used: _,
         refused_in_a_row: _,
+        recipient_domains,
     } = facts;
     let Requirements {
         destination: _,
@@ -92,6 +99,8 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
         credentials: credentials_wanted,
         smtputf8: smtputf8_wanted,
         size: size_wanted,
+        recipient_domain,
+        fresh: fresh_wanted,
         reuse_count_max,
     } = requirements;
     let Some(place) = endpoints.iter().position(|allowed| allowed == endpoint) else {
@@ -105,8 +114,17 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
     if credentials != credentials_wanted {
         return Err(Unfit::Credentials);
     }
-    capability_fitness(capabilities, *smtputf8_wanted, *size_wanted)?;
-    if *reuse_count_max > 0 && uses > reuse_count_max {
+    let domain = (recipient_domain, &recipient_domains[..]);
+    capability_fitness(capabilities, *smtputf8_wanted, *size_wanted, domain)?;
+    fit_uses(*uses, (*fresh_wanted, *reuse_count_max))
+}
+
+/// Whether a session with so many uses is unused, if it must be, and within the limit of reuses (0 = none).
+fn fit_uses(uses: u32, (fresh_wanted, reuse_count_max): (bool, u32)) -> Result<(), Unfit> {
+    if fresh_wanted && uses > 0 {
+        return Err(Unfit::Used);
+    }
+    if reuse_count_max > 0 && uses > reuse_count_max {
         return Err(Unfit::Count);
     }
     Ok(())
@@ -128,8 +146,14 @@ fn sender_fitness(
     Ok(())
 }
 
-/// Answers whether what a session's server offers is enough.
-fn capability_fitness(capabilities: &Capabilities, smtputf8_wanted: bool, size: u64) -> Result<(), Unfit> {
+/// Answers whether what a session's server offers is enough; `domain`: the recipients' one, and those that the
+/// session has had.
+fn capability_fitness(
+    capabilities: &Capabilities,
+    smtputf8_wanted: bool,
+    size: u64,
+    (domain, had): (&Domain, &[Domain]),
+) -> Result<(), Unfit> {
     let Capabilities {
         esmtp: _,
         pipelining: _,
@@ -144,7 +168,7 @@ fn capability_fitness(capabilities: &Capabilities, smtputf8_wanted: bool, size: 
             ServiceLimits {
                 mail_max: _,
                 rcpt_max: _,
-                rcpt_domain_max: _,
+                rcpt_domain_max,
             },
         starttls: _,
         auth_plain: _,
@@ -155,6 +179,9 @@ fn capability_fitness(capabilities: &Capabilities, smtputf8_wanted: bool, size: 
     }
     if size_max.is_some_and(|max| size > max) {
         return Err(Unfit::Size);
+    }
+    if rcpt_domain_max.is_some_and(|max| had.len() >= max as usize) && !had.contains(domain) {
+        return Err(Unfit::RecipientDomain);
     }
     Ok(())
 }

@@ -40,9 +40,13 @@ mod histogram;
 mod limits;
 mod reasons;
 mod statistics;
+mod tolerance;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Endpoint, Facts, Requirements, SessionId};
@@ -95,6 +99,8 @@ struct Kept {
     place: u64,
     deadline: Monotonic,
     why: Leaving,
+    /// What its endpoint tolerates, where that is known.
+    idle_max: Option<Duration>,
 }
 
 impl ConnectionCache {
@@ -168,6 +174,7 @@ impl ConnectionCache {
             } else {
                 Leaving::Idle
             },
+            idle_max: None,
         };
         self.insert(session, kept);
         let gone = self.surplus(endpoint).map(|id| {
@@ -282,6 +289,7 @@ impl ConnectionCache {
         let all: Vec<_> = self.by_place.values().copied().collect();
         let mut gone = Vec::new();
         for session in all {
+            let idle_max = self.sessions.get(&session).and_then(|kept| kept.idle_max);
             let Some(parked) = self.remove(session) else {
                 continue;
             };
@@ -292,6 +300,9 @@ impl ConnectionCache {
             }
             self.bind(&parked.destination, parked.facts.endpoint, parked.since);
             gone.extend(self.park_as(session, parked));
+            if let Some(idle_max) = idle_max {
+                self.shorten_idle(session, idle_max);
+            }
         }
         gone.extend(self.expire(now));
         gone

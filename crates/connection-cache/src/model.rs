@@ -16,6 +16,7 @@ enum Step {
     TakeByDestination { name: u8, set: Vec<u8>, utf8: bool },
     TakeByEndpoint { endpoint: u8, utf8: bool },
     Remove(usize),
+    Shorten { index: usize, millis: u64 },
     Expire,
     Wait(u64),
 }
@@ -28,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(name, set, utf8)| Step::TakeByDestination { name, set, utf8 }),
         2 => (1..4u8, any::<bool>()).prop_map(|(endpoint, utf8)| Step::TakeByEndpoint { endpoint, utf8 }),
         1 => (0..8usize).prop_map(Step::Remove),
+        1 => (0..8usize, 1..3000u64).prop_map(|(index, millis)| Step::Shorten { index, millis }),
         1 => Just(Step::Expire),
         3 => (1..1500u64).prop_map(Step::Wait),
     ]
@@ -38,12 +40,16 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     parked: Vec<(SessionId, Facts, Monotonic)>,
     bound: Vec<(u8, u8, Monotonic)>,
+    /// The latest end of a session whose endpoint tolerates less.
+    shortened: Vec<(SessionId, Monotonic)>,
 }
 
 impl Model {
     fn ends(&self, at: usize) -> Monotonic {
         let (session, facts, since) = &self.parked[at];
-        (*since + limits().idle_max).min(limits().life_ends(*session, facts.opened))
+        let ends = (*since + limits().idle_max).min(limits().life_ends(*session, facts.opened));
+        let shortened = self.shortened.iter().filter(|(id, _)| id == session);
+        shortened.map(|(_, end)| *end).chain([ends]).min().unwrap_or(ends)
     }
 
     fn park(&mut self, session: SessionId, facts: Facts, now: Monotonic) -> Option<SessionId> {
@@ -119,6 +125,13 @@ proptest! {
                     let there = (index < model.parked.len()).then(|| model.parked.remove(index).0);
                     let session = there.unwrap_or(SessionId(u64::MAX));
                     prop_assert_eq!(cache.remove(session).is_some(), there.is_some());
+                }
+                Step::Shorten { index, millis } => {
+                    if let Some((session, _, since)) = model.parked.get(index) {
+                        let idle_max = Duration::from_millis(millis);
+                        cache.shorten_idle(*session, idle_max);
+                        model.shortened.push((*session, *since + idle_max));
+                    }
                 }
                 Step::Expire => {
                     let mut gone: Vec<_> = cache.expire(now).into_iter().map(|(id, _)| id).collect();

@@ -20,7 +20,9 @@ fn next(reason: Unfit) -> Option<Unfit> {
         Unfit::Identity => Some(Unfit::Credentials),
         Unfit::Credentials => Some(Unfit::Smtputf8),
         Unfit::Smtputf8 => Some(Unfit::Size),
-        Unfit::Size => Some(Unfit::Count),
+        Unfit::Size => Some(Unfit::RecipientDomain),
+        Unfit::RecipientDomain => Some(Unfit::Used),
+        Unfit::Used => Some(Unfit::Count),
         Unfit::Count => None,
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn facts(n: u8) -> Facts {
         uses: 1,
         last_used: Monotonic::ZERO,
         refused_in_a_row: 0,
+        recipient_domains: Vec::new(),
     }
 }
 
@@ -60,6 +61,8 @@ pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
         credentials: None,
         smtputf8: false,
         size: 1000,
+        recipient_domain: name.parse().unwrap(),
+        fresh: false,
         reuse_count_max: 0,
     }
 }
@@ -248,6 +251,32 @@ fn a_bound_endpoint_outside_the_address_set_is_not_used() {
     assert_eq!(take_bound(&mut cache, "a.test", &[2], at(1)), None);
     assert_eq!(cache.statistics().unfit.get("endpoint"), Some(&1));
     assert_eq!(cache.len(), 1, "it stays for others");
+}
+
+/// Design §5, Limits: idle time is at most what the endpoint is known to tolerate.
+#[test]
+fn an_endpoint_that_tolerates_less_idle_time_is_left_sooner() {
+    let mut cache = cache();
+    for (id, idle_max) in [(1, 500), (2, 9000)] {
+        park(&mut cache, id, 1, at(0));
+        cache.shorten_idle(SessionId(id), Duration::from_millis(idle_max));
+        cache.assert_consistent();
+    }
+    assert_eq!(cache.next_deadline(), Some(at(500)));
+    let mut longer = limits();
+    longer.idle_max = Duration::from_secs(5);
+    assert_eq!(
+        cache.set_limits(longer, at(100)),
+        [],
+        "a reload keeps what was learned"
+    );
+    cache.assert_consistent();
+    assert_eq!(cache.expire(at(500)), [(SessionId(1), Leaving::Idle)]);
+    assert_eq!(
+        cache.expire(at(5000)),
+        [(SessionId(2), Leaving::Idle)],
+        "ours still holds"
+    );
 }
 
 #[test]

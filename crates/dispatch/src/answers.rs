@@ -3,19 +3,20 @@
 //! # Contract
 //! * **A host that could not be used is followed by the next**, and at the last one what is left is deferred.
 //! * **Recipients that a host deferred are tried at the next one** (T71).
-//! * **What was not sent is sent again silently**: a session dead before its first octet is not counted, one
-//!   lost early allows one more try at once (T30, T34).
+//! * **What was not sent is sent again silently** (T30, T34), and what may have been accepted once a delivery
+//!   at most (T35): see `retries`.
 //! * **Only the site is blamed for the site's failures**: a transaction that a host answered is a success,
 //!   whatever it said (T33), and a fault of ours is nobody's.
 
-use remuda_mail::{Blame, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, Scope, SessionId};
+use remuda_mail::{Blame, DeliveryId, Endpoint, Facts, Failure, Scope, SessionId};
 
 use crate::{
     Dispatch,
     command::{Command, Flight, Found, RetireCause},
-    deliveries::{Delivery, Stage},
+    deliveries::Stage,
     event::{After, Answer, DialStep, Undecided},
     sessions::State,
+    verdicts::Next,
 };
 
 /// What is left of a session after an answer.
@@ -25,21 +26,6 @@ enum Left {
     /// Others are under way on it.
     Going,
     Gone,
-}
-
-/// How a delivery goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// With the undecided, on this host.
-    SameHost,
-    /// As if this session had not been.
-    Again,
-    /// As `Again`, and only with this host.
-    AgainHere,
-    /// With all that are left.
-    Elsewhere,
-    /// Nobody is left.
-    Done,
 }
 
 impl Dispatch {
@@ -139,15 +125,16 @@ impl Dispatch {
             return;
         }
         let (way, endpoint) = (carrier.way(), carrier.endpoint);
-        let is_first_use = carrier.uses as usize <= 1 + carrier.behind.len();
+        let is_fresh = carrier.is_fresh();
         if answer.accepted {
             self.hosts.waited(way, answer.waited);
         }
+        self.take_lesson(session, &answer);
         self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        let next = delivery.judge(&answer, is_first_use);
+        let next = delivery.judge(&answer, is_fresh);
         delivery.is_answered = true;
         let binds = delivery.use_binding_right(&answer);
         self.note_conduct(way, session, &answer);
@@ -171,7 +158,7 @@ impl Dispatch {
         }
         let may_stay = match &left {
             Left::Free(facts) => self.may_go_on(session, facts).is_ok(),
-            Left::Going => !self.is_stopping,
+            Left::Going => self.may_go_behind_others(session),
             Left::Gone => false,
         };
         if next == Next::SameHost && may_stay {
@@ -256,20 +243,21 @@ impl Dispatch {
         let Stage::Transacting(_, found) = delivery.stage else {
             return;
         };
+        let reply_within = self.reply_within_of(session);
         let Some(carrier) = self.sessions.get_mut(&session) else {
             return;
         };
         carrier.uses += 1;
         // The last on a session says whose slot goes with it.
         carrier.destination = delivery.entry.destination.clone();
+        carrier.idle = std::time::Duration::ZERO;
         let is_behind = matches!(carrier.state, State::Busy(owner) if owner != id);
         if is_behind {
             carrier.behind.push_back(id);
         }
-        let flight = if is_behind {
-            Flight::Behind
-        } else {
-            self.flight(session, id)
+        let flight = match is_behind {
+            true => Flight::Behind,
+            false => self.flight(session, id),
         };
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
@@ -282,6 +270,7 @@ impl Dispatch {
             next_host: false,
             flight,
             found,
+            reply_within,
             unfit: delivery.unfit,
         });
         self.count_order(session, id, None);
@@ -297,112 +286,7 @@ impl Dispatch {
     }
 }
 
-impl Delivery {
-    fn judge(&mut self, answer: &Answer, is_first_use: bool) -> Next {
-        let has_progressed = answer.finished + answer.deferred > 0;
-        if answer.undecided == 0 {
-            self.is_served = true;
-            if answer.cause == Undecided::PerhapsAccepted {
-                self.itinerary.strike_all();
-            }
-            return if self.unfinished == 0 {
-                Next::Done
-            } else {
-                Next::Elsewhere
-            };
-        }
-        match &answer.cause {
-            Undecided::NextTransaction if has_progressed => {
-                self.is_served = true;
-                Next::SameHost
-            }
-            // Alive after its first session had answered a dial: it was not the cache that deceived us.
-            Undecided::Unsent if !is_first_use => Next::Again,
-            Undecided::Unsent | Undecided::LostEarly if !self.is_resent => {
-                self.is_resent = true;
-                Next::AgainHere
-            }
-            Undecided::Failed(failure) => {
-                self.is_site_failing |= is_of_the_host(failure);
-                if failure.scope == Scope::Destination {
-                    self.itinerary.strike_all();
-                }
-                self.note_failure(failure.clone());
-                Next::Elsewhere
-            }
-            Undecided::Unsent | Undecided::LostEarly => {
-                self.is_site_failing = true;
-                self.refusal = Some(lost());
-                Next::Elsewhere
-            }
-            Undecided::NextTransaction | Undecided::PerhapsAccepted => {
-                self.refusal = Some(stuck());
-                Next::Elsewhere
-            }
-        }
-    }
-
-    /// Takes the direction decided on; one that is withdrawn goes no further than this transaction.
-    fn turn_to(&mut self, next: Next, endpoint: Endpoint) -> Next {
-        if self.is_withdrawn && next != Next::Done {
-            self.leave_host(endpoint);
-            self.itinerary.strike_all();
-            return Next::Elsewhere;
-        }
-        match next {
-            Next::Done | Next::Again => {}
-            Next::SameHost => {
-                self.is_next_host = false;
-                self.at = Some(endpoint);
-            }
-            Next::AgainHere => self.at = Some(endpoint),
-            Next::Elsewhere => self.leave_host(endpoint),
-        }
-        next
-    }
-
-    /// The first session that did not fail as a host may be filed under the destination, and no later one.
-    fn use_binding_right(&mut self, answer: &Answer) -> bool {
-        let is_failing = answer.undecided > 0
-            && match &answer.cause {
-                Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
-                Undecided::Unsent | Undecided::LostEarly => true,
-                Undecided::Failed(failure) => is_of_the_host(failure),
-            };
-        if is_failing {
-            return false;
-        }
-        std::mem::take(&mut self.may_bind)
-    }
-
-    /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
-    /// when no host failed for now: another try may find that host in order.
-    pub(crate) fn note_failure(&mut self, failure: Failure) {
-        let has_hope = self
-            .refusal
-            .as_ref()
-            .is_some_and(|refusal| !refusal.is_permanent());
-        if !(has_hope && failure.refusal.is_permanent()) {
-            self.refusal = Some(failure.refusal);
-        }
-    }
-}
-
 /// Answers whether a failure says that the host, or the way to it, does not work.
 pub(crate) fn is_of_the_host(failure: &Failure) -> bool {
     failure.scope >= Scope::Session && matches!(failure.blame, Blame::Peer | Blame::Network)
-}
-
-fn lost() -> Refusal {
-    Refusal::ours(
-        EnhancedStatus::new(4, 4, 2),
-        "lost connection before any reply, twice",
-    )
-}
-
-fn stuck() -> Refusal {
-    Refusal::ours(
-        EnhancedStatus::new(4, 5, 0),
-        "the host took none of the recipients that were left",
-    )
 }

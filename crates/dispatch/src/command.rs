@@ -1,9 +1,9 @@
 //! What `dispatch` tells the shell: the commands that it decided on.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
-use remuda_connection_cache::Unfit;
+use remuda_connection_cache::{Leaving, Unfit};
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, HopLogin, Refusal, SessionId, TlsPolicy};
 
 use crate::search::Search;
@@ -42,16 +42,45 @@ pub enum RetireCause {
     Idle,
     /// Older than `reuse_time_limit`.
     Age,
-    /// Used `reuse_count_limit` times.
+    /// Used `reuse_count_limit` times, or as often as its receiver announced or taught us.
     Count,
     /// Gave way to another, or found no room.
     Evicted,
     /// Reload, shutdown, or the operator's wish.
     Drained,
-    /// Not worth parking: nobody waits and caching is not on for its destination.
+    /// Not worth parking: nobody waits, caching is not on for its destination, or its endpoint does not bear
+    /// reuse.
     NotParked,
     /// Refused too many transactions in a row, or is not fit to go on.
     Worn,
+}
+
+impl From<Leaving> for RetireCause {
+    fn from(leaving: Leaving) -> Self {
+        match leaving {
+            Leaving::Idle => RetireCause::Idle,
+            Leaving::Age => RetireCause::Age,
+            Leaving::Count => RetireCause::Count,
+            Leaving::Evicted => RetireCause::Evicted,
+            Leaving::Drained => RetireCause::Drained,
+            Leaving::Worn => RetireCause::Worn,
+        }
+    }
+}
+
+impl RetireCause {
+    /// The cause as the cache counts it.
+    pub(crate) fn leaving(self) -> Option<Leaving> {
+        match self {
+            RetireCause::Idle => Some(Leaving::Idle),
+            RetireCause::Age => Some(Leaving::Age),
+            RetireCause::Count => Some(Leaving::Count),
+            RetireCause::Evicted => Some(Leaving::Evicted),
+            RetireCause::Drained => Some(Leaving::Drained),
+            RetireCause::Worn => Some(Leaving::Worn),
+            RetireCause::NotParked => None,
+        }
+    }
 }
 
 /// What becomes of recipients that have no final outcome when a delivery ends.
@@ -135,6 +164,8 @@ pub enum Command {
         flight: Flight,
         /// For the log.
         found: Found,
+        /// A used session that has said nothing for so long, and cannot have taken the message, is dead.
+        reply_within: Duration,
         /// For the log: why a parked session was not taken for it, if one was looked at.
         unfit: Option<Unfit>,
     },

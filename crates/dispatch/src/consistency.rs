@@ -58,6 +58,15 @@ impl Dispatch {
             }
         }
         assert_eq!(parked, self.cache.len());
+        for (id, parked) in self.cache.parked() {
+            let max = self
+                .hosts
+                .transactions_max(parked.facts.way(), self.now.monotonic);
+            assert!(
+                max.is_none_or(|max| parked.facts.uses < max),
+                "{id:?} is parked at its endpoint's limit"
+            );
+        }
         assert_eq!(lingering, self.lingering.len());
         assert_eq!(at.values().sum::<u32>(), self.busy, "sessions are counted");
         for (way, count) in at {

@@ -57,6 +57,7 @@ impl Dispatch {
             return;
         };
         let was_used = session.begun > 0;
+        let was_kept = was_used || session.parked.is_some();
         match answer.begun {
             false => self.cache.count_not_begun(),
             true if was_used && !delivery.is_again => self.cache.count_saved(session.opening),
@@ -69,7 +70,7 @@ impl Dispatch {
         if answer.session == After::Gone && session.end.is_none() {
             let is_dead = matches!(answer.cause, Undecided::Unsent | Undecided::LostEarly);
             session.end = Some(match answer.death.unwrap_or(Death::NoReply) {
-                death if is_dead && answer.undecided > 0 && was_used => End::Dead(death),
+                death if is_dead && answer.undecided > 0 && was_kept => End::Dead(death),
                 _ => End::Failed,
             });
         }

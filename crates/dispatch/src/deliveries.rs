@@ -7,12 +7,13 @@
 //!
 //! # Contract
 //! * **A delivery ends in exactly one `Settle`**, or in `Unload` if nothing of it has been answered.
-//! * **A host is tried once**, and once more if a session was lost before anything could have been accepted;
-//!   a session that was dead before its first octet does not count.
+//! * **A host is tried once**, and once more, on a session that has carried nothing yet, if a used one was lost
+//!   before anything could have been accepted or had met its limit; a session that was dead before its first
+//!   octet does not count.
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::Unfit;
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Refusal, SessionId, Way};
+use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, Failure, Refusal, SessionId, Way};
 use remuda_schedule::{Entry, Feedback, Retry};
 
 use crate::{
@@ -41,8 +42,14 @@ pub(crate) struct Delivery {
     pub(crate) is_answered: bool,
     /// Its entry is not to be delivered any more: what is under way is its last transaction.
     pub(crate) is_withdrawn: bool,
-    /// A session was lost early, and the message sent once more.
+    /// A session was lost early or had met its limit, and the message is sent once more.
     pub(crate) is_resent: bool,
+    /// The final reply was lost, and the message is sent once more.
+    pub(crate) is_repeated: bool,
+    /// Only a session that has carried nothing yet will do.
+    pub(crate) wants_fresh: bool,
+    /// Sessions found dead or full before their first octet, since it last got on.
+    pub(crate) found_dead: u32,
     /// Its next good session is filed under its destination.
     pub(crate) may_bind: bool,
     /// Sessions may be taken from and left to others.
@@ -103,6 +110,9 @@ impl Delivery {
             is_answered: false,
             is_withdrawn: false,
             is_resent: false,
+            is_repeated: false,
+            wants_fresh: false,
+            found_dead: 0,
             may_bind: caches,
             caches,
             sources_failed: 0,
@@ -132,7 +142,27 @@ impl Delivery {
         self.itinerary.strike(endpoint);
         self.at = None;
         self.is_next_host = true;
+        self.starts_anew();
         self.unfit = None;
+    }
+
+    /// Keeps the reason for recipients who are told nothing themselves. One that is for good counts only
+    /// when no host failed for now: another try may find that host in order.
+    pub(crate) fn note_failure(&mut self, failure: Failure) {
+        let has_hope = self
+            .refusal
+            .as_ref()
+            .is_some_and(|refusal| !refusal.is_permanent());
+        if !(has_hope && failure.refusal.is_permanent()) {
+            self.refusal = Some(failure.refusal);
+        }
+    }
+
+    /// It has got on: what sessions cost it before does not count any more.
+    pub(crate) fn starts_anew(&mut self) {
+        self.is_resent = false;
+        self.wants_fresh = false;
+        self.found_dead = 0;
     }
 }
 

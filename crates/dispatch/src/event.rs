@@ -88,11 +88,17 @@ pub enum Undecided {
     /// The session ended without any reply before the end of the content was sent: sent once more at
     /// once, silently.
     LostEarly,
+    /// MAIL was refused for what may be a limit of transactions of this session: sent once more at once.
+    /// The failure is for who has that refused there too.
+    Limited(Failure),
+    /// The session has had as many recipient domains as its server takes: another is taken silently.
+    NoRoom,
     /// The host could not be used for them: the next host, and at the last one they are deferred (or
     /// bounced, where every host failed for good).
     Failed(Failure),
-    /// None were, but those deferred may have been accepted, because the final reply was lost: nobody is
-    /// sent it again at once, neither here nor at another host (T35).
+    /// They may have been accepted, because the final reply was lost (T35). If the session ended soon enough
+    /// they count as undecided, and are sent it once more in this delivery. Else they count as deferred,
+    /// and nobody is sent it again at once, neither here nor at another host.
     PerhapsAccepted,
 }
 
@@ -128,6 +134,8 @@ pub struct Answer {
     pub conduct: Conduct,
     /// The session.
     pub session: After,
+    /// Transactions of the session before it met what may be a limit of its server.
+    pub limit_met: Option<u32>,
 }
 
 /// Everything that can happen.
@@ -188,6 +196,8 @@ pub enum Event {
     Died {
         /// Which.
         session: SessionId,
+        /// As of [`Answer`].
+        limit_met: Option<u32>,
         /// How.
         cause: Death,
     },

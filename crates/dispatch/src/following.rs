@@ -60,7 +60,7 @@ impl Dispatch {
                 && delivery.entry.size <= FLIGHT_CONTENT_MAX
                 && self.hosts.may_fly(session.way(), is_private, now)
         });
-        session.is_flying = may_fly && !delivery.is_resent;
+        session.is_flying = may_fly && !delivery.is_resent && !delivery.is_repeated;
         if may_fly { Flight::Whole } else { Flight::Split }
     }
 
@@ -90,7 +90,8 @@ impl Dispatch {
         let depth_max = self.pipeline_depth(&session.destination);
         let depth = self.hosts.depth(session.way(), depth_max, now);
         let offers = &facts.capabilities;
-        let is_able = offers.pipelining && offers.chunking;
+        // Which domains those under way bring is known only when they are answered.
+        let is_able = offers.pipelining && offers.chunking && offers.limits.rcpt_domain_max.is_none();
         let is_within = under_way < depth
             && session.unsettled + under_way < self.unsettled_max(&session.destination)
             && offers.limits.mail_max.is_none_or(|max| session.uses < max);
@@ -170,6 +171,7 @@ impl Dispatch {
             next_host: delivery.is_next_host,
             flight: Flight::Behind,
             found: Found::Handover,
+            reply_within: std::time::Duration::MAX,
             unfit: delivery.unfit,
         });
         self.count_order(session, id, Some(Found::Handover));

@@ -43,9 +43,11 @@ mod counting;
 mod deliveries;
 pub mod event;
 mod following;
+mod lessons;
 mod lines;
 mod offers;
 mod openings;
+mod retries;
 mod rules;
 pub mod search;
 mod seeking;
@@ -54,6 +56,7 @@ mod sessions;
 pub mod settings;
 mod sites;
 mod sources;
+mod verdicts;
 pub mod view;
 mod views;
 
@@ -199,7 +202,11 @@ impl Dispatch {
                 delivery,
                 answer,
             } => self.answered(session, delivery, answer),
-            Event::Died { session, cause } => self.died(session, cause),
+            Event::Died {
+                session,
+                cause,
+                limit_met,
+            } => self.died(session, cause, limit_met),
             Event::Ended { session } => self.ended(session),
             Event::Settled { delivery, left } => self.settled(delivery, left.as_ref()),
             Event::Withdrawn {

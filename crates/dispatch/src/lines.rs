@@ -84,13 +84,9 @@ impl Lines {
     }
 
     /// The first that lacks room on this way.
-    pub(crate) fn starved_at(&self, way: Way) -> Option<DeliveryId> {
-        self.at.get(&way)?.starved.values().next().copied()
-    }
-
-    /// Since when somebody lacks room on this way.
-    pub(crate) fn starved_since(&self, way: Way) -> Option<Ticket> {
-        self.at.get(&way)?.starved.keys().next().copied()
+    pub(crate) fn starved_at(&self, way: Way) -> Option<(Ticket, DeliveryId)> {
+        let starved = &self.at.get(&way)?.starved;
+        starved.iter().next().map(|(ticket, id)| (*ticket, *id))
     }
 
     /// The first that lacks a session in all.

@@ -50,7 +50,7 @@ impl Dispatch {
         }
         let until = self.now.monotonic + self.settings.cache.idle_time_limit;
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.state = State::Lingering(until, facts);
+            session.state = State::Lingering(until, Box::new(facts));
             self.lingering.insert((until, id));
         }
     }
@@ -75,7 +75,7 @@ impl Dispatch {
         let State::Lingering(until, facts) = &session.state else {
             return None;
         };
-        let (until, facts) = (*until, facts.clone());
+        let (until, facts) = (*until, (**facts).clone());
         self.lingering.remove(&(until, id));
         let destination = session.destination.clone();
         self.schedule.release(&destination);
@@ -115,6 +115,7 @@ impl Dispatch {
         let count_max = self.reuse_count_max(&session.destination);
         let limits = self.cache.limits();
         limits.check_counted(id, facts, count_max, self.now.monotonic)?;
+        self.may_be_reused(facts)?;
         if self.caches(&session.destination) {
             Ok(())
         } else {
@@ -123,12 +124,15 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: SessionId, facts: &Facts) -> Next {
-        let anywhere = self.lines.starved().map(|(ticket, _)| ticket);
-        let at_endpoint = self.lines.starved_since(facts.way());
-        let starved = anywhere.into_iter().chain(at_endpoint).min();
+        let starved = self.lines.starved();
         let here = self.first_fitting(id, facts);
+        // Who waits for room at this endpoint and does not fit needs this session's place.
+        let starved = starved
+            .into_iter()
+            .chain(self.lines.starved_at(facts.way()))
+            .min();
         match (here, starved) {
-            (Some((ticket, _)), Some(older)) if older < ticket => Next::Another,
+            (Some((ticket, _)), Some((older, _))) if older < ticket => Next::Another,
             (Some((_, delivery)), _) => Next::Waiting(delivery),
             (None, Some(_)) => Next::Another,
             (None, None) if self.suits_next(id, facts) => Next::SameDestination,

@@ -140,7 +140,10 @@ impl Dispatch {
 
     /// What a delivery demands of a session.
     pub(crate) fn requirements(&self, delivery: &Delivery) -> Requirements {
-        self.requirements_of(&delivery.entry, delivery.itinerary.servers())
+        Requirements {
+            fresh: delivery.wants_fresh,
+            ..self.requirements_of(&delivery.entry, delivery.itinerary.servers())
+        }
     }
 
     /// What an entry demands of a session to one of these servers.
@@ -156,6 +159,8 @@ impl Dispatch {
             smtputf8: entry.smtputf8,
             size: entry.size,
             reuse_count_max: self.reuse_count_max(&entry.destination),
+            recipient_domain: entry.recipient_domain.clone(),
+            fresh: false,
         }
     }
 

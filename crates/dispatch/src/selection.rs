@@ -51,7 +51,7 @@ impl Dispatch {
         for way in std::mem::take(&mut self.freed) {
             // Without a session left in all, it waits for that from now on.
             while self.has_room(way)
-                && let Some(id) = self.lines.starved_at(way)
+                && let Some((_, id)) = self.lines.starved_at(way)
             {
                 self.seek(id);
             }

@@ -13,7 +13,7 @@
 //!   `sessions_per_endpoint`; parked and retiring ones do not.
 //! * **No session leaks**: each is in one state until the shell reports its end.
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::{Death, End, Leaving, Opening, Parked};
@@ -26,6 +26,7 @@ use crate::{
     candidates::Servers,
     command::{Command, Found, RetireCause, Security},
     deliveries::Stage,
+    lessons::Ended,
 };
 
 /// One session.
@@ -46,6 +47,10 @@ pub(crate) struct Session {
     pub(crate) dialled: Monotonic,
     /// Transactions begun on it.
     pub(crate) uses: u32,
+    /// When it was last parked, if it ever was.
+    pub(crate) parked: Option<Monotonic>,
+    /// How long it had been parked before its present use.
+    pub(crate) idle: Duration,
     /// Of these, the ones that were begun in truth.
     pub(crate) begun: u32,
     /// What opening it cost.
@@ -72,7 +77,7 @@ pub(crate) enum State {
     /// A delivery: the one whose answer is next.
     Busy(DeliveryId),
     /// Nobody, until deliveries of it are committed; it keeps a slot of its destination's window.
-    Lingering(Monotonic, Facts),
+    Lingering(Monotonic, Box<Facts>),
     /// The connection cache.
     Parked,
     /// The shell, ending it.
@@ -115,6 +120,11 @@ impl Session {
             State::Parked | State::Retiring => false,
         }
     }
+
+    /// Answers whether its present use is the first since its dial.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.uses as usize <= 1 + self.behind.len() && self.parked.is_none()
+    }
 }
 
 impl Dispatch {
@@ -148,6 +158,8 @@ impl Dispatch {
             tls: None,
             dialled: self.now.monotonic,
             uses: 0,
+            parked: None,
+            idle: Duration::ZERO,
             begun: 0,
             opening: Opening::default(),
             end: None,
@@ -188,6 +200,7 @@ impl Dispatch {
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
     pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
         self.leave_lines(id);
+        let reply_within = self.reply_within_of(session);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
@@ -197,6 +210,10 @@ impl Dispatch {
         delivery.stage = Stage::Transacting(session, found);
         let was_counted = taken.is_counted();
         let way = taken.way();
+        taken.idle = match (&taken.state, taken.parked) {
+            (State::Parked, Some(since)) => self.now.monotonic - since,
+            _ => Duration::ZERO,
+        };
         taken.destination = delivery.entry.destination.clone();
         taken.uses += 1;
         taken.state = State::Busy(id);
@@ -212,6 +229,7 @@ impl Dispatch {
             next_host: delivery.is_next_host,
             flight,
             found,
+            reply_within,
             unfit: delivery.unfit,
         });
         if !was_counted {
@@ -229,8 +247,9 @@ impl Dispatch {
         let (endpoint, destination, binds) = (session.endpoint, session.destination.clone(), session.binds);
         session.state = State::Parked;
         let way = session.way();
-        self.vacate(way);
         let now = self.now.monotonic;
+        session.parked = Some(now);
+        self.vacate(way);
         let parked = Parked {
             facts,
             destination: destination.clone(),
@@ -238,6 +257,9 @@ impl Dispatch {
             reuse_count_max: self.own_reuse_count_max(&destination),
         };
         let gone = self.cache.park_as(id, parked);
+        if let Some(idle_max) = self.hosts.idle_max(way, now) {
+            self.cache.shorten_idle(id, idle_max);
+        }
         if gone.is_none_or(|(gone, _)| gone != id) {
             if binds {
                 self.cache.bind(&destination, endpoint, now);
@@ -283,11 +305,17 @@ impl Dispatch {
     }
 
     /// A parked session ended by itself. Taken or retired in the meantime, it is answered for elsewhere.
-    pub(crate) fn died(&mut self, id: SessionId, cause: Death) {
-        if self.cache.remove(id).is_some()
+    pub(crate) fn died(&mut self, id: SessionId, cause: Death, limit_met: Option<u32>) {
+        if let Some(parked) = self.cache.remove(id)
             && let Some(session) = self.bury(id)
         {
             self.count_end(&session, End::Dead(cause));
+            let ended = Ended {
+                way: session.way(),
+                opened: session.dialled,
+                limit_met,
+            };
+            self.take_lesson_of_death(ended, self.now.monotonic - parked.since);
         }
     }
 
@@ -366,36 +394,8 @@ impl Dispatch {
     }
 }
 
-impl From<Leaving> for RetireCause {
-    fn from(leaving: Leaving) -> Self {
-        match leaving {
-            Leaving::Idle => RetireCause::Idle,
-            Leaving::Age => RetireCause::Age,
-            Leaving::Count => RetireCause::Count,
-            Leaving::Evicted => RetireCause::Evicted,
-            Leaving::Drained => RetireCause::Drained,
-            Leaving::Worn => RetireCause::Worn,
-        }
-    }
-}
-
-impl RetireCause {
-    /// The cause as the cache counts it.
-    pub(crate) fn leaving(self) -> Option<Leaving> {
-        match self {
-            RetireCause::Idle => Some(Leaving::Idle),
-            RetireCause::Age => Some(Leaving::Age),
-            RetireCause::Count => Some(Leaving::Count),
-            RetireCause::Evicted => Some(Leaving::Evicted),
-            RetireCause::Drained => Some(Leaving::Drained),
-            RetireCause::Worn => Some(Leaving::Worn),
-            RetireCause::NotParked => None,
-        }
-    }
-}
-
 /// For a session to be opened; nearly none takes that long.
-const OPENING_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+const OPENING_MAX: Duration = Duration::from_secs(300);
 
 /// Dials that nobody waits for, oldest first.
 pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;

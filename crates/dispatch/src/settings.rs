@@ -54,6 +54,8 @@ pub struct CacheSettings {
     pub reuse_time_limit: Duration,
     /// `reuse_count_limit`; 0 = none.
     pub reuse_count_limit: u32,
+    /// `reuse_reply_timeout`: silence of a used session that is death.
+    pub reuse_reply_timeout: Duration,
     /// `connections`: parked in all.
     pub connections: usize,
     /// `connections_per_endpoint`: parked.
@@ -174,6 +176,7 @@ impl Default for CacheSettings {
             idle_time_limit: Duration::from_secs(2),
             reuse_time_limit: Duration::from_secs(300),
             reuse_count_limit: 0,
+            reuse_reply_timeout: Duration::from_secs(5),
             connections: 1000,
             connections_per_endpoint: 50,
         }

@@ -2,9 +2,11 @@
 
 mod backlog;
 mod counting;
+mod dead;
 mod failing;
 mod following;
 mod histories;
+mod learned;
 mod limits;
 mod operating;
 mod reuse;

@@ -42,6 +42,8 @@ pub struct ConnectionView {
     pub tls: Option<Tls>,
     /// Transactions begun on it.
     pub uses: u32,
+    /// Transactions that its endpoint takes on a session, where that was learned.
+    pub transactions_max: Option<u32>,
     /// Since before connect.
     pub age: Duration,
     /// Since it was parked; zero while busy.

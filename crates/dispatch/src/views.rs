@@ -77,6 +77,7 @@ impl Dispatch {
             tls: session.tls.clone(),
             source: session.source,
             uses: session.uses,
+            transactions_max: self.hosts.transactions_max(session.way(), now.monotonic),
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),
             message: match session.state {

@@ -55,7 +55,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         reply = words.as_str(),
         cache = via.and_then(|via| via.found).map(cache_word),
         unfit = via.and_then(|via| via.unfit).map(Unfit::as_str),
-        duplicate = via.filter(|via| via.may_be_duplicate).map(|_| "possible"),
+        duplicate = decided.may_be_duplicate.then_some("possible"),
         "delivery"
     );
 }

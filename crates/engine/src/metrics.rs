@@ -41,6 +41,7 @@ use crate::session::order::Transacted;
 pub struct Metrics {
     deliveries: Family<ByStatus, Counter>,
     delivery_delay: Histogram,
+    possible_duplicates: Family<ByStatus, Counter>,
     transactions: Family<ByResult, Counter>,
     flights: Counter,
     opened: Family<ByTls, Counter>,
@@ -96,6 +97,7 @@ impl Metrics {
         let metrics = Metrics {
             deliveries: Family::default(),
             delivery_delay: Histogram::new(DELAY_BUCKETS),
+            possible_duplicates: Family::default(),
             transactions: Family::default(),
             flights: Counter::default(),
             opened: Family::default(),
@@ -120,6 +122,11 @@ impl Metrics {
             self.delivery_delay.clone(),
         );
         to.register(
+            "remuda_possible_duplicates",
+            "Recipients that a host may have accepted before its final reply was lost",
+            self.possible_duplicates.clone(),
+        );
+        to.register(
             "remuda_transactions",
             "Outbound SMTP transactions",
             self.transactions.clone(),
@@ -139,6 +146,7 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for status in ["sent", "deferred", "bounced"] {
             drop(self.deliveries.get_or_create(&ByStatus { status }));
+            drop(self.possible_duplicates.get_or_create(&ByStatus { status }));
         }
         for result in [
             TransactionResult::Accepted,
@@ -161,15 +169,17 @@ impl Metrics {
 
     /// Counts a recipient's outcome; `delay` is since the message came.
     pub fn delivery(&self, outcome: &Outcome, delay: Duration) {
-        let status = match outcome {
-            Outcome::Delivered(_) => "sent",
-            Outcome::Deferred(_) => "deferred",
-            Outcome::Bounced(_) => "bounced",
-        };
+        let status = status(outcome);
         if status == "sent" {
             self.delivery_delay.observe(delay.as_secs_f64());
         }
         self.deliveries.get_or_create(&ByStatus { status }).inc();
+    }
+
+    /// Counts a recipient whose message may have been accepted before, by the end of the attempt.
+    pub fn possible_duplicate(&self, outcome: &Outcome) {
+        let status = status(outcome);
+        self.possible_duplicates.get_or_create(&ByStatus { status }).inc();
     }
 
     /// Counts a transaction by how it ended.
@@ -210,6 +220,15 @@ impl Metrics {
     }
 }
 
+/// The label's value for an outcome.
+fn status(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered(_) => "sent",
+        Outcome::Deferred(_) => "deferred",
+        Outcome::Bounced(_) => "bounced",
+    }
+}
+
 impl TransactionResult {
     /// From what the session's task reports.
     pub fn of(accepted: bool, cause: &Undecided) -> Self {
@@ -218,7 +237,12 @@ impl TransactionResult {
             (false, Undecided::NextTransaction) => TransactionResult::Refused,
             (
                 false,
-                Undecided::Unsent | Undecided::LostEarly | Undecided::Failed(_) | Undecided::PerhapsAccepted,
+                Undecided::Unsent
+                | Undecided::LostEarly
+                | Undecided::Limited(_)
+                | Undecided::NoRoom
+                | Undecided::Failed(_)
+                | Undecided::PerhapsAccepted,
             ) => TransactionResult::Interrupted,
         }
     }

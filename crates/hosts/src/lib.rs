@@ -14,16 +14,17 @@
 //! * **A failed handshake is remembered for [`HANDSHAKE_MEMORY`]**, until one succeeds; a connection in clear
 //!   does not end that memory.
 //! * **The number of sessions is exact**: a record with sessions is never forgotten.
+//! * **What an endpoint bears of reuse is learned and forgotten again**: see `reuse`.
 //! * **Callers report every dial** with [`Hosts::dialled`] and then `opened`, `failed` or `undialled`, and
 //!   every change of sessions.
 //!
 //! # Not here
-//! The choice among equal endpoints and every limit: `dispatch`. Limits learned from a receiver come with
-//! the issues about slow and limiting receivers.
+//! The choice among equal endpoints and every limit: `dispatch`.
 //!
 //! # Limits
 //! [`RECORDS_MAX`] records; the one used least recently goes first.
 
+mod reuse;
 mod trust;
 
 use std::{
@@ -35,7 +36,8 @@ use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
 use remuda_mail::{HANDSHAKE_MEMORY, Way};
 
-use crate::trust::Trust;
+pub use self::reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met};
+use crate::{reuse::Reuse, trust::Trust};
 
 /// The records of all endpoints.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct Record {
     pub wait: Option<Duration>,
     /// When a TLS handshake failed last; None once one has succeeded.
     pub handshake_failed: Option<Monotonic>,
+    /// What it bears of reuse.
+    reuse: Reuse,
     /// A dial after a pause is under way.
     is_on_trial: bool,
     trust: Trust,
@@ -215,11 +219,12 @@ impl Hosts {
         self.get(way).map_or(1, |record| record.trust.depth(max, now))
     }
 
-    /// Forgets the failures of an endpoint, because an operator says so.
+    /// Forgets the failures and the limits of an endpoint, because an operator says so.
     pub fn forgive(&mut self, way: Way) {
         if self.records.contains_key(&way) {
             self.opened(way);
             self.made_handshake(way);
+            self.change(way, |record| record.reuse = Reuse::default());
         }
     }
 

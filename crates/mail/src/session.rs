@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, CredentialsId, Destination, Endpoint, Sources, Tls, TlsPolicy, Way};
+use crate::{Capabilities, CredentialsId, Destination, Domain, Endpoint, Sources, Tls, TlsPolicy, Way};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Facts {
     pub last_used: Monotonic,
     /// Transactions refused since the last accepted one.
     pub refused_in_a_row: u32,
+    /// Recipient domains so far, kept only where the server limits them (RFC 9422 RCPTDOMAINMAX).
+    pub recipient_domains: Vec<Domain>,
 }
 
 /// What a delivery demands of a session.
@@ -60,6 +62,10 @@ pub struct Requirements {
     pub smtputf8: bool,
     /// Octets of content; a known SIZE limit below forbids (T41).
     pub size: u64,
+    /// Of its first recipient; a session that has had all its domains takes no new one.
+    pub recipient_domain: Domain,
+    /// Only a session that has carried nothing yet: a used one has just failed it.
+    pub fresh: bool,
     /// Reuses after its first transaction that the destination bears; 0 = no limit.
     pub reuse_count_max: u32,
 }

@@ -105,6 +105,7 @@ mod tests {
             source: None,
             tls: "none".into(),
             uses: 3,
+            transactions_max: None,
             age_seconds: 2.0,
             idle_seconds: 0.0,
             transaction_ms: Some(41.6),

@@ -1,7 +1,7 @@
 //! What the schedule knows of a message's place in a destination's queue.
 
 use remuda_clock::Wall;
-use remuda_mail::{Destination, EntryId, MessageId};
+use remuda_mail::{Destination, Domain, EntryId, MessageId};
 
 /// One message's place in one destination's queue, as far as decisions need it.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Entry {
     pub destination: Destination,
     /// Recipients without a final outcome.
     pub recipients: u32,
+    /// The domain of the first of them.
+    pub recipient_domain: Domain,
     /// Octets of content.
     pub size: u64,
     /// Only a host with SMTPUTF8 may get it.

@@ -12,6 +12,7 @@ pub(crate) fn entry(id: u64, name: &str) -> Entry {
         message: MessageId(id),
         destination: Destination::from_key(name),
         recipients: 1,
+        recipient_domain: "d.test".parse().expect("a domain"),
         size: 1000,
         smtputf8: false,
         arrived: Wall(0),

@@ -168,6 +168,7 @@ fn connection() -> Connection {
         source: Some("198.51.100.7".into()),
         tls: "none".into(),
         uses: 12,
+        transactions_max: Some(20),
         age_seconds: 20.5,
         idle_seconds: 0.75,
         transaction_ms: Some(48.5),

@@ -128,6 +128,33 @@ fn a_size_limit_is_remembered_on_reuse() {
     assert_eq!(fitness(&facts, &requirements, NOW), Ok(()));
 }
 
+/// RFC 9422 §4.3: the limit is the whole session's.
+#[test]
+fn a_session_that_has_had_its_domains_takes_no_new_one() {
+    let domain = |name: &str| name.parse::<Domain>().unwrap();
+    for (max, domains, fits) in [
+        (None, &["b.test"][..], Ok(())),
+        (Some(2), &["b.test"], Ok(())),
+        (Some(1), &["b.test"], Err(Unfit::RecipientDomain)),
+        (Some(1), &["a.test"], Ok(())),
+        (Some(1), &[], Ok(())),
+    ] {
+        let (mut facts, requirements) = (facts(1), requirements("a.test", &[1]));
+        facts.capabilities.limits.rcpt_domain_max = max;
+        facts.recipient_domains = domains.iter().copied().map(domain).collect();
+        assert_eq!(fitness(&facts, &requirements, NOW), fits, "{max:?} {domains:?}");
+    }
+}
+
+#[test]
+fn a_delivery_that_a_used_session_failed_takes_only_an_unused_one() {
+    let (mut facts, mut requirements) = (facts(1), requirements("a.test", &[1]));
+    requirements.fresh = true;
+    assert_eq!(fitness(&facts, &requirements, NOW), Err(Unfit::Used));
+    facts.uses = 0;
+    assert_eq!(fitness(&facts, &requirements, NOW), Ok(()));
+}
+
 fn encrypted(names: &[&str]) -> Tls {
     let authenticated = match names {
         [] => Authenticated::Nobody,
@@ -323,6 +350,13 @@ fn any_source() -> impl Strategy<Value = Option<Source>> {
     proptest::option::of(source.prop_map(|(n, name)| ours(n, name)))
 }
 
+/// A limit of recipient domains, and those there have been.
+fn any_domains() -> impl Strategy<Value = (Option<u32>, Vec<Domain>)> {
+    let domain = prop_oneof![Just("a.test"), Just("b.test")];
+    let had = proptest::collection::vec(domain.prop_map(|name| name.parse().unwrap()), 0..3);
+    (proptest::option::of(1..3u32), had)
+}
+
 fn any_tls() -> impl Strategy<Value = Tls> {
     prop_oneof![
         Just(clear(Clear::ByPolicy)),
@@ -347,6 +381,7 @@ prop_compose! {
         uses in 0..4u32,
         smtputf8 in any::<bool>(),
         size_max in proptest::option::of(500..1500u64),
+        (domain_max, domains) in any_domains(),
     ) -> Facts {
         let mut facts = Facts { is_tls_implicit, tls, credentials, uses, ..facts(n) };
         facts.source = source.map(|source| source.address);
@@ -354,6 +389,8 @@ prop_compose! {
         facts.endpoint = port(facts.endpoint, is_465);
         facts.capabilities.smtputf8 = smtputf8;
         facts.capabilities.size_max = size_max;
+        facts.capabilities.limits.rcpt_domain_max = domain_max;
+        facts.recipient_domains = domains;
         facts
     }
 }
@@ -369,7 +406,7 @@ prop_compose! {
         credentials in any_credentials(),
         source in any_source(),
         helo_name in prop_oneof![Just("us.test"), Just("two.test")],
-        reuse_count_max in 0..4u32,
+        (fresh, reuse_count_max) in (any::<bool>(), 0..4u32),
         smtputf8 in any::<bool>(),
         size in 500..1500u64,
     ) -> Requirements {
@@ -378,6 +415,7 @@ prop_compose! {
             hosts: set.iter().map(|(n, _)| if *n == 1 { "mx.test".into() } else { "b.test".into() }).collect(),
             sources: Sources { v4: source.map(Arc::new), v6: None },
             helo_name: helo_name.into(),
+            fresh,
             reuse_count_max,
             tls: TlsPolicy { level, mode, names },
             credentials,
@@ -453,10 +491,24 @@ fn objections(facts: &Facts, wanted: &Requirements, now: Monotonic) -> Vec<Unfit
         Unfit::Size,
     );
     unless(
+        takes_domain(facts, &wanted.recipient_domain),
+        Unfit::RecipientDomain,
+    );
+    unless(!wanted.fresh || facts.uses == 0, Unfit::Used);
+    unless(
         wanted.reuse_count_max == 0 || facts.uses <= wanted.reuse_count_max,
         Unfit::Count,
     );
     against
+}
+
+/// One that it has had, or one more than those.
+fn takes_domain(facts: &Facts, domain: &Domain) -> bool {
+    let (had, max) = (
+        &facts.recipient_domains,
+        facts.capabilities.limits.rcpt_domain_max,
+    );
+    had.contains(domain) || max.is_none_or(|max| had.len() < max as usize)
 }
 
 proptest! {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use remuda_mail::{
-    Blame, Clear, CredentialsId, EntryId, HopLogin, HopPolicy, Scope, Source, Tls, TlsLevel, Way,
+    Blame, Clear, CredentialsId, DeliveryId, EntryId, HopLogin, HopPolicy, Scope, SessionId, Source, Tls,
+    TlsLevel, Way,
 };
 
 use super::world::*;
 use crate::{
     command::Command,
-    event::{DialStep, Event, Undecided, Unresolved},
+    event::{Answer, DialStep, Event, Undecided, Unresolved},
     settings::{Pattern, Rate, Rule, Settings},
 };
 
@@ -19,7 +20,7 @@ use crate::{
 enum Step {
     Accept { site: u8, recipients: u32, utf8: bool },
     Answer { which: usize, how: u8 },
-    Die(usize),
+    Die { which: usize, limit: bool },
     Wait(u64),
     UntilDeadline,
     Withdraw { which: usize, held: bool },
@@ -33,7 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..6u8, 1..4u32, prop::bool::weighted(0.1))
             .prop_map(|(site, recipients, utf8)| Step::Accept { site, recipients, utf8 }),
         14 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Answer { which, how }),
-        1 => any::<usize>().prop_map(Step::Die),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(which, limit)| Step::Die { which, limit }),
         3 => (1..3000u64).prop_map(Step::Wait),
         2 => Just(Step::UntilDeadline),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
@@ -49,6 +50,8 @@ fn world(seed: u64, on_demand: bool, rules: u8) -> World {
     settings.seed = seed;
     settings.cache.on_demand = on_demand;
     let mut world = World::new(settings);
+    world.offers.limits.mail_max = seed.is_multiple_of(3).then_some(4);
+    world.offers.limits.rcpt_domain_max = seed.is_multiple_of(4).then_some(2);
     world.trust_all();
     world.serve("s0.test", &[1]);
     world.serve("s1.test", &[1]);
@@ -181,18 +184,7 @@ impl World {
                     self.tell(event);
                 }
             }
-            Step::Die(which) => {
-                let watched: Vec<_> = self
-                    .sessions
-                    .iter()
-                    .filter(|(_, peer)| peer.state == PeerState::Watched)
-                    .map(|(session, _)| *session)
-                    .collect();
-                if !watched.is_empty() {
-                    let session = watched[which % watched.len()];
-                    self.die(session);
-                }
-            }
+            Step::Die { which, limit } => self.die_some(which, limit),
             Step::Wait(millis) => {
                 self.wait(millis);
                 self.tell(Event::Tick);
@@ -232,6 +224,21 @@ impl World {
         }
     }
 
+    /// Some parked session ends by itself.
+    fn die_some(&mut self, which: usize, limit: bool) {
+        let watched: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, peer)| peer.state == PeerState::Watched)
+            .map(|(session, _)| *session)
+            .collect();
+        if !watched.is_empty() {
+            let session = watched[which % watched.len()];
+            let uses = self.sessions[&session].facts.uses;
+            self.die(session, Some(uses).filter(|uses| limit && *uses > 0));
+        }
+    }
+
     /// Transactions on one session are answered in their order.
     fn first_on_its_session(&self, place: usize) -> usize {
         let Command::Transact { session, .. } = &self.todo[place] else {
@@ -259,31 +266,7 @@ impl World {
             Command::Transact {
                 session, delivery, ..
             } if how.is_multiple_of(2) => {
-                let total = self.dispatch.deliveries[delivery].unfinished;
-                let some = u32::from(how / 16) % (total + 1);
-                let rest = total - some;
-                let kind = how / 2 % 6;
-                let is_lost = self.sessions[session].is_lost || matches!(kind, 2..=4);
-                let after = if how % 32 < 16 && !is_lost {
-                    self.free(*session)
-                } else {
-                    self.lose(*session)
-                };
-                let mut answer = match kind {
-                    0 => answer(some, rest, 0, Undecided::NextTransaction, after),
-                    1 => answer(some, 0, rest, Undecided::NextTransaction, after),
-                    2 => answer(0, 0, total, Undecided::Unsent, after),
-                    3 => answer(0, 0, total, Undecided::LostEarly, after),
-                    4 => answer(some, 0, rest, Undecided::Failed(failure(Scope::Session)), after),
-                    _ => answer(
-                        some,
-                        0,
-                        rest,
-                        Undecided::Failed(failure(Scope::Transaction)),
-                        after,
-                    ),
-                };
-                answer.conduct.is_disorderly = how.is_multiple_of(64);
+                let answer = self.some_end(*session, *delivery, how);
                 answered(*session, *delivery, answer)
             }
             _ => self.good_answer(command),
@@ -321,6 +304,55 @@ impl World {
             step,
             failure,
         }
+    }
+
+    /// Some legal end of a transaction that is not the best.
+    fn some_end(&mut self, session: SessionId, delivery: DeliveryId, how: u8) -> Answer {
+        let total = self.dispatch.deliveries[&delivery].unfinished;
+        let some = u32::from(how / 16) % (total + 1);
+        let rest = total - some;
+        let before = self.sessions[&session].facts.uses;
+        let limit_met = Some(before).filter(|uses| *uses > 0);
+        let kind = how / 2 % 11;
+        let is_lost = self.sessions[&session].is_lost || matches!(kind, 2..=4 | 6..);
+        let after = if how % 32 < 16 && !is_lost {
+            self.free(session)
+        } else {
+            self.lose(session)
+        };
+        let of_session = failure(Scope::Session);
+        let mut answer = match kind {
+            0 => answer(some, rest, 0, Undecided::NextTransaction, after),
+            1 => answer(some, 0, rest, Undecided::NextTransaction, after),
+            2 => answer(0, 0, total, Undecided::Unsent, after),
+            3 => answer(0, 0, total, Undecided::LostEarly, after),
+            4 => answer(some, 0, rest, Undecided::Failed(of_session), after),
+            5 => answer(
+                some,
+                0,
+                rest,
+                Undecided::Failed(failure(Scope::Transaction)),
+                after,
+            ),
+            6 => answer(0, 0, total, Undecided::Limited(of_session), after),
+            7 => answer(0, 0, total, Undecided::NoRoom, after),
+            // The final reply was lost: some may be sent it again.
+            8 => answer(some, 0, rest, Undecided::PerhapsAccepted, after),
+            9 => answer(some, rest, 0, Undecided::PerhapsAccepted, after),
+            _ => Answer {
+                limit_met: Some(before + 1),
+                ..answer(total, 0, 0, Undecided::NextTransaction, after)
+            },
+        };
+        answer.conduct.is_disorderly = how.is_multiple_of(64);
+        let may_be_limit = matches!(
+            answer.cause,
+            Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)
+        );
+        if may_be_limit && how.is_multiple_of(3) {
+            answer.limit_met = limit_met;
+        }
+        answer
     }
 
     /// Lets time pass until something is to be done; that must be done then, or put off.

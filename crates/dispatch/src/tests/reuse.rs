@@ -329,6 +329,7 @@ fn a_session_that_died_is_not_taken() {
     world.sessions.remove(&SessionId(1));
     world.tell(Event::Died {
         session: SessionId(1),
+        limit_met: None,
         cause: Death::Reset,
     });
     let counts = world.dispatch.statistics();

@@ -190,13 +190,14 @@ impl World {
                     }
                 };
                 assert!(is_fit, "{command:?} on {before:?}");
+                assert!(self.spool.contains_key(entry), "what is done is not sent again");
+                self.check_limit(*session, *entry);
                 self.set(*session, PeerState::Busy);
                 if let Some(peer) = self.sessions.get_mut(session) {
                     assert!(!peer.is_lost, "nothing follows on a session that has ended");
                     peer.under_way.push_back(*delivery);
                 }
                 self.deliveries.insert(*delivery, (*entry, None));
-                assert!(self.spool.contains_key(entry), "what is done is not sent again");
                 self.check_policy(*session, *entry);
             }
             Command::Watch { session } => {
@@ -254,6 +255,7 @@ impl World {
             uses: 0,
             last_used: self.now.monotonic,
             refused_in_a_row: 0,
+            recipient_domains: Vec::new(),
         };
         let peer = Peer {
             facts,
@@ -292,6 +294,30 @@ impl World {
         }
     }
 
+    /// No session goes past a limit that was learned or announced.
+    fn check_limit(&self, session: SessionId, entry: EntryId) {
+        let peer = &self.sessions[&session];
+        let facts = &peer.facts;
+        let uses = facts.uses + u32::try_from(peer.under_way.len()).unwrap_or(u32::MAX);
+        let now = self.now.monotonic;
+        let max = self.dispatch.hosts.transactions_max(facts.way(), now);
+        assert!(max.is_none_or(|max| uses < max), "{session:?} goes past {max:?}");
+        let limits = facts.capabilities.limits;
+        assert!(
+            limits.mail_max.is_none_or(|max| uses < max),
+            "{session:?} goes past MAILMAX"
+        );
+        let domains = &facts.recipient_domains;
+        let has_room = limits
+            .rcpt_domain_max
+            .is_none_or(|max| domains.len() < max as usize);
+        let domain = &self.spool[&entry].0.recipient_domain;
+        assert!(
+            has_room || domains.contains(domain),
+            "{session:?} goes past RCPTDOMAINMAX"
+        );
+    }
+
     fn set(&mut self, session: SessionId, state: PeerState) {
         if let Some(peer) = self.sessions.get_mut(&session) {
             peer.state = state;
@@ -306,6 +332,7 @@ impl World {
             message: MessageId(id),
             destination: to(name),
             recipients: 1,
+            recipient_domain: name.parse().expect("a domain"),
             size: 1000,
             smtputf8: false,
             arrived: self.now.wall,
@@ -488,9 +515,18 @@ impl World {
         let Some(peer) = self.sessions.get_mut(&session) else {
             return After::Gone;
         };
-        peer.under_way.pop_front();
+        let delivery = peer.under_way.pop_front();
+        let entry = delivery.and_then(|delivery| self.deliveries.get(&delivery));
+        let entry = entry.and_then(|(entry, _)| self.spool.get(entry));
+        let domain = entry.map(|(entry, _)| entry.recipient_domain.clone());
         peer.facts.uses += 1;
         peer.facts.last_used = now;
+        if peer.facts.capabilities.limits.rcpt_domain_max.is_some()
+            && let Some(domain) = domain
+            && !peer.facts.recipient_domains.contains(&domain)
+        {
+            peer.facts.recipient_domains.push(domain);
+        }
         if !peer.under_way.is_empty() {
             return After::Going;
         }
@@ -499,10 +535,14 @@ impl World {
     }
 
     /// A parked session ends by itself.
-    pub(super) fn die(&mut self, session: SessionId) {
+    pub(super) fn die(&mut self, session: SessionId, limit_met: Option<u32>) {
         self.sessions.remove(&session);
         let cause = Death::Fin;
-        self.tell(Event::Died { session, cause });
+        self.tell(Event::Died {
+            session,
+            cause,
+            limit_met,
+        });
     }
 
     /// A session is no more.
@@ -635,6 +675,7 @@ pub(super) fn answer(
         waited: Duration::from_millis(20),
         conduct: Conduct::default(),
         session,
+        limit_met: None,
     }
 }
 

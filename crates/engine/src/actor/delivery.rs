@@ -42,8 +42,6 @@ pub struct Via {
     pub mail_sent: Option<Now>,
     /// When the answer was in.
     pub answered: Now,
-    /// It may have been accepted though it is deferred.
-    pub may_be_duplicate: bool,
 }
 
 /// One recipient's outcome and how it came about.
@@ -55,6 +53,8 @@ pub struct Decided {
     pub outcome: Outcome,
     /// How; None when no host was asked.
     pub via: Option<Arc<Via>>,
+    /// A host may have accepted it before, in this delivery, and its reply was lost.
+    pub may_be_duplicate: bool,
 }
 
 impl Decided {
@@ -101,6 +101,7 @@ pub struct Delivery {
 struct Slot {
     outcome: Option<Outcome>,
     via: Option<Arc<Via>>,
+    may_be_duplicate: bool,
 }
 
 impl Delivery {
@@ -112,6 +113,7 @@ impl Delivery {
             .map(|_| Slot {
                 outcome: None,
                 via: None,
+                may_be_duplicate: false,
             })
             .collect();
         Delivery {
@@ -144,7 +146,8 @@ impl Delivery {
             .collect()
     }
 
-    /// Takes in what a transaction said. Undecided recipients stay ahead, in their order.
+    /// Takes in what a transaction said. Undecided recipients stay ahead, in their order, and so do those
+    /// that may be sent it again; these have an outcome already, for the case that they are not.
     pub fn answered(&mut self, answer: &Transacted, opened: Option<Now>, now: Now) {
         let (found, asked) = self.asked.take().unwrap_or((Found::Miss, now));
         let via = Arc::new(Via {
@@ -159,13 +162,16 @@ impl Delivery {
                 .unwrap_or(asked),
             mail_sent: answer.mail_sent,
             answered: now,
-            may_be_duplicate: answer.may_be_duplicate,
         });
         let running = std::mem::take(&mut self.running);
-        for (index, outcome) in running.into_iter().zip(&answer.outcomes).rev() {
-            match outcome {
-                Some(outcome) => self.decide(index, outcome.clone(), via.clone()),
-                None => self.ahead.push_front(index),
+        for (place, (index, outcome)) in running.into_iter().zip(&answer.outcomes).enumerate().rev() {
+            let is_unknown = answer.unknown.contains(&place);
+            self.recipients[index].may_be_duplicate |= is_unknown;
+            if outcome.is_none() || (is_unknown && answer.may_resend) {
+                self.ahead.push_front(index);
+            }
+            if let Some(outcome) = outcome {
+                self.decide(index, outcome.clone(), via.clone());
             }
         }
     }
@@ -189,7 +195,6 @@ impl Delivery {
             started: now,
             mail_sent: None,
             answered: now,
-            may_be_duplicate: false,
         });
         let open: Vec<usize> = (0..self.recipients.len())
             .filter(|i| !self.is_final(*i))
@@ -216,6 +221,7 @@ impl Delivery {
                 recipient: pending.recipient.clone(),
                 outcome: final_outcome(slot.outcome, rest, pending.last.as_ref()),
                 via: slot.via,
+                may_be_duplicate: slot.may_be_duplicate,
             })
             .collect()
     }
@@ -232,10 +238,8 @@ impl Delivery {
         if slot.outcome.as_ref().is_some_and(Outcome::is_final) {
             return;
         }
-        *slot = Slot {
-            outcome: Some(outcome),
-            via: Some(via),
-        };
+        slot.outcome = Some(outcome);
+        slot.via = Some(via);
     }
 }
 
@@ -333,6 +337,9 @@ mod tests {
             uses: 1,
             mail_sent: None,
             may_be_duplicate: false,
+            unknown: Vec::new(),
+            may_resend: false,
+            limit_met: None,
             accepted_after_refusal: false,
             conduct: Default::default(),
             flights: 2,
@@ -425,6 +432,39 @@ mod tests {
                 expired: false,
             });
             assert_eq!(ended[0].relay(), relay);
+        }
+    }
+
+    #[test]
+    fn who_may_have_it_already_is_ahead_only_if_it_may_be_sent_again() {
+        for may_resend in [true, false] {
+            let mut delivery = delivery(3);
+            delivery.batch(10, true, Found::Miss, Now::default());
+            let lost = Transacted {
+                may_be_duplicate: true,
+                unknown: vec![1, 2],
+                may_resend,
+                ..answer(vec![
+                    Some(Outcome::Bounced(refusal(5))),
+                    Some(Outcome::Deferred(refusal(4))),
+                    Some(Outcome::Deferred(refusal(4))),
+                ])
+            };
+            delivery.answered(&lost, None, Now::default());
+            assert_eq!(delivery.ahead(), if may_resend { 2 } else { 0 });
+            if may_resend {
+                assert_eq!(delivery.batch(1, false, Found::Miss, Now::default()).len(), 1);
+                delivery.answered(&answer(vec![Some(delivered())]), None, Now::default());
+            }
+            let ended = delivery.finish(&Rest::Nobody);
+            let marks: Vec<_> = ended.iter().map(|decided| decided.may_be_duplicate).collect();
+            assert_eq!(marks, [false, true, true]);
+            let second = matches!(ended[1].outcome, Outcome::Delivered(_));
+            assert_eq!(second, may_resend);
+            assert!(
+                matches!(ended[2].outcome, Outcome::Deferred(_)),
+                "it keeps what it had"
+            );
         }
     }
 

@@ -190,6 +190,7 @@ pub fn describe(queued: &Queued) -> Entry {
         message: queued.message,
         destination: queued.destination.clone(),
         recipients: queued.recipients.len() as u32,
+        recipient_domain: queued.recipients[0].recipient.address.domain().clone(),
         size: queued.size,
         smtputf8: needs_smtputf8(queued),
         arrived: queued.arrived,

@@ -1,6 +1,6 @@
 //! The commands of `dispatch`, carried out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
@@ -36,6 +36,7 @@ struct Transact {
     next_host: bool,
     flight: Flight,
     found: Found,
+    reply_within: Duration,
     unfit: Option<Unfit>,
 }
 
@@ -72,6 +73,7 @@ impl Actor {
                 next_host,
                 flight,
                 found,
+                reply_within,
                 unfit,
             } => {
                 self.transact(
@@ -83,6 +85,7 @@ impl Actor {
                         next_host,
                         flight,
                         found,
+                        reply_within,
                         unfit,
                     },
                     now,
@@ -259,6 +262,7 @@ impl Actor {
             size: entry.size,
             smtputf8: needs_smtputf8(&entry),
             eight_bit: entry.content_8bit,
+            reply_within: command.reply_within,
             flight: command.flight,
             recipients,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
-use remuda_dispatch::event::{After, Answer, Conduct, Event, Resolution, Undecided, Unresolved};
+use remuda_dispatch::event::{After, Answer, Conduct, Death, Event, Resolution, Undecided, Unresolved};
 use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
@@ -100,6 +100,7 @@ impl Actor {
             waited: std::time::Duration::ZERO,
             conduct: Conduct::default(),
             session: After::Gone,
+            limit_met: None,
         };
         self.handle(
             Event::Answered {
@@ -141,16 +142,23 @@ impl Actor {
                 );
             }
             Report::Transacted(answer) => self.transacted(session, *answer, now),
-            Report::Died(cause) => {
-                tracing::debug!(%session, cause = cause.as_str(), "parked session died");
-                self.sessions.remove(&session);
-                self.handle(Event::Died { session, cause }, now);
-            }
+            Report::Died { cause, limit_met } => self.parked_died(session, cause, limit_met, now),
             Report::Ended => {
                 self.sessions.remove(&session);
                 self.handle(Event::Ended { session }, now);
             }
         }
+    }
+
+    fn parked_died(&mut self, session: SessionId, cause: Death, limit_met: Option<u32>, now: Now) {
+        tracing::debug!(%session, cause = cause.as_str(), "parked session died");
+        self.sessions.remove(&session);
+        let event = Event::Died {
+            session,
+            cause,
+            limit_met,
+        };
+        self.handle(event, now);
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
@@ -185,14 +193,16 @@ impl Actor {
 fn summary(answer: Transacted, ahead: usize) -> Answer {
     let decided = answer.outcomes.iter().flatten();
     let (finished, deferred): (Vec<_>, Vec<_>) = decided.partition(|outcome| outcome.is_final());
-    // After a lost final reply nobody is tried any more, also of those who come after.
-    let (undecided, cause) = match answer.may_be_duplicate {
-        true => (0, Undecided::PerhapsAccepted),
-        false => (ahead, answer.cause),
+    // After a lost final reply nobody is tried any more, also of those who come after, unless the message
+    // may be sent again at once.
+    let (undecided, again, cause) = match (answer.may_be_duplicate, answer.may_resend) {
+        (true, true) => (ahead, answer.unknown.len(), Undecided::PerhapsAccepted),
+        (true, false) => (0, 0, Undecided::PerhapsAccepted),
+        (false, _) => (ahead, 0, answer.cause),
     };
     Answer {
         finished: finished.len() as u32,
-        deferred: deferred.len() as u32,
+        deferred: (deferred.len() - again) as u32,
         undecided: undecided as u32,
         cause,
         begun: answer.begun,
@@ -201,5 +211,6 @@ fn summary(answer: Transacted, ahead: usize) -> Answer {
         waited: answer.waited,
         conduct: answer.conduct,
         session: answer.session,
+        limit_met: answer.limit_met,
     }
 }

@@ -75,6 +75,9 @@ impl Actor {
             self.around
                 .metrics
                 .delivery(&decided.outcome, now.wall.since(queued.arrived));
+            if decided.may_be_duplicate {
+                self.around.metrics.possible_duplicate(&decided.outcome);
+            }
         }
     }
 
@@ -272,6 +275,7 @@ mod tests {
             recipient: pending.recipient.clone(),
             outcome,
             via: None,
+            may_be_duplicate: false,
         });
         let now = Now::default();
         let Work {

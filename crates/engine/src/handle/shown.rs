@@ -23,6 +23,7 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         source: view.source.map(|source| source.to_string()),
         tls: tls(view.tls.as_ref()).to_owned(),
         uses: view.uses,
+        transactions_max: view.transactions_max,
         age_seconds: view.age.as_secs_f64(),
         idle_seconds: view.idle.as_secs_f64(),
         transaction_ms: view.transaction.map(|wait| wait.as_secs_f64() * 1000.0),

@@ -118,6 +118,9 @@ pub struct Connection {
     pub tls: String,
     /// Transactions begun on it.
     pub uses: u32,
+    /// Transactions that its server takes on a session, where that was learned.
+    #[serde(default)]
+    pub transactions_max: Option<u32>,
     /// Since before connect.
     pub age_seconds: f64,
     /// Since it was parked; 0 while in use.

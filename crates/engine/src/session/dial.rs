@@ -191,6 +191,7 @@ impl Dial<'_> {
             uses: 0,
             last_used: self.means.clock.now().monotonic,
             refused_in_a_row: 0,
+            recipient_domains: Vec::new(),
         };
         Session {
             wire,

@@ -133,7 +133,7 @@ impl Task {
                 tokio::select! {
                     biased;
                     order = self.orders.recv() => order,
-                    death = session.wire.disturbed() => return self.died(session, death).await,
+                    death = session.wire.disturbed(&mut session.client) => return self.died(session, death).await,
                 }
             } else {
                 self.orders.recv().await
@@ -152,7 +152,7 @@ impl Task {
                 }
                 Some(Order::Watch) => {
                     is_parked = true;
-                    session.client.shrink();
+                    session.client.rest();
                 }
                 Some(Order::Retire) | None => {
                     session.quit().await;
@@ -200,17 +200,18 @@ impl Task {
     }
 
     /// A parked session ended or spoke: closes it, and answers whatever was ordered meanwhile.
-    async fn died(mut self, session: Session, death: Death) {
-        let uses = session.facts.uses;
+    async fn died(mut self, session: Session, cause: Death) {
+        let (uses, limit_met) = (session.facts.uses, session.client.limit_met());
         drop(session);
-        self.report(Report::Died(death));
+        self.report(Report::Died { cause, limit_met });
         while let Some(order) = self.orders.recv().await {
             match order {
                 Order::Transact(order) => {
                     let transacted = undecided(&order, self.relay.clone(), Undecided::Unsent);
                     self.report(Report::Transacted(Box::new(Transacted {
                         uses,
-                        death: Some(death),
+                        limit_met,
+                        death: Some(cause),
                         ..transacted
                     })));
                 }

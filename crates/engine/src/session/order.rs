@@ -60,6 +60,8 @@ pub struct TransactOrder {
     pub eight_bit: bool,
     /// What may go out at once.
     pub flight: Flight,
+    /// A used session that has said nothing for so long, and cannot have taken the message, is dead.
+    pub reply_within: Duration,
     /// Who gets it: at most the batch, with the index that the answer uses.
     pub recipients: Vec<Recipient>,
 }
@@ -90,7 +92,12 @@ pub enum Report {
     /// The transaction is over.
     Transacted(Box<Transacted>),
     /// A parked session ended or spoke; the task is over.
-    Died(Death),
+    Died {
+        /// How.
+        cause: Death,
+        /// As of [`Transacted`].
+        limit_met: Option<u32>,
+    },
     /// QUIT was said or given up; the task is over.
     Ended,
 }
@@ -121,6 +128,12 @@ pub struct Transacted {
     pub mail_sent: Option<remuda_clock::Now>,
     /// The final reply was lost after the content had been sent: it may have been accepted.
     pub may_be_duplicate: bool,
+    /// By whom: places among the outcomes.
+    pub unknown: Vec<usize>,
+    /// They may be sent it again at once: the session had answered before, and ended right behind the flight.
+    pub may_resend: bool,
+    /// Transactions of the session before it met what may be a limit of its server.
+    pub limit_met: Option<u32>,
     /// The server took content though it had refused MAIL.
     pub accepted_after_refusal: bool,
     /// How its replies came.

@@ -109,6 +109,7 @@ impl Fixture {
             smtputf8: false,
             eight_bit: false,
             flight: Flight::Whole,
+            reply_within: Duration::from_secs(5),
             recipients: addresses.iter().map(recipient).collect(),
         }
     }

@@ -113,6 +113,7 @@ impl Session {
             return self.client.follow(spoken).err();
         }
         self.wire.begins();
+        self.wire.reply_within = order.reply_within;
         if self.wire.is_quiet() {
             self.client.begin(spoken);
         } else {
@@ -150,6 +151,10 @@ impl Session {
         if finished.is_begun {
             self.facts.uses += 1;
             self.facts.last_used = self.clock.now().monotonic;
+            let domains = self.client.recipient_domains();
+            if domains.len() > self.facts.recipient_domains.len() {
+                self.facts.recipient_domains = domains.to_vec();
+            }
             self.facts.refused_in_a_row = if finished.accepted {
                 0
             } else {
@@ -165,6 +170,8 @@ impl Session {
                 Rest::Next => Undecided::NextTransaction,
                 Rest::Unsent => Undecided::Unsent,
                 Rest::LostEarly => Undecided::LostEarly,
+                Rest::Limited(failure) => Undecided::Limited(*failure),
+                Rest::NoRoom => Undecided::NoRoom,
                 Rest::Failed(failure) => Undecided::Failed(*failure),
             },
             accepted: finished.accepted,
@@ -173,6 +180,9 @@ impl Session {
             uses: self.facts.uses,
             mail_sent: begun.filter(|_| finished.is_begun),
             may_be_duplicate: finished.may_be_duplicate,
+            unknown: finished.unknown,
+            may_resend: finished.may_resend && self.wire.was_lost_within(RESENT_WITHIN),
+            limit_met: finished.limit_met,
             accepted_after_refusal: finished.accepted_after_refusal,
             conduct: Conduct {
                 is_disorderly: finished.is_disorderly || finished.accepted_after_refusal,
@@ -191,7 +201,7 @@ impl Session {
         match rest {
             Rest::Unsent => Some(self.wire.ended().unwrap_or(Death::Data)),
             Rest::LostEarly => Some(self.wire.ended().unwrap_or(Death::NoReply)),
-            Rest::Next | Rest::Failed(_) => None,
+            Rest::Next | Rest::Failed(_) | Rest::Limited(_) | Rest::NoRoom => None,
         }
     }
 
@@ -248,6 +258,9 @@ pub(crate) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         uses: 0,
         mail_sent: None,
         may_be_duplicate: false,
+        unknown: Vec::new(),
+        may_resend: false,
+        limit_met: None,
         accepted_after_refusal: false,
         conduct: Conduct::default(),
         flights: 0,
@@ -270,3 +283,6 @@ fn refusal(error: &Unreadable) -> Refusal {
         format!("message content could not be read: {error}"),
     )
 }
+
+/// A session that ends so soon after its flight has rather been dead before.
+const RESENT_WITHIN: Duration = Duration::from_secs(1);

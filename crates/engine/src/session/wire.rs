@@ -4,7 +4,8 @@
 //! * **It reads while it writes**: two full buffers never face each other, and a negative reply stops what
 //!   is not yet sent.
 //! * **Every wait has the limit of its step**, inside a flight too: each reply has its own, from when the
-//!   one before it came; a block of content has its own to be taken.
+//!   one before it came; a block of content has its own to be taken. A used session has less for its first
+//!   reply, while nothing would be lost with it.
 //! * **A failed write is not the end**: what the server said before is read and decides (T42).
 //! * **A flight costs one write**, its replies as a rule one read.
 
@@ -46,6 +47,10 @@ pub(super) struct Wire {
     counted: Monotonic,
     /// Time spent waiting for replies, not taken yet.
     waited: Duration,
+    /// What a used session is granted for its first reply.
+    pub(super) reply_within: Duration,
+    /// How long after the last write or reply the stream was lost.
+    lost_after: Option<Duration>,
 }
 
 impl Wire {
@@ -61,6 +66,8 @@ impl Wire {
             since: now,
             counted: now,
             waited: Duration::ZERO,
+            reply_within: Duration::MAX,
+            lost_after: None,
         }
     }
 
@@ -83,7 +90,12 @@ impl Wire {
         {
             let answers = client.answers();
             let is_waiting = client.output().is_empty();
-            if let Err(loss) = self.turn(client, self.since + limit(step)).await {
+            let grants = match client.is_unproven() {
+                true => limit(step).min(self.reply_within),
+                false => limit(step),
+            };
+            if let Err(loss) = self.turn(client, self.since + grants).await {
+                self.lost_after = Some(self.clock.now().monotonic - self.since);
                 client.lost(&loss);
             }
             let now = self.clock.now().monotonic;
@@ -121,20 +133,16 @@ impl Wire {
         self.ended.or(self.is_deaf.then_some(Death::Reset))
     }
 
-    /// Completes when the stream ends or anything comes, and says which.
-    pub(super) async fn disturbed(&mut self) -> Death {
+    /// Answers whether the stream was lost, and no later than `time` after the last write or reply.
+    pub(super) fn was_lost_within(&self, time: Duration) -> bool {
+        self.lost_after.is_some_and(|after| after <= time)
+    }
+
+    /// Completes when the stream ends or anything comes, which the machine is given; says which.
+    pub(super) async fn disturbed(&mut self, client: &mut Client) -> Death {
         self.watchdog.rest();
-        let mut octet = [0u8];
-        poll_fn(|context| {
-            let mut buffer = ReadBuf::new(&mut octet);
-            let read = Pin::new(&mut *self.transport).poll_read(context, &mut buffer);
-            read.map(|read| match read {
-                Ok(()) if buffer.filled().is_empty() => Death::Fin,
-                Ok(()) => Death::Data,
-                Err(error) => end(&error),
-            })
-        })
-        .await
+        poll_fn(|context| self.poll_read(client, context).map(|_| ())).await;
+        self.ended.unwrap_or(Death::Data)
     }
 
     /// One step of reading or writing.

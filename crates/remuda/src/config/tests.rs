@@ -106,6 +106,7 @@ destinations = ["Example.net", "192.0.2.1:2700"]
 idle_time_limit = "1s"
 reuse_time_limit = "10s"
 reuse_count_limit = 9
+reuse_reply_timeout = "3s"
 connections = 10
 connections_per_endpoint = 5
 status_update_time = "60s"
@@ -196,6 +197,7 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         (cache.idle_time_limit, cache.reuse_time_limit),
         (Duration::from_secs(1), Duration::from_secs(10))
     );
+    assert_eq!(cache.reuse_reply_timeout, Duration::from_secs(3));
     assert_eq!(
         (
             cache.reuse_count_limit,
@@ -548,6 +550,10 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:2: connection_cache.idle_time_limit: \"10s\" is more than connection_cache.reuse_time_limit = \"5s\" (line 3)",
     ),
     (
+        "[connection_cache]\nreuse_reply_timeout = \"0s\"",
+        "f.toml:2: connection_cache.reuse_reply_timeout: \"0s\" is too short; at least \"1ms\"",
+    ),
+    (
         "[connection_cache]\nconnections = 2\nconnections_per_endpoint = 5",
         "f.toml:3: connection_cache.connections_per_endpoint: 5 is more than connection_cache.connections = 2 (line 2)",
     ),
@@ -622,7 +628,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
         "[delivery]\nendpoint_choice = \"random\"",
-        "[connection_cache]\nreuse_reply_timeout = \"5s\"",
         "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",
         "[object_cache]\nenabled = true",

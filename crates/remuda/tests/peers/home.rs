@@ -119,6 +119,16 @@ impl Remuda {
         page["entries"].as_array().expect("entries").len()
     }
 
+    /// What `/metrics` says.
+    pub fn metrics(&self) -> String {
+        let token = fs::read_to_string(&self.token).expect("the token");
+        let mut answer = ureq::get(format!("http://{}/metrics", self.admin))
+            .header("Authorization", format!("Bearer {}", token.trim()))
+            .call()
+            .expect("an answer");
+        answer.body_mut().read_to_string().expect("text")
+    }
+
     /// Waits until nothing waits in the queue.
     pub fn wait_until_empty(&self) {
         wait_until("nothing is in the queue", || {

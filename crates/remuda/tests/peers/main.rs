@@ -7,6 +7,7 @@
 
 mod clients;
 mod crash;
+mod depth;
 mod first_mail;
 mod groups;
 mod home;

@@ -38,7 +38,7 @@ impl Session {
             return Err(Refusal::plain(match close.manner {
                 CloseManner::Code452 => "452 4.5.3 too many messages on this connection\r\n",
                 CloseManner::Silent | CloseManner::Code421 => {
-                    "421 4.7.0 too many messages on this connection\r\n"
+                    "421 4.3.2 too many messages on this connection\r\n"
                 }
             }));
         }

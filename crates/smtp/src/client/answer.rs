@@ -56,6 +56,14 @@ pub struct Finished {
     pub accepted: bool,
     /// The content was sent and its reply lost.
     pub may_be_duplicate: bool,
+    /// Whom that is about: places among the outcomes. They are deferred, unless they are sent it again.
+    pub unknown: Vec<usize>,
+    /// They may be, if the end came soon enough: the server had answered on this session before this
+    /// transaction, and closed it.
+    pub may_resend: bool,
+    /// Transactions before the server ended the session, or refused MAIL, in a way that may be a limit of
+    /// its; only after one was accepted.
+    pub limit_met: Option<u32>,
     /// The server took content though it had refused MAIL: under whose name, nobody knows.
     pub accepted_after_refusal: bool,
     /// A reply did not fit its command: who answers so is not sent several things at once.
@@ -77,6 +85,10 @@ pub enum Rest {
     Unsent,
     /// The session ended without any reply, or was in disorder, before the content: once more elsewhere.
     LostEarly,
+    /// MAIL was refused for what may be a limit of the session: once more elsewhere.
+    Limited(Box<Failure>),
+    /// The session takes nobody of them: it has had as many recipient domains as the server allows.
+    NoRoom,
     /// The host could not be used.
     Failed(Box<Failure>),
 }

@@ -86,7 +86,7 @@ impl Client {
 
     /// A used session is left silently; a new one that is dead already is its host's failure.
     fn disturbed(&mut self, order: &Order<'_>) -> Finished {
-        let rest = if self.mails > 0 {
+        let rest = if self.mails > 0 || self.has_rested {
             Rest::Unsent
         } else {
             Rest::Failed(Box::new(match &self.surprise {
@@ -95,7 +95,10 @@ impl Client {
             }))
         };
         self.line.end();
-        self.not_begun(vec![None; order.recipients.len()], rest)
+        Finished {
+            limit_met: self.limit_met(),
+            ..self.not_begun(vec![None; order.recipients.len()], rest)
+        }
     }
 
     fn not_begun(&self, outcomes: Vec<Option<Outcome>>, rest: Rest) -> Finished {
@@ -105,6 +108,9 @@ impl Client {
             is_begun: false,
             accepted: false,
             may_be_duplicate: false,
+            unknown: Vec::new(),
+            may_resend: false,
+            limit_met: None,
             accepted_after_refusal: false,
             is_disorderly: false,
             has_refused_recipient: false,
@@ -182,7 +188,7 @@ impl Client {
         if outcomes.iter().all(Option::is_some) {
             Rest::Next
         } else {
-            Rest::Unsent
+            Rest::NoRoom
         }
     }
 
@@ -229,6 +235,7 @@ impl Client {
             is_one_flight: is_pipelined && whole.is_some(),
             is_behind,
             is_reused: self.mails > 0,
+            borne: self.has_accepted.then_some(self.mails),
             passes_dsn: self.capabilities.dsn,
         };
         self.mails += 1;
@@ -251,6 +258,8 @@ pub(super) struct Facts {
     pub(super) is_behind: bool,
     /// The session has carried a transaction before.
     pub(super) is_reused: bool,
+    /// How many it has carried, if one of them was accepted: the limit, if this one meets it.
+    pub(super) borne: Option<u32>,
     /// The server takes over our DSN duties.
     pub(super) passes_dsn: bool,
 }

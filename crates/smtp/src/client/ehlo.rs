@@ -60,12 +60,17 @@ fn limits<'a>(words: impl Iterator<Item = &'a str>) -> ServiceLimits {
         match name.to_ascii_uppercase().as_str() {
             "MAILMAX" => limits.mail_max = value,
             "RCPTMAX" => limits.rcpt_max = value,
-            "RCPTDOMAINMAX" => limits.rcpt_domain_max = value,
+            "RCPTDOMAINMAX" => {
+                limits.rcpt_domain_max = value.map(|max: u32| max.min(RECIPIENT_DOMAINS_MAX));
+            }
             _ => {}
         }
     }
     limits
 }
+
+/// A session that may have more recipient domains than this is used for no more: they are remembered.
+pub const RECIPIENT_DOMAINS_MAX: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +124,13 @@ mod tests {
             let offered = offered(&format!("a\n{line}"));
             assert_eq!((offered.auth_plain, offered.auth_login), (plain, login), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_session_is_bounded() {
+        let limits = offered("a\nLIMITS RCPTDOMAINMAX=999999 MAILMAX=999999").limits;
+        assert_eq!(limits.rcpt_domain_max, Some(RECIPIENT_DOMAINS_MAX));
+        assert_eq!(limits.mail_max, Some(999_999));
     }
 
     #[test]

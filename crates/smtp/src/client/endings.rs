@@ -11,7 +11,7 @@ use remuda_mail::{Failure, Outcome, Refusal, Reply, Scope};
 use super::{
     Line, Rest, Step,
     transaction::{Mail, Transaction},
-    words::Loss,
+    words::{Loss, may_be_limit},
 };
 
 impl Transaction {
@@ -24,13 +24,16 @@ impl Transaction {
             } else {
                 step
             };
+            // Who had answered before and hangs up at once had perhaps never read it.
+            line.may_resend = self.facts.is_reused && *loss == Loss::Closed;
+            self.limit_met = self.facts.borne.filter(|_| self.is_unheard(loss));
             return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
         }
         if self.is_hung_up_on() {
+            self.limit_met = self.limit_of_refusal();
             return self.retry_elsewhere(line);
         }
-        let is_early = self.facts.is_reused && !self.has_answer;
-        if is_early && (*loss == Loss::Closed || step == Step::Rset) {
+        if self.was_early(loss) {
             return self.retry_elsewhere(line);
         }
         let scope = match loss {
@@ -51,6 +54,9 @@ impl Transaction {
         if step == Step::Rset || self.is_hung_up_on() {
             return self.retry_elsewhere(line);
         }
+        if self.may_be_disorder(line) {
+            return self.on_disorder(line);
+        }
         self.fail(failure, line);
     }
 
@@ -69,6 +75,7 @@ impl Transaction {
         line.end_by_farewell();
         let is_between = step == Step::Rset || (step == Step::Mail && self.facts.is_behind);
         if is_between || self.is_hung_up_on() {
+            self.limit_met = self.facts.borne.filter(|_| may_be_limit(reply));
             return self.retry_elsewhere(line);
         }
         self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
@@ -86,6 +93,9 @@ impl Transaction {
         }
         if self.facts.is_behind || (self.facts.is_one_flight && reply.code == 503) {
             return self.retry_elsewhere(line);
+        }
+        if self.may_be_disorder(line) {
+            return self.on_disorder(line);
         }
         self.fail(line.peer.turned_away(step, reply, Scope::Session), line);
     }
@@ -105,8 +115,9 @@ impl Transaction {
     /// The content is out and nothing says what became of it.
     pub(super) fn judge_unknown(&mut self, mut refusal: Refusal, line: &mut Line) {
         refusal.reason.push_str(" -- message may be sent more than once");
-        self.may_be_duplicate = true;
         self.accepted.extend(self.asked.drain(..));
+        self.unknown = self.accepted.clone();
+        self.may_resend = line.may_resend;
         self.judge_accepted(&Outcome::Deferred(refusal));
         line.end();
     }

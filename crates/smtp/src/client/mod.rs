@@ -35,6 +35,8 @@ mod commands;
 mod ehlo;
 mod endings;
 mod flight;
+mod idle;
+mod line;
 mod opening;
 mod step;
 mod transaction;
@@ -51,7 +53,7 @@ pub use opening::{Login, Security, WantedTls};
 pub use step::Step;
 pub use words::{Loss, Peer, TEXT_KEPT_MAX};
 
-use self::{flight::Flight, opening::Opening, transaction::Transaction};
+use self::{flight::Flight, line::Line, opening::Opening, transaction::Transaction};
 use crate::reply::ReplyParser;
 
 /// The machine of one session.
@@ -65,6 +67,12 @@ pub struct Client {
     needs_rset: bool,
     /// MAIL commands so far.
     mails: u32,
+    /// A transaction was accepted.
+    has_accepted: bool,
+    /// It has lain idle: its end is not its host's failure.
+    has_rested: bool,
+    /// What came was no reply.
+    is_babbling: bool,
     /// Recipient domains so far; kept only where the server limits them.
     domains: Vec<Domain>,
     /// Replies so far.
@@ -79,16 +87,6 @@ pub struct Client {
     is_in_flight: bool,
     /// What came without being asked for.
     surprise: Option<Reply>,
-}
-
-/// What a transaction acts on.
-#[derive(Debug)]
-struct Line {
-    peer: Peer,
-    flight: Flight,
-    health: Health,
-    /// Ended by 421: what was not answered before is not done.
-    is_ended_by_farewell: bool,
 }
 
 #[derive(Debug)]
@@ -116,6 +114,7 @@ impl Client {
                 flight,
                 health: Health::Sound,
                 is_ended_by_farewell: false,
+                may_resend: false,
             },
             parser: ReplyParser::new(),
             state: State::Opening(Box::new(Opening::new(security))),
@@ -123,6 +122,9 @@ impl Client {
             capabilities: Capabilities::default(),
             needs_rset: false,
             mails: 0,
+            has_accepted: false,
+            has_rested: false,
+            is_babbling: false,
             domains: Vec::new(),
             answers: 0,
             transactions: VecDeque::new(),
@@ -237,6 +239,10 @@ impl Client {
         // What came behind the last reply counts.
         finished.health = finished.health.max(self.line.health);
         finished.flights = std::mem::take(&mut self.flights);
+        let is_last = self.done.is_empty() && self.transactions.is_empty();
+        if is_last && finished.accepted && finished.health == Health::Broken {
+            finished.limit_met = finished.limit_met.or(self.limit_met());
+        }
         Some(finished)
     }
 
@@ -253,24 +259,6 @@ impl Client {
     /// How many transactions are under way.
     pub fn under_way(&self) -> usize {
         self.transactions.len()
-    }
-
-    /// Says QUIT, if the server would understand it; then [`want`](Self::want) is its reply, else nothing.
-    pub fn quit(&mut self) {
-        if self.line.health == Health::Broken {
-            return;
-        }
-        self.line.flight.clear();
-        self.state = State::Quitting;
-        self.line
-            .flight
-            .command(Step::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
-        self.line.flight.release_all();
-    }
-
-    /// Gives memory back that an idle session does not need.
-    pub fn shrink(&mut self) {
-        self.line.flight.shrink();
     }
 
     fn on_reply(&mut self, reply: Reply) {
@@ -318,11 +306,10 @@ impl Client {
                 let failure = self.line.peer.broke_protocol(step, what, Scope::Endpoint);
                 self.refuse(step, failure);
             }
-            _ => {
-                if let Some(first) = self.transactions.front_mut() {
-                    first.on_breach(what, &mut self.line);
-                }
-            }
+            _ => match self.transactions.front_mut() {
+                Some(first) => first.on_breach(what, &mut self.line),
+                None => self.is_babbling = true,
+            },
         }
         self.line.end();
         self.settle();
@@ -344,6 +331,7 @@ impl Client {
 
     fn finish(&mut self, finished: Finished) {
         self.needs_rset = !finished.accepted;
+        self.has_accepted |= finished.accepted;
         let is_last = self
             .capabilities
             .limits
@@ -354,25 +342,6 @@ impl Client {
         }
         let health = self.line.health;
         self.done.push_back(Finished { health, ..finished });
-    }
-}
-
-impl Line {
-    /// The session is to end by QUIT.
-    fn wear(&mut self) {
-        self.health = self.health.max(Health::Worn);
-    }
-
-    /// The session is to be closed; nothing more goes out or is awaited.
-    fn end(&mut self) {
-        self.health = Health::Broken;
-        self.flight.clear();
-    }
-
-    /// As [`end`](Self::end), because the server said that it does nothing more.
-    fn end_by_farewell(&mut self) {
-        self.is_ended_by_farewell = true;
-        self.end();
     }
 }
 

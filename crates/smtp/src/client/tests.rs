@@ -4,6 +4,7 @@ mod begin;
 mod flights;
 mod group;
 mod invariants;
+mod limits;
 mod opening;
 mod table;
 

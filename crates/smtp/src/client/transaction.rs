@@ -11,6 +11,8 @@
 //! * **Behind an unanswered transaction a refused MAIL decides once the next reply shows that the session
 //!   goes on**: servers that have enough of us say so there, and hang up.
 
+mod limit;
+
 use std::collections::VecDeque;
 
 use remuda_mail::{Class, EnhancedStatus, Outcome, Receipt, Refusal, Reply};
@@ -19,7 +21,7 @@ use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
     flight::Cut,
-    words::{clipped, is_negative, is_too_many, is_unversed, outcome},
+    words::{clipped, is_negative, is_too_many, is_unversed, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -38,7 +40,9 @@ pub(super) struct Transaction {
     pub(super) rest: Rest,
     pub(super) has_answer: bool,
     is_accepted: bool,
-    pub(super) may_be_duplicate: bool,
+    pub(super) unknown: Vec<usize>,
+    pub(super) may_resend: bool,
+    pub(super) limit_met: Option<u32>,
     accepted_after_refusal: bool,
     pub(super) is_disorderly: bool,
     has_refused_recipient: bool,
@@ -86,7 +90,9 @@ impl Transaction {
             rest: Rest::Next,
             has_answer: false,
             is_accepted: false,
-            may_be_duplicate: false,
+            unknown: Vec::new(),
+            may_resend: false,
+            limit_met: None,
             accepted_after_refusal: false,
             is_disorderly: false,
             has_refused_recipient: false,
@@ -150,7 +156,10 @@ impl Transaction {
             rest: if is_decided { Rest::Next } else { self.rest },
             is_begun: true,
             accepted: self.is_accepted,
-            may_be_duplicate: self.may_be_duplicate,
+            may_be_duplicate: !self.unknown.is_empty(),
+            unknown: self.unknown,
+            may_resend: self.may_resend,
+            limit_met: self.limit_met,
             accepted_after_refusal: self.accepted_after_refusal,
             is_disorderly: self.is_disorderly,
             has_refused_recipient: self.has_refused_recipient,
@@ -161,6 +170,9 @@ impl Transaction {
 
     /// Takes the reply to `step`, which has been taken off the flight.
     pub(super) fn on_reply(&mut self, step: Step, reply: &Reply, line: &mut Line) {
+        if step == Step::Mail && self.may_meet_limit(reply) {
+            return self.on_limit(reply, line);
+        }
         // RFC 5321 §3.8: 421 announces the end of the session, whatever it answers.
         if reply.code == 421 {
             return self.on_farewell(step, reply, line);
@@ -176,20 +188,6 @@ impl Transaction {
         self.has_answer = true;
         if !self.facts.is_pipelined {
             line.flight.release_next();
-        }
-    }
-
-    fn on_rset(&mut self, reply: &Reply, line: &mut Line) {
-        if reply.class() == Class::Positive {
-            return;
-        }
-        self.is_disorderly = true;
-        if self.is_all_out(line) {
-            // The content went out behind it: what becomes of it is still to be heard.
-            line.wear();
-        } else {
-            // T32: no recipient is affected; the message goes elsewhere.
-            self.retry_elsewhere(line);
         }
     }
 
@@ -342,12 +340,4 @@ impl Transaction {
             self.outcomes[recipient] = Some(outcome.clone());
         }
     }
-}
-
-/// What a negative reply decides. A server that does not understand us, or we it, is left (T37).
-fn verdict(step: Step, reply: &Reply, line: &mut Line) -> Outcome {
-    if is_unversed(reply) {
-        line.wear();
-    }
-    outcome(line.peer.said(step, reply))
 }

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use remuda_mail::{Blame, Class, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
 
-use super::Step;
+use super::{Line, Step};
 
 /// Octets of a reply's text that a refusal keeps.
 pub const TEXT_KEPT_MAX: usize = 1000;
@@ -105,12 +105,20 @@ impl fmt::Display for Peer {
 }
 
 /// The outcome that a negative reply is: 5xx bounces, everything else waits.
-pub(super) fn outcome(refusal: Refusal) -> Outcome {
+fn outcome(refusal: Refusal) -> Outcome {
     if refusal.is_permanent() {
         Outcome::Bounced(refusal)
     } else {
         Outcome::Deferred(refusal)
     }
+}
+
+/// What a negative reply decides. A server that does not understand us, or we it, is left (T37).
+pub(super) fn verdict(step: Step, reply: &Reply, line: &mut Line) -> Outcome {
+    if is_unversed(reply) {
+        line.wear();
+    }
+    outcome(line.peer.said(step, reply))
 }
 
 /// Answers whether a reply is 4xx or 5xx.
@@ -131,6 +139,13 @@ pub(super) fn is_too_many(reply: &Reply) -> bool {
         (reply.code, detail),
         (452 | 552, None | Some((5, 3))) | (452, Some((3, _)))
     )
+}
+
+/// Answers whether a refusal of MAIL, or a farewell, may mean that the session has had as many transactions
+/// as the server wants: not if it is about the mailbox (x.2.x) or a policy (x.7.x).
+pub(super) fn may_be_limit(reply: &Reply) -> bool {
+    let subject = reply.enhanced.map(|status| status.subject);
+    matches!(reply.code, 421 | 452) && !matches!(subject, Some(2 | 7))
 }
 
 /// The reply with at most [`TEXT_KEPT_MAX`] octets of text.

@@ -19,11 +19,17 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
         fixture.orders.send(Order::Watch).await.unwrap();
         tokio::task::yield_now().await;
         fixture.peer.go();
+        let met = match last {
+            Some("250 x") => None,
+            _ => Some(1),
+        };
         let death = match last {
             None => Death::Fin,
             Some(_) => Death::Data,
         };
-        assert!(matches!(fixture.report().await, Report::Died(how) if how == death));
+        assert!(
+            matches!(fixture.report().await, Report::Died { cause, limit_met } if (cause, limit_met) == (death, met))
+        );
         // An order that was on its way is answered.
         let answer = fixture.transact(&["c@d.test"]).await;
         assert_eq!(
@@ -31,6 +37,7 @@ async fn a_parked_session_that_ends_or_speaks_is_dead() {
             ("open", &Undecided::Unsent)
         );
         assert_eq!((&answer.session, answer.uses), (&After::Gone, 1));
+        assert_eq!(answer.limit_met, met);
         assert_eq!((answer.begun, answer.death), (false, Some(death)));
         fixture.orders.send(Order::Retire).await.unwrap();
         assert!(matches!(fixture.report().await, Report::Ended));

@@ -166,11 +166,68 @@ async fn a_stalled_rset_costs_its_short_limit_and_no_recipient() {
     let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), refused]));
     fixture.opened().await;
     assert_eq!(words(&fixture.transact(&["c@d.test"]).await), "deferred");
-    let answer = fixture.transact(&["c@d.test"]).await;
+    let order = TransactOrder {
+        reply_within: Duration::from_secs(60),
+        ..fixture.order(&["c@d.test"], HELLO)
+    };
+    let answer = fixture.run(order).await;
     assert_eq!(
         (fixture.now(), &answer.cause),
         (limits::RSET, &Undecided::LostEarly)
     );
+}
+
+/// T31, T39, and design §5, "Dead before use": a used session that says nothing is dead after
+/// `reuse_reply_timeout`; one that has said something is only slow.
+#[tokio::test(start_paused = true)]
+async fn a_used_session_that_says_nothing_is_given_up_soon() {
+    for (said, seconds) in [(None, 5), (Some("250 m"), 300)] {
+        let mut steps = vec![hear("DATA\r\n")];
+        steps.extend(said.map(say));
+        steps.push(Step::Stall);
+        let mut fixture = Fixture::new(Script::of(vec![open(PIPELINING), success(), steps]));
+        fixture.opened().await;
+        fixture.transact(&["c@d.test"]).await;
+        let answer = fixture.transact(&["c@d.test"]).await;
+        assert_eq!(fixture.now(), Duration::from_secs(seconds));
+        assert_eq!(answer.cause == Undecided::LostEarly, said.is_none(), "{said:?}");
+        assert_eq!((&answer.session, answer.limit_met), (&After::Gone, None));
+    }
+}
+
+/// T35: only who hangs up at once on a session that had answered before lets the message be sent again.
+#[tokio::test(start_paused = true)]
+async fn a_lost_final_reply_is_followed_at_once_only_if_the_end_came_within_a_second() {
+    for (is_used, millis, may_resend) in [
+        (true, 0, true),
+        (true, 1000, true),
+        (true, 1001, false),
+        (false, 0, false),
+    ] {
+        let mut steps = vec![open(PIPELINING)];
+        steps.extend(is_used.then(success));
+        steps.push(vec![
+            hear("DATA\r\n"),
+            say("250 m\r\n250 r\r\n354 d"),
+            hear("\r\n.\r\n"),
+            Step::Wait(Duration::from_millis(millis)),
+        ]);
+        let mut fixture = Fixture::new(Script::of(steps));
+        fixture.opened().await;
+        if is_used {
+            fixture.transact(&["c@d.test"]).await;
+        }
+        let answer = fixture.transact(&["c@d.test"]).await;
+        assert_eq!(
+            (words(&answer).as_str(), &answer.unknown[..]),
+            ("deferred", &[0][..])
+        );
+        assert_eq!(
+            (answer.may_be_duplicate, answer.may_resend),
+            (true, may_resend),
+            "{millis}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

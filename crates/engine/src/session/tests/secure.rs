@@ -362,6 +362,7 @@ impl Dialled {
             eight_bit: false,
             recipients: vec![Recipient::plain("c@d.test".parse().unwrap())],
             flight: Flight::Split,
+            reply_within: Duration::MAX,
         };
         self.orders.send(Order::Transact(Box::new(order))).await.unwrap();
         match self.report().await {

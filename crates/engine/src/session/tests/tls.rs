@@ -380,7 +380,7 @@ async fn a_parked_session_that_ends_or_speaks_through_tls_is_dead() {
         dialled.transact().await;
         dialled.watch().await;
         servers.go();
-        assert!(matches!(dialled.report().await, Report::Died(how) if how == death));
+        assert!(matches!(dialled.report().await, Report::Died { cause, .. } if cause == death));
     }
 }
 

@@ -161,6 +161,7 @@ pub fn connection_cache(top: &Section<'_, '_>) -> ConnectionCache {
                 number(0..=1_000_000_000_u32),
             )
             .value,
+        reuse_reply_timeout: time("reuse_reply_timeout", default.reuse_reply_timeout, 1).value,
         connections,
         connections_per_endpoint,
     };

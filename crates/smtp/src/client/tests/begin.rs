@@ -124,7 +124,8 @@ fn a_session_serves_no_more_domains_than_announced() {
     begin(&mut client, &["e@other.test"]);
     let (finished, wire) = run(&mut client, &[]);
     assert_eq!((words(&finished).as_str(), wire.as_str()), ("open", ""));
-    assert_eq!((finished.rest, finished.health), (Rest::Unsent, Health::Worn));
+    assert_eq!((finished.rest, finished.health), (Rest::NoRoom, Health::Worn));
+    assert_eq!(client.recipient_domains(), ["d.test".parse().unwrap()]);
 }
 
 #[test]

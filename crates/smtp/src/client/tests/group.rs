@@ -59,6 +59,8 @@ fn told(finished: &Finished) -> String {
         Rest::Unsent => " unsent",
         Rest::LostEarly => " elsewhere",
         Rest::Failed(_) => " failed",
+        Rest::Limited(_) => " limited",
+        Rest::NoRoom => " no room",
     };
     let marks = [
         (finished.may_be_duplicate, " twice?"),

@@ -93,6 +93,11 @@ fn answer(client: &mut Client, event: &str) -> String {
             Rest::Next => "",
             Rest::Unsent => " unsent",
             Rest::LostEarly => " elsewhere",
+            Rest::NoRoom => " no room",
+            Rest::Limited(failure) => {
+                assert!(!failure.refusal.is_permanent());
+                " limited"
+            }
             Rest::Failed(failure) => {
                 assert!(!failure.refusal.is_permanent());
                 " failed"

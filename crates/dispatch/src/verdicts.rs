@@ -1,0 +1,130 @@
+//! What a transaction's answer means for its delivery: how it goes on, and on whose account.
+//!
+//! # Contract
+//! * **What a session and not the host has failed is tried again at once**, where `retries` allows it.
+//! * **One that is withdrawn goes no further** than the transaction at hand.
+
+use remuda_mail::{Endpoint, EnhancedStatus, Refusal, Scope};
+
+use crate::{
+    answers::is_of_the_host,
+    deliveries::Delivery,
+    event::{Answer, Undecided},
+};
+
+/// How a delivery goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// With the undecided, on this host.
+    SameHost,
+    /// As if this session had not been.
+    Again,
+    /// As `Again`, and only with this host.
+    AgainHere,
+    /// With all that are left.
+    Elsewhere,
+    /// Nobody is left.
+    Done,
+}
+
+impl Delivery {
+    pub(crate) fn judge(&mut self, answer: &Answer, is_fresh: bool) -> Next {
+        let has_progressed = answer.finished + answer.deferred > 0;
+        if has_progressed {
+            self.starts_anew();
+        }
+        if answer.undecided == 0 {
+            return self.judge_decided(&answer.cause);
+        }
+        if let Some(next) = self.retry_at_once(&answer.cause, is_fresh) {
+            return next;
+        }
+        match &answer.cause {
+            Undecided::NextTransaction if has_progressed => {
+                self.is_served = true;
+                Next::SameHost
+            }
+            Undecided::Failed(failure) | Undecided::Limited(failure) => {
+                self.is_site_failing |= is_of_the_host(failure);
+                if failure.scope == Scope::Destination {
+                    self.itinerary.strike_all();
+                }
+                self.note_failure(failure.clone());
+                Next::Elsewhere
+            }
+            Undecided::Unsent | Undecided::LostEarly => {
+                self.is_site_failing = true;
+                self.refusal = Some(lost());
+                Next::Elsewhere
+            }
+            Undecided::PerhapsAccepted => {
+                self.itinerary.strike_all();
+                Next::Elsewhere
+            }
+            Undecided::NextTransaction | Undecided::NoRoom => {
+                self.refusal = Some(stuck());
+                Next::Elsewhere
+            }
+        }
+    }
+
+    /// The host has decided on everybody.
+    fn judge_decided(&mut self, cause: &Undecided) -> Next {
+        self.is_served = true;
+        if *cause == Undecided::PerhapsAccepted {
+            self.itinerary.strike_all();
+        }
+        if self.unfinished == 0 {
+            Next::Done
+        } else {
+            Next::Elsewhere
+        }
+    }
+
+    /// Takes the direction decided on; one that is withdrawn goes no further than this transaction.
+    pub(crate) fn turn_to(&mut self, next: Next, endpoint: Endpoint) -> Next {
+        if self.is_withdrawn && next != Next::Done {
+            self.leave_host(endpoint);
+            self.itinerary.strike_all();
+            return Next::Elsewhere;
+        }
+        match next {
+            Next::Done | Next::Again => {}
+            Next::SameHost => {
+                self.is_next_host = false;
+                self.at = Some(endpoint);
+            }
+            Next::AgainHere => self.at = Some(endpoint),
+            Next::Elsewhere => self.leave_host(endpoint),
+        }
+        next
+    }
+
+    /// The first session that did not fail as a host may be filed under the destination, and no later one.
+    pub(crate) fn use_binding_right(&mut self, answer: &Answer) -> bool {
+        let is_failing = answer.undecided > 0
+            && match &answer.cause {
+                Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
+                Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) | Undecided::NoRoom => true,
+                Undecided::Failed(failure) => is_of_the_host(failure),
+            };
+        if is_failing {
+            return false;
+        }
+        std::mem::take(&mut self.may_bind)
+    }
+}
+
+fn lost() -> Refusal {
+    Refusal::ours(
+        EnhancedStatus::new(4, 4, 2),
+        "lost connection before any reply, twice",
+    )
+}
+
+fn stuck() -> Refusal {
+    Refusal::ours(
+        EnhancedStatus::new(4, 5, 0),
+        "the host took none of the recipients that were left",
+    )
+}
