@@ -22,11 +22,12 @@ test:
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	$(CARGO) test --workspace --locked
 
-# The same in full: hours.
-soak:
+# The same in full, and half an hour at receivers that misbehave: hours.
+soak: build
 	@scripts/packages.sh gcc libc6-dev postfix swaks python3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	REMUDA_SOAK=1 $(CARGO) test --workspace --locked --release -- --nocapture --test-threads=1
+	python3 bench/soak.py
 
 # Remuda beside Postfix on this machine, with ratios.
 bench: build
