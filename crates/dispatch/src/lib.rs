@@ -41,6 +41,7 @@ pub mod command;
 mod consistency;
 mod counting;
 mod deliveries;
+mod dials;
 pub mod event;
 mod following;
 mod lessons;
@@ -70,8 +71,8 @@ use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
-    ceilings::Ceilings, command::Command, deliveries::Delivery, event::Event, lines::Lines, rules::Rules,
-    sessions::Orphans, sessions::Session, settings::Settings, sites::Site,
+    ceilings::Ceilings, command::Command, deliveries::Delivery, dials::Orphans, event::Event, lines::Lines,
+    rules::Rules, sessions::Session, settings::Settings, sites::Site,
 };
 
 /// The decision machine.

@@ -17,15 +17,13 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_connection_cache::{Death, End, Leaving, Opening, Parked};
-use remuda_mail::{
-    DeliveryId, Destination, Endpoint, Facts, HopLogin, SessionId, Tls, TlsLevel, TlsPolicy, Way,
-};
+use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Tls, Way};
 
 use crate::{
     Dispatch,
-    candidates::Servers,
-    command::{Command, Found, RetireCause, Security},
+    command::{Command, Found, RetireCause},
     deliveries::Stage,
+    dials::Wanted,
     lessons::Ended,
 };
 
@@ -84,27 +82,37 @@ pub(crate) enum State {
     Retiring,
 }
 
-/// What a dial is to bring, as far as it decides for whom else it would do.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
-    tls: TlsPolicy,
-    login: Option<HopLogin>,
-    /// The host as it is called, where that matters.
-    host: Option<Arc<str>>,
-}
-
-impl Wanted {
-    fn new(servers: &Servers, endpoint: Endpoint) -> Self {
-        let is_named = servers.tls.level == TlsLevel::Verify && servers.tls.names.is_empty();
-        Wanted {
-            tls: servers.tls.clone(),
-            login: servers.login.clone(),
-            host: servers.host(endpoint).filter(|_| is_named),
+impl Session {
+    /// A session that is being opened for a delivery.
+    pub(crate) fn dialled(
+        way: Way,
+        (host, destination): (Arc<str>, Destination),
+        wanted: Wanted,
+        now: Monotonic,
+    ) -> Self {
+        Session {
+            endpoint: way.endpoint,
+            source: way.source,
+            host,
+            destination,
+            state: State::Dialling(None),
+            wanted,
+            tls: None,
+            dialled: now,
+            uses: 0,
+            parked: None,
+            idle: Duration::ZERO,
+            begun: 0,
+            opening: Opening::default(),
+            end: None,
+            facts: None,
+            behind: VecDeque::new(),
+            is_flying: false,
+            unsettled: 0,
+            binds: false,
         }
     }
-}
 
-impl Session {
     /// Between which addresses it is.
     pub(crate) fn way(&self) -> Way {
         Way {
@@ -128,75 +136,6 @@ impl Session {
 }
 
 impl Dispatch {
-    /// Orders a session to be opened for a delivery.
-    pub(crate) fn dial(&mut self, way: Way, delivery: DeliveryId) -> SessionId {
-        let Way { endpoint, source } = way;
-        let id = SessionId(self.session_next);
-        self.session_next += 1;
-        let (servers, destination) = self.dialled_for(delivery);
-        let host = servers.host(endpoint);
-        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
-        self.out.push(Command::Dial {
-            session: id,
-            endpoint,
-            host: host.clone(),
-            source,
-            helo_name: self.helo_name(source),
-            destination: destination.clone(),
-            security: self.security(&servers, way),
-        });
-        self.hosts.dialled(way, self.now.monotonic);
-        self.cache.count_dial(&destination, endpoint);
-        self.occupy(way);
-        let session = Session {
-            endpoint,
-            source,
-            host,
-            destination,
-            state: State::Dialling(Some(delivery)),
-            wanted: Wanted::new(&servers, endpoint),
-            tls: None,
-            dialled: self.now.monotonic,
-            uses: 0,
-            parked: None,
-            idle: Duration::ZERO,
-            begun: 0,
-            opening: Opening::default(),
-            end: None,
-            facts: None,
-            behind: VecDeque::new(),
-            is_flying: false,
-            unsettled: 0,
-            binds: false,
-        };
-        self.sessions.insert(id, session);
-        id
-    }
-
-    /// The servers that a delivery dials, and for whom.
-    fn dialled_for(&self, delivery: DeliveryId) -> (Arc<Servers>, Destination) {
-        match self.deliveries.get(&delivery) {
-            Some(delivery) => (
-                delivery.itinerary.servers().clone(),
-                delivery.entry.destination.clone(),
-            ),
-            None => (Arc::default(), Destination::from_key("")),
-        }
-    }
-
-    /// What a session by this way must have.
-    fn security(&self, servers: &Servers, way: Way) -> Security {
-        // The memory has to last until the session is open.
-        let then = self.now.monotonic + OPENING_MAX;
-        let failed = self.hosts.handshake_failed(way, then);
-        let is_excused = servers.tls.level == TlsLevel::May && !servers.tls.is_implicit(way.endpoint);
-        Security {
-            tls: servers.tls.clone(),
-            failed_handshake: failed.filter(|_| is_excused),
-            login: servers.login.clone(),
-        }
-    }
-
     /// Gives a session that is free, fresh or just taken from the cache to a delivery.
     pub(crate) fn assign(&mut self, id: DeliveryId, session: SessionId, found: Found) {
         self.leave_lines(id);
@@ -327,42 +266,6 @@ impl Dispatch {
         }
     }
 
-    /// A dial's delivery has found another session: the dial goes on for whoever comes.
-    pub(crate) fn orphan(&mut self, dial: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&dial) {
-            session.state = State::Dialling(None);
-            self.orphans.entry(session.way()).or_default().push_back(dial);
-        }
-    }
-
-    /// Finds a dial that nobody waits for, by one of these ways, for a delivery: one that brings what the
-    /// delivery's own would.
-    pub(crate) fn adopt(&mut self, ways: &[Way], delivery: DeliveryId) -> Option<SessionId> {
-        let servers = self.deliveries.get(&delivery)?.itinerary.servers();
-        let found = ways.iter().find_map(|way| {
-            let wanted = Wanted::new(servers, way.endpoint);
-            let mut dials = self.orphans.get(way)?.iter();
-            let dial = dials.find(|dial| {
-                let session = self.sessions.get(dial);
-                session.is_some_and(|session| session.wanted == wanted)
-            })?;
-            Some((*way, *dial))
-        });
-        let (way, dial) = found?;
-        self.strike_orphan(way, dial);
-        self.sessions.get_mut(&dial)?.state = State::Dialling(Some(delivery));
-        Some(dial)
-    }
-
-    pub(crate) fn strike_orphan(&mut self, way: Way, dial: SessionId) {
-        if let Some(dials) = self.orphans.get_mut(&way) {
-            dials.retain(|other| *other != dial);
-            if dials.is_empty() {
-                self.orphans.remove(&way);
-            }
-        }
-    }
-
     /// Answers whether another session by this way may be busy.
     pub(crate) fn has_room(&self, way: Way) -> bool {
         let general = self.settings.sessions_per_endpoint;
@@ -374,7 +277,7 @@ impl Dispatch {
         self.busy < self.settings.sessions.max(1)
     }
 
-    fn occupy(&mut self, way: Way) {
+    pub(crate) fn occupy(&mut self, way: Way) {
         self.busy += 1;
         self.hosts.add_session(way);
     }
@@ -384,18 +287,4 @@ impl Dispatch {
         self.hosts.remove_session(way);
         self.freed.push(way);
     }
-
-    /// How we introduce ourselves from there.
-    fn helo_name(&self, source: Option<IpAddr>) -> Arc<str> {
-        let sources = &self.settings.sources;
-        let ours = sources.iter().find(|ours| Some(ours.address) == source);
-        ours.map_or(&self.settings.helo_name, |ours| &ours.helo_name)
-            .clone()
-    }
 }
-
-/// For a session to be opened; nearly none takes that long.
-const OPENING_MAX: Duration = Duration::from_secs(300);
-
-/// Dials that nobody waits for, oldest first.
-pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;
