@@ -2,6 +2,8 @@
 # All benchmarks against peers. Each prints the peer's figure beside ours.
 #   relay.py    CPU, rate, syncs and memory of relaying, beside Postfix
 #   flights.py  round trips per message, beside Postfix
+#   domains.py  many domains on one TLS host, beside Postfix with and without TLS reuse
+#   parked.py   what parked sessions cost
 #   large.py    250 for small mail while large messages stream
 #   backlog.py  a million deferred messages: start, memory, queue commands
 # Arguments go to relay.py.
@@ -9,5 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 bench/relay.py "$@"
 python3 bench/flights.py
+python3 bench/flights.py --tls
+python3 bench/domains.py
+python3 bench/parked.py
 python3 bench/large.py
 python3 bench/backlog.py
