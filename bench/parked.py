@@ -62,7 +62,7 @@ def server(args, dns):
             f'[dns]\nservers = ["127.0.0.1:{dns}"]\n'
             f"[delivery]\nsmtp_port = {PORT}\nallow_loopback = true\n"
             f'[connection_cache]\ndestinations = ["*"]\nidle_time_limit = "600s"\nreuse_time_limit = "1200s"\n'
-            f"connections = {args.destinations * 2}\n"
+            f"connections = {args.destinations}\n"
         )
 
     return Configured
@@ -137,8 +137,8 @@ def main():
     args = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # The hosts listen and hold a connection each.
-    args.destinations = min(args.destinations, hard // 2 - 500)
+    # The hosts listen and hold a connection each; the server wants descriptors for other things too.
+    args.destinations = min(args.destinations, hard // 2 - 3000)
     scratch = pathlib.Path(args.scratch)
     scratch.mkdir(parents=True, exist_ok=True)
     dns = Dns()

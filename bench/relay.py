@@ -129,10 +129,14 @@ class Remuda:
         wait_for(self.port, self.process)
         self.pid = self.process.pid
 
+    def waiting(self):
+        """How much is in the queue, up to a page."""
+        command = [ROOT / "target/release/remuda", "queue", "list", "--json", "--config", self.config]
+        return len(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["entries"])
+
     def drained(self):
         """Waits until the queue is empty."""
-        command = [ROOT / "target/release/remuda", "queue", "list", "--json", "--config", self.config]
-        while json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["entries"]:
+        while self.waiting():
             time.sleep(0.05)
 
     def stop(self):
@@ -190,9 +194,13 @@ class Postfix:
         wait_for(self.port)
         self.pid = int((queue / "pid/master.pid").read_text())
 
+    def waiting(self):
+        """How much is in the queue."""
+        return len(subprocess.run(["postqueue", "-c", self.etc, "-j"], check=True, capture_output=True).stdout.splitlines())
+
     def drained(self):
         """Waits until the queue is empty."""
-        while subprocess.run(["postqueue", "-c", self.etc, "-j"], check=True, capture_output=True).stdout:
+        while self.waiting():
             time.sleep(0.05)
 
     def stop(self):

@@ -3,6 +3,7 @@
 #   relay.py    CPU, rate, syncs and memory of relaying, beside Postfix
 #   flights.py  round trips per message, beside Postfix
 #   domains.py  many domains on one TLS host, beside Postfix with and without TLS reuse
+#   limits.py   receivers that end sessions after N messages: what is deferred, beside Postfix
 #   parked.py   what parked sessions cost
 #   large.py    250 for small mail while large messages stream
 #   backlog.py  a million deferred messages: start, memory, queue commands
@@ -13,6 +14,7 @@ python3 bench/relay.py "$@"
 python3 bench/flights.py
 python3 bench/flights.py --tls
 python3 bench/domains.py
+python3 bench/limits.py
 python3 bench/parked.py
 python3 bench/large.py
 python3 bench/backlog.py
