@@ -81,8 +81,9 @@ def measure(args, scratch, dns, tls):
     config.write_text("".join(listeners))
     sink = subprocess.Popen([BINARY, "sink", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_port(address(args.destinations - 1), sink)
-    mta = server(args, dns.port)(scratch, 0)
+    mta = None
     try:
+        mta = server(args, dns.port)(scratch, 0)
         recipients = scratch / "recipients"
         recipients.write_text("".join(f"u@d{n}.test\n" for n in range(args.destinations)))
         load(mta, args.destinations // 20, scratch)
@@ -106,10 +107,11 @@ def measure(args, scratch, dns, tls):
         )
         return connections
     finally:
-        mta.stop()
+        if mta:
+            mta.stop()
+            shutil.rmtree(mta.dir, ignore_errors=True)
         sink.send_signal(signal.SIGKILL)
         sink.wait()
-        shutil.rmtree(mta.dir, ignore_errors=True)
 
 
 def load(mta, messages, scratch):
