@@ -88,7 +88,7 @@ def postfix(port, args, reuse):
         extra = "\n".join(
             [
                 "relayhost =",
-                "transport_maps = pcre:$config_directory/transport",
+                "transport_maps = regexp:$config_directory/transport",
                 "smtp_tls_security_level = may",
                 f"smtp_tls_connection_reuse = {'yes' if reuse else 'no'}",
                 "smtp_host_lookup = native",

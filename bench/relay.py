@@ -180,6 +180,9 @@ class Postfix:
         kept = [line for line in lines if not re.match(r"smtp\s+inet", line)]
         kept = [re.sub(r"^(\w+\s+\w+\s+\S+\s+\S+\s+)y(\s)", r"\1n\2", line) for line in kept]
         kept.append(f"127.0.0.1:{self.port} inet n - n - - smtpd")
+        if not any(line.startswith("tlsproxy") for line in kept):
+            # Debian leaves it out; smtp_tls_connection_reuse needs it.
+            kept.append("tlsproxy unix - - n - 0 tlsproxy")
         (etc / "master.cf").write_text("\n".join(kept) + "\n")
         self.etc = etc
         for file, text in self.files.items():

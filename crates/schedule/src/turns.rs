@@ -103,9 +103,11 @@ impl Schedule {
             .is_none_or(|queue| queue.busy == 0 && queue.in_memory.is_empty() && queue.load.is_none())
     }
 
-    /// The entry that [`start`](Self::start) would return.
+    /// The entry that [`start`](Self::start) would return: none while somebody waits on the bench, who comes
+    /// first.
     pub fn peek(&self, destination: &Destination) -> Option<&Entry> {
-        self.startable(destination)?.ready.front()
+        let queue = self.startable(destination)?;
+        queue.ready.front().filter(|_| queue.benched == 0)
     }
 
     fn startable(&self, destination: &Destination) -> Option<&crate::Queue> {
@@ -118,7 +120,7 @@ impl Schedule {
         let queue = self
             .queues
             .get_mut(destination)
-            .filter(|queue| queue.is_ready() && Self::is_admitted(queue))?;
+            .filter(|queue| queue.is_ready() && queue.benched == 0 && Self::is_admitted(queue))?;
         let entry = queue.ready.pop_front()?;
         queue.busy += 1;
         self.pass_gate(destination);

@@ -345,3 +345,31 @@ fn only_whom_the_session_serves_goes_behind() {
         assert_eq!(world.done.len(), 2);
     }
 }
+
+/// "Once, at once": who has lost its session does not wait behind its own destination's backlog.
+#[test]
+fn riders_that_lose_their_session_go_before_the_backlog() {
+    let mut world = narrow();
+    accept(&mut world, "a.test", 12);
+    world.settle_down_until(is_transact);
+    let lost: Vec<_> = under_way(&world)
+        .iter()
+        .map(|(_, delivery, _)| *delivery)
+        .collect();
+    assert_eq!(lost.len(), 4);
+    for _ in 0..4 {
+        world.answer_transaction(|world, session| {
+            let after = world.lose(session);
+            answer(0, 0, 1, Undecided::LostEarly, after)
+        });
+    }
+    let before = world.log.len();
+    world.settle_down();
+    let again = world.log[before..].iter().filter_map(|command| match command {
+        Command::Transact { delivery, .. } => Some(*delivery),
+        _ => None,
+    });
+    let order: Vec<_> = again.take(lost.len()).collect();
+    assert_eq!(order, lost, "in their order, and before what is new");
+    assert_eq!(world.done.len(), 12);
+}

@@ -1,7 +1,8 @@
 //! The transactions that a session has in hand: under way, and waiting to follow.
 //!
 //! # Contract
-//! * **First come, first served**: what waits begins in its order, behind what is under way.
+//! * **First come, first served**: what waits begins in its order, behind what is under way, and is answered
+//!   in its order, also when it cannot begin.
 
 use std::collections::VecDeque;
 
@@ -20,6 +21,8 @@ pub(super) struct Run {
     pub(super) waiting: VecDeque<Box<TransactOrder>>,
     /// No more orders come.
     pub(super) is_closed: bool,
+    /// The next one cannot begin behind others: it waits for their answers, and nothing passes it.
+    pub(super) is_held: bool,
     /// A transaction was over: the next one finds what that one left.
     pub(super) has_results: bool,
 }
@@ -37,6 +40,7 @@ impl Run {
             under_way: VecDeque::new(),
             waiting: [first].into(),
             is_closed: false,
+            is_held: false,
             has_results: false,
         }
     }

@@ -50,8 +50,9 @@ impl Session {
 
     /// Begins the transactions that need not wait; answers with one that is over at once.
     async fn begin_what_may(&mut self, run: &mut Run) -> Option<Transacted> {
-        while run.under_way.is_empty() || self.client.can_follow() {
+        while run.under_way.is_empty() || (self.client.can_follow() && !run.is_held) {
             let is_behind = !run.under_way.is_empty();
+            run.is_held = false;
             // It stays in line until it has begun: a panic meanwhile must find it there.
             let order = run.waiting.front()?;
             let is_left_sound = !run.has_results || self.client.health() == Health::Sound;
@@ -59,6 +60,11 @@ impl Session {
                 true => self.open_and_begin(order, is_behind).await,
                 false => Err(NotBegun::Unsent),
             };
+            if is_behind && begun.is_err() {
+                // Answers come in the order of the orders: it is over when those before it are.
+                run.is_held = true;
+                return None;
+            }
             let order = run.waiting.pop_front()?;
             match begun {
                 Ok((blocks, begun)) => run.under_way.push_back(UnderWay { order, blocks, begun }),

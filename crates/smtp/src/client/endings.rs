@@ -6,7 +6,7 @@
 //! * **What the server did not come to is sent again**: behind 421, or when its content was not all out.
 //! * **A server in disorder is heard to the end** when the content is out: it may take it all the same.
 
-use remuda_mail::{Failure, Outcome, Refusal, Reply, Scope};
+use remuda_mail::{EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
 
 use super::{
     Line, Rest, Step,
@@ -86,8 +86,12 @@ impl Transaction {
     pub(super) fn unfit(&mut self, step: Step, reply: &Reply, line: &mut Line) {
         self.is_disorderly = true;
         if self.facts.is_one_flight && self.is_all_out(line) {
-            self.mail = Mail::Refused;
-            self.accepted.clear();
+            match step {
+                Step::Mail => self.mail = Mail::Refused,
+                // The others have their 2xx: what becomes of the content decides for them.
+                Step::Rcpt => {}
+                _ => self.accepted.clear(),
+            }
             self.rest = Rest::LostEarly;
             return line.wear();
         }
@@ -120,6 +124,18 @@ impl Transaction {
         self.may_resend = line.may_resend;
         self.judge_accepted(&Outcome::Deferred(refusal));
         line.end();
+    }
+
+    /// The server took the content, and by its other replies for nobody: those who are undecided may have it.
+    /// It goes once more, at once, to another session.
+    pub(super) fn judge_taken(&mut self, reply: &Reply, line: &mut Line) {
+        let undecided = |(index, slot): (usize, &Option<Outcome>)| slot.is_none().then_some(index);
+        self.accepted = self.outcomes.iter().enumerate().filter_map(undecided).collect();
+        self.asked.clear();
+        let mut refusal = line.peer.said(Step::Bdat, reply);
+        refusal.status = EnhancedStatus::new(4, 5, 0);
+        line.may_resend = true;
+        self.judge_unknown(refusal, line);
     }
 
     pub(super) fn retry_elsewhere(&mut self, line: &mut Line) {

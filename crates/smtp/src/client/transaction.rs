@@ -308,6 +308,9 @@ impl Transaction {
         self.accepted_after_refusal = is_taken && self.mail == Mail::Refused;
         self.is_disorderly |= !is_negative(reply);
         let is_bdat = self.content == Content::Bdat;
+        if is_taken && is_bdat && self.outcomes.iter().any(Option::is_none) {
+            return self.judge_taken(reply, line);
+        }
         if self.accepted_after_refusal && is_bdat {
             // Under whose name, nobody knows.
             return line.end();

@@ -270,3 +270,42 @@ async fn what_could_not_follow_is_answered_as_unsent() {
         assert_eq!((answer.cause, answer.session), (Undecided::Unsent, After::Gone));
     }
 }
+
+/// Answers come in the order of the orders, also of one that cannot begin behind others.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_behind_others_is_answered_behind_them() {
+    let script = vec![
+        open(CHUNKING),
+        vec![
+            hear("BDAT 24 LAST\r\n"),
+            say("250 m\r\n250 r\r\n250 first"),
+            hear("BDAT 24 LAST\r\n"),
+            say("250 m\r\n250 r\r\n250 third"),
+            hear("QUIT\r\n"),
+            say("221 bye"),
+        ],
+    ];
+    let mut fixture = Fixture::new(Script::of(script));
+    fixture.opened().await;
+    for (flight, size) in [(Flight::Whole, 24), (Flight::Behind, 7), (Flight::Behind, 24)] {
+        let order = TransactOrder {
+            flight,
+            // The store has no content of seven octets.
+            size,
+            ..fixture.order(&["c@d.test"], HELLO)
+        };
+        fixture
+            .orders
+            .send(Order::Transact(Box::new(order)))
+            .await
+            .unwrap();
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let answer = fixture.answer().await;
+        answers.push((answer.delivery.0, words(&answer)));
+    }
+    let expected = [(1, "delivered"), (2, "deferred"), (3, "delivered")];
+    assert_eq!(answers, expected.map(|(id, word)| (id, word.to_owned())));
+    fixture.heard().await;
+}

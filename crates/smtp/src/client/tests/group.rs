@@ -259,7 +259,23 @@ fn content_taken_after_503_to_mail_is_noticed() {
     sent(&mut client);
     client.receive(b"503 5.5.1 nested\r\n250 r\r\n250 taken\r\n");
     let results = results(&mut client);
-    assert_eq!(told(&results[0]), "open elsewhere taken! disorder");
+    assert_eq!(told(&results[0]), "deferred twice? taken! disorder");
+    assert!(results[0].may_resend, "once more, at once");
+}
+
+/// 2xx to content whose MAIL got 2xx decides for those whose RCPT did, whatever came between.
+#[test]
+fn an_odd_reply_to_one_recipient_does_not_undo_the_others() {
+    for odd in ["503 5.5.1 order", "354 go"] {
+        let mut client = open(CHUNKING);
+        begin_whole(&mut client, &["c@d.test", "e@f.test"]);
+        sent(&mut client);
+        client.receive(format!("250 m\r\n250 r\r\n{odd}\r\n250 taken\r\n").as_bytes());
+        let finished = client.finished().unwrap();
+        assert_eq!(told(&finished), "delivered open elsewhere disorder", "{odd}");
+        assert!(!finished.accepted_after_refusal);
+        assert_eq!(finished.health, Health::Worn);
+    }
 }
 
 /// T43: a 2xx decides also when the connection ends behind it.
