@@ -334,6 +334,7 @@ mod tests {
             accepted: true,
             waited: std::time::Duration::ZERO,
             relay: "mx[192.0.2.1]:25".into(),
+            tls: None,
             uses: 1,
             mail_sent: None,
             may_be_duplicate: false,

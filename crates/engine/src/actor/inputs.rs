@@ -164,7 +164,6 @@ impl Actor {
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
         let known = self.sessions.get(&session);
         let dialled = known.map(|known| known.dialled);
-        let tls = known.and_then(|known| known.tls);
         if answer.session == After::Gone {
             self.sessions.remove(&session);
         }
@@ -176,7 +175,7 @@ impl Actor {
         }
         let mut ahead = 0;
         if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
-            delivery.tls = tls;
+            delivery.tls = answer.tls;
             delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
             ahead = delivery.ahead();
         }

@@ -9,7 +9,7 @@ use remuda_dispatch::{
 };
 use remuda_mail::{
     CredentialsId, DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId,
-    TlsPolicy,
+    TlsPolicy, TlsProtocol,
 };
 use remuda_smtp::client::Login;
 
@@ -121,6 +121,8 @@ pub struct Transacted {
     pub waited: Duration,
     /// `host[address]:port` for the log.
     pub relay: Arc<str>,
+    /// The version of TLS that carried it (`tls=`).
+    pub tls: Option<TlsProtocol>,
     /// Uses of the session, this one included (`conn_use=`).
     pub uses: u32,
     /// From dial or take to the MAIL command, and from MAIL to the final reply (`delays=` c is
