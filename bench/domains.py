@@ -26,10 +26,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from relay import ROOT, Postfix, Remuda, free_port, wait_for  # noqa: E402
 
 BINARY = ROOT / "target/release/remuda"
+#: Of the host: not one that Postfix listens on, or it sees a loop.
+ADDRESS = "127.0.0.2"
 
 
 class Dns(threading.Thread):
-    """Answers every question for an address with 127.0.0.1, and any other with nothing."""
+    """Answers every question for an address with ADDRESS, and any other with nothing."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -46,7 +48,7 @@ class Dns(threading.Thread):
             end += 5
             is_address = struct.unpack(">H", question[end - 4 : end - 2])[0] == 1
             header = question[:2] + struct.pack(">HHHHH", 0x8580, 1, int(is_address), 0, 0)
-            record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + bytes([127, 0, 0, 1])
+            record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + socket.inet_aton(ADDRESS)
             self.socket.sendto(header + question[12:end] + (record if is_address else b""), client)
 
 
@@ -56,10 +58,10 @@ class Host:
     def __init__(self, scratch, args):
         self.port = free_port()
         self.report = scratch / f"sink-{self.port}.json"
-        command = [BINARY, "sink", "--listen", f"127.0.0.1:{self.port}", "--rtt", f"{args.rtt}ms"]
+        command = [BINARY, "sink", "--listen", f"{ADDRESS}:{self.port}", "--rtt", f"{args.rtt}ms"]
         command += ["--tls", "self-signed", "--keep-digests", "--report", self.report]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.port, self.process)
+        wait_for(self.port, self.process, ADDRESS)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -88,7 +90,7 @@ def postfix(port, args, reuse):
         extra = "\n".join(
             [
                 "relayhost =",
-                "transport_maps = regexp:$config_directory/transport",
+                "transport_maps = texthash:$config_directory/transport",
                 "smtp_tls_security_level = may",
                 f"smtp_tls_connection_reuse = {'yes' if reuse else 'no'}",
                 "smtp_host_lookup = native",
@@ -96,8 +98,8 @@ def postfix(port, args, reuse):
             ]
         )
         #: One nexthop a domain, all with one address.
-        files = {"transport": f"/@(.*)$/ smtp:[$1]:{port}\n"}
-        hosts = "".join(f"127.0.0.1 d{n}.test\n" for n in range(args.domains))
+        files = {"transport": "".join(f"d{n}.test smtp:[d{n}.test]:{port}\n" for n in range(args.domains))}
+        hosts = "".join(f"{ADDRESS} d{n}.test\n" for n in range(args.domains))
 
     return Configured
 

@@ -32,10 +32,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(port, process=None):
+def wait_for(port, process=None, host="127.0.0.1"):
     for _ in range(600):
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
             return
         except OSError:
             if process and process.poll() is not None:
