@@ -163,6 +163,7 @@ impl Dispatch {
         carrier.destination = delivery.entry.destination.clone();
         carrier.uses += 1;
         carrier.behind.push_back(id);
+        let way = carrier.way();
         self.out.push(Command::Transact {
             session,
             delivery: id,
@@ -174,6 +175,7 @@ impl Dispatch {
             reply_within: std::time::Duration::MAX,
             unfit: delivery.unfit,
         });
+        self.hosts.began(way, self.now.monotonic);
         self.count_order(session, id, Some(Found::Handover));
     }
 

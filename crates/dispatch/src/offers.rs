@@ -6,7 +6,7 @@
 //!   gets its place.
 //! * **Then the same destination's next message**, if nobody waits.
 //! * **Then it is parked**, if the destination is always cached, has mail waiting, shares a gate with one
-//!   that has, or has lately had mail so
+//!   that has, or it or its endpoint has lately had mail so
 //!   close together that the next is likely within the idle limit; else it is retired.
 //! * **A session whose deliveries are not committed waits for the disk**: at most `pipeline_depth` + 1 of
 //!   them, those under way included, and no new one while the oldest of all is older than [`STALL`].
@@ -221,11 +221,12 @@ impl Dispatch {
         };
         let destination = &session.destination;
         let idle_max = self.settings.cache.idle_time_limit;
-        let site = self.sites.get(destination);
+        let (site, now) = (self.sites.get(destination), self.now.monotonic);
         self.schedule.has_mail_due(destination)
             || self.schedule.is_gate_waited_at(destination)
             || self.lines.waiting_at(session.way()).next().is_some()
-            || site.is_some_and(|site| site.is_listed || site.is_likely(self.now.monotonic, idle_max))
+            || self.hosts.is_likely(session.way(), now, idle_max)
+            || site.is_some_and(|site| site.is_listed || site.is_likely(now, idle_max))
     }
 
     /// Answers whether sessions for a destination are shared and kept at all.

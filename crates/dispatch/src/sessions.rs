@@ -174,6 +174,7 @@ impl Dispatch {
         if !was_counted {
             self.occupy(way);
         }
+        self.hosts.began(way, self.now.monotonic);
         self.count_order(session, id, Some(found));
         self.fill(session);
     }

@@ -9,6 +9,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
+use remuda_hosts::Rhythm;
 use remuda_mail::{DeliveryId, Destination, Endpoint, Refusal};
 
 use crate::{
@@ -41,9 +42,8 @@ pub(crate) struct Site {
     pub(crate) rule: Option<Arc<Rule>>,
     /// What the rule demands of its endpoints.
     pub(crate) ceiling: Option<Ceiling>,
-    last_start: Option<Monotonic>,
-    /// Between starts, smoothed.
-    gap: Option<Duration>,
+    /// Of its deliveries.
+    rhythm: Rhythm,
     /// When to look whether it is of use no more.
     pub(crate) review: Monotonic,
 }
@@ -73,8 +73,7 @@ impl Site {
             best_hosts: Arc::default(),
             rule: None,
             ceiling: None,
-            last_start: None,
-            gap: None,
+            rhythm: Rhythm::default(),
             review,
         }
     }
@@ -89,30 +88,19 @@ impl Site {
         }
     }
 
-    /// A delivery starts. A short gap tells at once that mail comes close together; a long one is half
-    /// believed.
+    /// A delivery starts.
     pub(crate) fn note_start(&mut self, now: Monotonic) {
-        if let Some(last) = self.last_start {
-            let new = now - last;
-            self.gap = Some(match self.gap {
-                Some(old) if old < new => (old + new) / 2,
-                _ => new,
-            });
-        }
-        self.last_start = Some(now);
+        self.rhythm.note(now);
     }
 
     /// Answers whether more mail is likely within `idle_max` of now.
     pub(crate) fn is_likely(&self, now: Monotonic, idle_max: Duration) -> bool {
-        self.gap.is_some_and(|gap| gap <= idle_max)
-            && self
-                .last_start
-                .is_some_and(|last| now - last <= idle_max.max(LIKELY_MIN))
+        self.rhythm.is_likely(now, idle_max)
     }
 
     /// Answers whether anything has started so lately that it is to be remembered.
     pub(crate) fn is_fresh(&self, now: Monotonic, keep: Duration) -> bool {
-        self.last_start.is_some_and(|last| now - last < keep)
+        self.rhythm.is_fresh(now, keep)
     }
 }
 
@@ -143,46 +131,9 @@ pub(crate) fn hosts_of(destination: &Destination) -> impl Iterator<Item = &str> 
     std::iter::once(key).chain(hosts)
 }
 
-/// A transaction may take longer than the idle limit; its start still counts as lately.
-const LIKELY_MIN: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn site() -> Site {
-        let destination = Destination::from_key("a.test");
-        Site::new(&destination, &Settings::default(), Monotonic::ZERO)
-    }
-
-    fn at(millis: u64) -> Monotonic {
-        Monotonic::ZERO + Duration::from_millis(millis)
-    }
-
-    const IDLE: Duration = Duration::from_secs(2);
-
-    #[test]
-    fn one_message_says_nothing_about_the_next() {
-        let mut site = site();
-        site.note_start(at(0));
-        assert!(!site.is_likely(at(1), IDLE));
-    }
-
-    #[test]
-    fn close_mail_makes_the_next_likely_until_gaps_grow() {
-        let mut site = site();
-        for millis in [0, 1000, 2000] {
-            site.note_start(at(millis));
-        }
-        assert!(site.is_likely(at(2500), IDLE));
-        site.note_start(at(60_000));
-        assert!(!site.is_likely(at(60_000), IDLE), "after a long silence");
-        site.note_start(at(60_500));
-        assert!(
-            site.is_likely(at(60_600), IDLE),
-            "at once when it comes close again"
-        );
-    }
 
     #[test]
     fn destinations_are_listed_by_domain_or_route_host() {

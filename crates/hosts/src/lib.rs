@@ -25,6 +25,7 @@
 //! [`RECORDS_MAX`] records; the one used least recently goes first.
 
 mod reuse;
+mod rhythm;
 mod trust;
 
 use std::{
@@ -36,7 +37,10 @@ use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
 use remuda_mail::{HANDSHAKE_MEMORY, Way};
 
-pub use self::reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met};
+pub use self::{
+    reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met},
+    rhythm::Rhythm,
+};
 use crate::{reuse::Reuse, trust::Trust};
 
 /// The records of all endpoints.
@@ -69,6 +73,8 @@ pub struct Record {
     /// A dial after a pause is under way.
     is_on_trial: bool,
     trust: Trust,
+    /// Of transactions, whosever they are.
+    rhythm: Rhythm,
     last_use: u64,
 }
 
@@ -191,6 +197,17 @@ impl Hosts {
                 Some(smoothed) => smoothed * 7 / 8 + wait / 8,
             });
         });
+    }
+
+    /// A transaction begins.
+    pub fn began(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| record.rhythm.note(now));
+    }
+
+    /// Answers whether another transaction, of whichever destination, is likely within `idle_max`.
+    pub fn is_likely(&self, way: Way, now: Monotonic, idle_max: Duration) -> bool {
+        self.get(way)
+            .is_some_and(|record| record.rhythm.is_likely(now, idle_max))
     }
 
     /// A transaction was answered in order; `has_refused_recipient`: with a refusal among the replies.

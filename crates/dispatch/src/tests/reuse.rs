@@ -474,3 +474,20 @@ fn a_session_that_the_peer_ended_is_not_offered() {
     let left = (world.count(is_watch), world.count(is_retire));
     assert_eq!(left, (1, 0), "only the second is there to be parked");
 }
+
+/// Many domains on one server, each with a message now and then: what comes close together is the server's mail.
+#[test]
+fn a_session_is_kept_for_the_other_domains_of_its_server() {
+    let mut world = World::new(settings());
+    for n in 0..20 {
+        let name = format!("d{n}.test");
+        world.serve(&name, &[1]);
+        world.accept(&name);
+        world.settle_down();
+        world.wait(500);
+        world.tell(Event::Tick);
+        world.settle_down();
+    }
+    // The first message says nothing about the next; from the second on the session is kept.
+    assert_eq!((world.done.len(), world.count(is_dial)), (20, 2));
+}

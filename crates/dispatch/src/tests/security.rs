@@ -191,6 +191,10 @@ fn the_level_of_a_rule_goes_behind_the_routes_and_before_that_of_all() {
             world.settle_down();
         }
         world.tell(Event::Reconfigured(Box::new(general)));
+        world.tell(Event::RetireParked {
+            destination: None,
+            endpoint: None,
+        });
         world.accept("a.test");
         world.settle_down();
         let levels: Vec<TlsLevel> = dials(&world).iter().map(|dial| dial.tls.level).collect();
