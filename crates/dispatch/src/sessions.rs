@@ -129,6 +129,17 @@ impl Session {
         }
     }
 
+    /// A delivery takes it.
+    fn begin_use(&mut self, delivery: DeliveryId, destination: Destination, now: Monotonic) {
+        self.idle = match (&self.state, self.parked) {
+            (State::Parked, Some(since)) => now - since,
+            _ => Duration::ZERO,
+        };
+        self.destination = destination;
+        self.uses += 1;
+        self.state = State::Busy(delivery);
+    }
+
     /// Answers whether its present use is the first since its dial.
     pub(crate) fn is_fresh(&self) -> bool {
         self.uses as usize <= 1 + self.behind.len() && self.parked.is_none()
@@ -149,13 +160,7 @@ impl Dispatch {
         delivery.stage = Stage::Transacting(session, found);
         let was_counted = taken.is_counted();
         let way = taken.way();
-        taken.idle = match (&taken.state, taken.parked) {
-            (State::Parked, Some(since)) => self.now.monotonic - since,
-            _ => Duration::ZERO,
-        };
-        taken.destination = delivery.entry.destination.clone();
-        taken.uses += 1;
-        taken.state = State::Busy(id);
+        taken.begin_use(id, delivery.entry.destination.clone(), self.now.monotonic);
         let flight = self.flight(session, id);
         let Some(delivery) = self.deliveries.get(&id) else {
             return;
