@@ -16,40 +16,18 @@ import random
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from dns import Dns  # noqa: E402
 from relay import ROOT, Postfix, Remuda, free_port, wait_for  # noqa: E402
 
 BINARY = ROOT / "target/release/remuda"
 #: Of the host: not one that Postfix listens on, or it sees a loop.
 ADDRESS = "127.0.0.2"
-
-
-class Dns(threading.Thread):
-    """Answers every question for an address with ADDRESS, and any other with nothing."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    def run(self):
-        while True:
-            question, client = self.socket.recvfrom(4096)
-            end = 12
-            while question[end]:
-                end += question[end] + 1
-            end += 5
-            is_address = struct.unpack(">H", question[end - 4 : end - 2])[0] == 1
-            header = question[:2] + struct.pack(">HHHHH", 0x8580, 1, int(is_address), 0, 0)
-            record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + socket.inet_aton(ADDRESS)
-            self.socket.sendto(header + question[12:end] + (record if is_address else b""), client)
 
 
 class Host:
@@ -171,7 +149,7 @@ def main():
     scratch.mkdir(parents=True, exist_ok=True)
     recipients = [f"u{m}@d{n}.test" for n in range(args.domains) for m in range(args.messages)]
     random.Random(7).shuffle(recipients)
-    dns = Dns()
+    dns = Dns(lambda name: ADDRESS)
     dns.start()
     print(f"{args.domains} domains, {args.messages} messages each, one TLS host {args.rtt} ms away")
     print(f"{'MTA':<32} {'messages':>8} {'handshakes':>10} {'connections':>11} {'msg/conn':>9} {'msg/s':>7} {'latest first':>12}")

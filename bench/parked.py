@@ -14,13 +14,12 @@ import resource
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from dns import Dns  # noqa: E402
 from relay import ROOT, Remuda, pss, wait_for  # noqa: E402
 
 BINARY = ROOT / "target/release/remuda"
@@ -30,29 +29,6 @@ PORT = 25026
 def address(number):
     """127.64.0.0/10, in order."""
     return f"127.{64 + number // 62500}.{number // 250 % 250}.{1 + number % 250}"
-
-
-class Dns(threading.Thread):
-    """`d7.test` is at the seventh address."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    def run(self):
-        while True:
-            question, client = self.socket.recvfrom(4096)
-            end = 12
-            while question[end]:
-                end += question[end] + 1
-            end += 5
-            is_address = struct.unpack(">H", question[end - 4 : end - 2])[0] == 1
-            number = int(question[14 : 13 + question[12]])
-            header = question[:2] + struct.pack(">HHHHH", 0x8580, 1, int(is_address), 0, 0)
-            record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + socket.inet_aton(address(number))
-            self.socket.sendto(header + question[12:end] + (record if is_address else b""), client)
 
 
 def server(args, dns):
@@ -143,7 +119,7 @@ def main():
     args.destinations = min(args.destinations, hard // 2 - 3000)
     scratch = pathlib.Path(args.scratch)
     scratch.mkdir(parents=True, exist_ok=True)
-    dns = Dns()
+    dns = Dns(lambda name: address(int(name.split(".")[0][1:])))
     dns.start()
     print(f"{'':<6} {'parked':>7} {'KiB/session':>11} {'descriptors':>11} {'reused msg/s':>12} {'dest. hits':>10}")
     for tls in (False, True):

@@ -85,7 +85,7 @@ impl Dispatch {
         if !matches!(session.state, State::Busy(_)) || !session.is_flying {
             return None;
         }
-        let mut facts = session.facts.clone()?;
+        let facts = session.facts.as_ref()?;
         let under_way = 1 + u32::try_from(session.behind.len()).unwrap_or(u32::MAX);
         let depth_max = self.pipeline_depth(&session.destination);
         let depth = self.hosts.depth(session.way(), depth_max, now);
@@ -98,7 +98,10 @@ impl Dispatch {
         if !is_able || !is_within || self.is_stalled() {
             return None;
         }
-        facts.uses = session.uses;
+        let facts = Facts {
+            uses: session.uses,
+            ..facts.clone()
+        };
         self.may_go_on(id, &facts).ok().map(|()| facts)
     }
 

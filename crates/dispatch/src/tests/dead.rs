@@ -17,14 +17,6 @@ fn listed() -> Settings {
     settings
 }
 
-fn rests(world: &World) -> Vec<Rest> {
-    let rest = |command: &Command| match command {
-        Command::Settle { rest, .. } => Some(rest.clone()),
-        _ => None,
-    };
-    world.log.iter().filter_map(rest).collect()
-}
-
 fn transactions(world: &World) -> Vec<(u64, Found)> {
     let transaction = |command: &Command| match command {
         Command::Transact { session, found, .. } => Some((session.0, *found)),

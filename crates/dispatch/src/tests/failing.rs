@@ -11,14 +11,6 @@ use crate::{
     event::{Event, Undecided, Unresolved},
 };
 
-fn rests(world: &World) -> Vec<Rest> {
-    let rest = |command: &Command| match command {
-        Command::Settle { rest, .. } => Some(rest.clone()),
-        _ => None,
-    };
-    world.log.iter().filter_map(rest).collect()
-}
-
 fn dialled(world: &World) -> Vec<u8> {
     let dialled = |command: &Command| match command {
         Command::Dial { endpoint, .. } => match endpoint.0.ip() {

@@ -121,30 +121,6 @@ fn many_sessions_that_meet_a_limit_at_once_defer_nothing() {
     }
 }
 
-fn rests(world: &World) -> Vec<Rest> {
-    let rest = |command: &Command| match command {
-        Command::Settle { rest, .. } => Some(rest.clone()),
-        _ => None,
-    };
-    world.log.iter().filter_map(rest).collect()
-}
-
-fn sessions_used(world: &World) -> Vec<u64> {
-    let used = |command: &Command| match command {
-        Command::Transact { session, .. } => Some(session.0),
-        _ => None,
-    };
-    world.log.iter().filter_map(used).collect()
-}
-
-fn retire_causes(world: &World) -> Vec<RetireCause> {
-    let cause = |command: &Command| match command {
-        Command::Retire { cause, .. } => Some(*cause),
-        _ => None,
-    };
-    world.log.iter().filter_map(cause).collect()
-}
-
 /// One message delivered on session 1, and another about to be sent on it.
 fn with_a_used_session(settings: Settings) -> World {
     let mut world = World::new(settings);

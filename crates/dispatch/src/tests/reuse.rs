@@ -36,22 +36,6 @@ fn unfits(world: &World) -> Vec<Option<Unfit>> {
     world.log.iter().filter_map(unfit).collect()
 }
 
-fn sessions_used(world: &World) -> Vec<u64> {
-    let used = |command: &Command| match command {
-        Command::Transact { session, .. } => Some(session.0),
-        _ => None,
-    };
-    world.log.iter().filter_map(used).collect()
-}
-
-fn retire_causes(world: &World) -> Vec<RetireCause> {
-    let cause = |command: &Command| match command {
-        Command::Retire { cause, .. } => Some(*cause),
-        _ => None,
-    };
-    world.log.iter().filter_map(cause).collect()
-}
-
 /// T12: the first session is handed on and serves all three.
 #[test]
 fn a_freed_session_carries_its_destinations_next_message() {

@@ -14,7 +14,7 @@ use remuda_mail::{
 
 use crate::{
     Dispatch,
-    command::{Command, Flight, Rest, Security},
+    command::{Command, Flight, Rest, RetireCause, Security},
     event::{
         After, Answer, Backlog, Candidate, Conduct, Death, DialStep, Entry, Event, Resolution, Undecided,
         Unresolved,
@@ -739,4 +739,28 @@ impl World {
             }
         }
     }
+}
+
+pub(super) fn sessions_used(world: &World) -> Vec<u64> {
+    let used = |command: &Command| match command {
+        Command::Transact { session, .. } => Some(session.0),
+        _ => None,
+    };
+    world.log.iter().filter_map(used).collect()
+}
+
+pub(super) fn retire_causes(world: &World) -> Vec<RetireCause> {
+    let cause = |command: &Command| match command {
+        Command::Retire { cause, .. } => Some(*cause),
+        _ => None,
+    };
+    world.log.iter().filter_map(cause).collect()
+}
+
+pub(super) fn rests(world: &World) -> Vec<Rest> {
+    let rest = |command: &Command| match command {
+        Command::Settle { rest, .. } => Some(rest.clone()),
+        _ => None,
+    };
+    world.log.iter().filter_map(rest).collect()
 }
