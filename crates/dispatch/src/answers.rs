@@ -12,10 +12,10 @@ use remuda_mail::{Blame, DeliveryId, Endpoint, Facts, Failure, Scope, SessionId}
 
 use crate::{
     Dispatch,
-    command::{Command, Flight, Found, RetireCause},
+    command::{Flight, Found, RetireCause},
     deliveries::Stage,
     event::{After, Answer, DialStep, Undecided},
-    sessions::State,
+    sessions::{State, Terms},
     verdicts::Next,
 };
 
@@ -259,21 +259,13 @@ impl Dispatch {
             true => Flight::Behind,
             false => self.flight(session, id),
         };
-        let Some(delivery) = self.deliveries.get(&id) else {
-            return;
-        };
-        self.out.push(Command::Transact {
-            session,
-            delivery: id,
-            entry: delivery.entry.id,
-            recipients_max: self.settings.recipients_per_transaction.max(1),
-            next_host: false,
+        let terms = Terms {
             flight,
             found,
             reply_within,
-            unfit: delivery.unfit,
-        });
-        self.count_order(session, id, None);
+            is_again: true,
+        };
+        self.order(id, session, terms);
         self.fill(session);
     }
 

@@ -25,11 +25,11 @@ use remuda_mail::{DeliveryId, Destination, Facts, SessionId, Way};
 use crate::{
     Dispatch,
     candidates::Itinerary,
-    command::{Command, Flight, Found},
+    command::{Flight, Found},
     deliveries::Stage,
     event::{After, Answer},
     offers::LOOK_AT_MAX,
-    sessions::State,
+    sessions::{State, Terms},
     sites::Resolved,
 };
 
@@ -166,20 +166,13 @@ impl Dispatch {
         carrier.destination = delivery.entry.destination.clone();
         carrier.uses += 1;
         carrier.behind.push_back(id);
-        let way = carrier.way();
-        self.out.push(Command::Transact {
-            session,
-            delivery: id,
-            entry: delivery.entry.id,
-            recipients_max: self.settings.recipients_per_transaction.max(1),
-            next_host: delivery.is_next_host,
+        let terms = Terms {
             flight: Flight::Behind,
             found: Found::Handover,
             reply_within: std::time::Duration::MAX,
-            unfit: delivery.unfit,
-        });
-        self.hosts.began(way, self.now.monotonic);
-        self.count_order(session, id, Some(Found::Handover));
+            is_again: false,
+        };
+        self.order(id, session, terms);
     }
 
     /// A delivery on a session that goes on is answered: its slot stays with those that ride there.

@@ -21,7 +21,7 @@ use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Tls, Way}
 
 use crate::{
     Dispatch,
-    command::{Command, Found, RetireCause},
+    command::{Command, Flight, Found, RetireCause},
     deliveries::Stage,
     dials::Wanted,
     lessons::Ended,
@@ -80,6 +80,15 @@ pub(crate) enum State {
     Parked,
     /// The shell, ending it.
     Retiring,
+}
+
+/// How a transaction is ordered.
+pub(crate) struct Terms {
+    pub(crate) flight: Flight,
+    pub(crate) found: Found,
+    pub(crate) reply_within: Duration,
+    /// The delivery has had the session already.
+    pub(crate) is_again: bool,
 }
 
 impl Session {
@@ -162,7 +171,22 @@ impl Dispatch {
         let way = taken.way();
         taken.begin_use(id, delivery.entry.destination.clone(), self.now.monotonic);
         let flight = self.flight(session, id);
-        let Some(delivery) = self.deliveries.get(&id) else {
+        let terms = Terms {
+            flight,
+            found,
+            reply_within,
+            is_again: false,
+        };
+        if !was_counted {
+            self.occupy(way);
+        }
+        self.order(id, session, terms);
+        self.fill(session);
+    }
+
+    /// Orders a transaction of a delivery on its session.
+    pub(crate) fn order(&mut self, id: DeliveryId, session: SessionId, terms: Terms) {
+        let (Some(delivery), Some(carrier)) = (self.deliveries.get(&id), self.sessions.get(&session)) else {
             return;
         };
         self.out.push(Command::Transact {
@@ -171,17 +195,15 @@ impl Dispatch {
             entry: delivery.entry.id,
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
-            flight,
-            found,
-            reply_within,
+            flight: terms.flight,
+            found: terms.found,
+            reply_within: terms.reply_within,
             unfit: delivery.unfit,
         });
-        if !was_counted {
-            self.occupy(way);
+        if !terms.is_again {
+            self.hosts.began(carrier.way(), self.now.monotonic);
         }
-        self.hosts.began(way, self.now.monotonic);
-        self.count_order(session, id, Some(found));
-        self.fill(session);
+        self.count_order(session, id, (!terms.is_again).then_some(terms.found));
     }
 
     /// Parks a session that is free, or retires it if it may not stay.
