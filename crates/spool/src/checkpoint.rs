@@ -23,12 +23,13 @@ use crate::{
     schema::{self, Role},
 };
 
-/// Pages in the log from which a pass is worth its syncs: 4 MiB.
-const PASS_PAGES_MIN: u64 = 1024;
-/// Pages in the log at which the writer waits for the last pass: 32 MiB.
+/// Pages in the log from which a pass is worth its syncs: 16 MiB. A page that was written and freed and
+/// written again in the meantime is moved once.
+const PASS_PAGES_MIN: u64 = 2048;
+/// Pages in the log at which the writer waits for the last pass: 64 MiB.
 const WAL_PAGES_MAX: u64 = 8192;
 /// Octets that the log file keeps when it starts over.
-pub(crate) const WAL_KEPT_MAX: u64 = WAL_PAGES_MAX * 4096;
+pub(crate) const WAL_KEPT_MAX: u64 = WAL_PAGES_MAX * schema::PAGE_SIZE.unsigned_abs();
 
 /// What the log asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -260,7 +260,7 @@ impl Writer {
     }
 }
 
-/// Free pages that are not given back: 4 MiB.
+/// Free pages that are not given back: 8 MiB.
 const FREE_PAGES_KEPT: i64 = 1024;
 
 /// Writes until nothing waits. Runs on a blocking thread, one at a time.

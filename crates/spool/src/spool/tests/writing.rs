@@ -69,11 +69,11 @@ async fn the_log_is_bounded_under_load() {
     let log = fixture.dir.path().join("spool.db-wal");
     // 8192 pages and a batch, which itself is one change over 4 MiB at most.
     let length = std::fs::metadata(log).unwrap().len();
-    assert!(length < (32 + 2 * 5) << 20, "{length}");
+    assert!(length < (64 + 2 * 5) << 20, "{length}");
 }
 
 async fn store_many(fixture: Arc<Fixture>) {
-    for _ in 0..20 {
+    for _ in 0..40 {
         let content = Content::from(Bytes::from(vec![b'x'; 250_000]));
         let message = fixture.message_with(&[("a.test", &["x"])], content);
         fixture.spool.store(message).await.unwrap();
