@@ -139,6 +139,8 @@ impl Dispatch {
         let binds = delivery.use_binding_right(&answer);
         self.note_conduct(way, session, &answer);
         let left = self.take_after(session, answer.session, binds);
+        let is_followed = left == Left::Going;
+        self.hosts.answered(way, session, is_followed, self.now.monotonic);
         self.go_on(id, (session, endpoint), left, next);
     }
 

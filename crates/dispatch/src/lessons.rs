@@ -137,7 +137,7 @@ impl Dispatch {
 
     /// How long a used session may keep silent before it has said anything.
     fn reply_within(&self, way: Way) -> Duration {
-        let usual = self.hosts.get(way).and_then(|record| record.wait);
+        let usual = self.hosts.wait(way);
         let usual = usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
         self.settings.cache.reuse_reply_timeout.max(usual)
     }

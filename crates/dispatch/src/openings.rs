@@ -12,15 +12,19 @@ use remuda_mail::{
     Tls, Way,
 };
 
-use crate::Dispatch;
+use crate::{Dispatch, sessions::Session};
 
 impl Dispatch {
     /// A session has opened this way.
     pub(crate) fn note_opened(&mut self, id: SessionId, way: Way, facts: &Facts) {
+        let now = self.now.monotonic;
         if let Some(session) = self.sessions.get_mut(&id) {
             session.tls = Some(facts.tls.clone());
+            self.hosts.ended_dial(way, id);
+            self.hosts.opened_after(way, now - session.dialled);
+            self.hosts.let_in(way, now);
         }
-        self.hosts.opened(way);
+        self.hosts.answers(way);
         match facts.tls {
             Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(way, at),
             Tls::Encrypted { .. } => self.hosts.made_handshake(way),
@@ -32,9 +36,19 @@ impl Dispatch {
     pub(crate) fn note_dial_failure(&mut self, way: Way, failure: &Failure) {
         if failure.blame == Blame::Policy {
             // It was there, and is no worse for what we demand.
-            self.hosts.opened(way);
+            self.hosts.answers(way);
         } else {
             self.blame_way(way, failure);
+        }
+    }
+
+    /// A session is no more: it is not counted among its endpoint's any longer.
+    pub(crate) fn leave_host_books(&mut self, id: SessionId, session: &Session) {
+        let way = session.way();
+        if session.tls.is_some() {
+            self.hosts.let_out(way);
+        } else {
+            self.hosts.ended_dial(way, id);
         }
     }
 

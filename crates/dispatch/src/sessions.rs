@@ -24,6 +24,7 @@ use crate::{
     command::{Command, Flight, Found, RetireCause},
     deliveries::Stage,
     dials::Wanted,
+    following::FLIGHT_CONTENT_MAX,
     lessons::Ended,
 };
 
@@ -200,8 +201,11 @@ impl Dispatch {
             reply_within: terms.reply_within,
             unfit: delivery.unfit,
         });
+        let (way, now) = (carrier.way(), self.now.monotonic);
+        let is_small = delivery.entry.size <= FLIGHT_CONTENT_MAX;
+        self.hosts.began(way, session, is_small, now);
         if !terms.is_again {
-            self.hosts.began(carrier.way(), self.now.monotonic);
+            self.hosts.came(way, now);
         }
         self.count_order(session, id, (!terms.is_again).then_some(terms.found));
     }
@@ -265,6 +269,7 @@ impl Dispatch {
         if session.is_counted() {
             self.vacate(session.way());
         }
+        self.leave_host_books(id, &session);
         if let State::Dialling(None) = session.state {
             self.strike_orphan(session.way(), id);
         }

@@ -84,7 +84,7 @@ impl Dispatch {
                 State::Busy(delivery) => self.deliveries.get(&delivery).map(|busy| busy.entry.message),
                 _ => None,
             },
-            transaction: self.hosts.get(session.way()).and_then(|host| host.wait),
+            transaction: self.hosts.wait(session.way()),
         }
     }
 }

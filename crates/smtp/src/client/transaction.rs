@@ -46,6 +46,7 @@ pub(super) struct Transaction {
     accepted_after_refusal: bool,
     pub(super) is_disorderly: bool,
     has_refused_recipient: bool,
+    has_deferred_message: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,7 @@ impl Transaction {
             accepted_after_refusal: false,
             is_disorderly: false,
             has_refused_recipient: false,
+            has_deferred_message: false,
             facts,
         }
     }
@@ -163,6 +165,7 @@ impl Transaction {
             accepted_after_refusal: self.accepted_after_refusal,
             is_disorderly: self.is_disorderly,
             has_refused_recipient: self.has_refused_recipient,
+            has_deferred_message: self.has_deferred_message,
             flights: 0,
             health: line.health,
         }
@@ -178,6 +181,9 @@ impl Transaction {
             return self.on_farewell(step, reply, line);
         }
         self.believe_refusal();
+        let is_of_message =
+            step == Step::Mail || (step != Step::Rset && step != Step::Rcpt && !self.accepted.is_empty());
+        self.has_deferred_message |= is_of_message && reply.class() == Class::Transient;
         match step {
             Step::Rset => self.on_rset(reply, line),
             Step::Mail => self.on_mail(reply, line),
