@@ -128,6 +128,8 @@ impl Dispatch {
         let is_fresh = carrier.is_fresh();
         if answer.accepted {
             self.hosts.waited(way, answer.waited);
+        } else if answer.conduct.has_deferred_message {
+            self.note_deferral(id, way);
         }
         self.take_lesson(session, &answer);
         self.count_answer(session, id, &answer);

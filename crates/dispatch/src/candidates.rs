@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::{rngs::StdRng, seq::SliceRandom};
 use remuda_clock::Monotonic;
 use remuda_hosts::Hosts;
-use remuda_mail::{CredentialsId, Endpoint, HopLogin, HopPolicy, Sources, TlsLevel, TlsPolicy};
+use remuda_mail::{CredentialsId, Endpoint, HopLogin, HopPolicy, Sources, TlsLevel, TlsPolicy, Way};
 
 use crate::event::Candidate;
 
@@ -97,6 +97,29 @@ impl Servers {
         let best = open.next().or(self.candidates.first());
         let preference = self.of(endpoint).map(|candidate| candidate.preference);
         preference.is_some() && preference == best.map(|best| best.preference)
+    }
+
+    /// The ways to the endpoints of the same preference that are not paused, `endpoint`'s among them in any
+    /// case; and whether none that is not paused is preferred to it, nor it itself paused.
+    pub(crate) fn equals(
+        &self,
+        endpoint: Endpoint,
+        hosts: &Hosts,
+        from: &Sources,
+        now: Monotonic,
+    ) -> (Vec<Way>, bool) {
+        let preference = self.of(endpoint).map(|candidate| candidate.preference);
+        let alike = self
+            .candidates
+            .iter()
+            .filter(|one| Some(one.preference) == preference);
+        let is_open =
+            |one: &&Candidate| one.endpoint == endpoint || !hosts.is_paused(from.way_to(one.endpoint), now);
+        let ways = alike
+            .filter(is_open)
+            .map(|one| from.way_to(one.endpoint))
+            .collect();
+        (ways, self.is_best(endpoint, hosts, from, now))
     }
 
     /// The names of the hosts of the best preference.

@@ -36,6 +36,7 @@ impl Dispatch {
             }
             self.end_lingering(session, RetireCause::Idle);
         }
+        self.end_holds(now.monotonic);
         while self.reviews.first().is_some_and(|(at, _)| *at <= now.monotonic) {
             let Some((_, destination)) = self.reviews.pop_first() else {
                 break;

@@ -6,7 +6,7 @@ use remuda_clock::{Monotonic, Wall};
 use remuda_connection_cache::{Leaving, Unfit};
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, HopLogin, Refusal, SessionId, TlsPolicy};
 
-use crate::search::Search;
+use crate::{choice::Choice, search::Search};
 
 /// How the session of a transaction was found: `cache=` of the delivery log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +162,8 @@ pub enum Command {
         next_host: bool,
         /// What goes out at once.
         flight: Flight,
+        /// For the log: why this endpoint.
+        choice: Choice,
         /// For the log.
         found: Found,
         /// A used session that has said nothing for so long, and cannot have taken the message, is dead.

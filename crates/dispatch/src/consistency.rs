@@ -148,7 +148,7 @@ impl Dispatch {
     fn assert_nobody_waits_in_vain(&self) {
         for (id, delivery) in &self.deliveries {
             let Some(wait) = delivery.wait() else { continue };
-            let is_room = wait.at.iter().any(|way| self.has_room(*way));
+            let is_room = wait.hold.is_none() && wait.at.iter().any(|way| self.may_dial(*way));
             match wait.lack {
                 Lack::Nothing => {}
                 Lack::Session => assert!(!self.has_session_left(), "{id:?} could have a session"),

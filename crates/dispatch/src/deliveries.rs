@@ -54,6 +54,10 @@ pub(crate) struct Delivery {
     pub(crate) may_bind: bool,
     /// Sessions may be taken from and left to others.
     pub(crate) caches: bool,
+    /// The endpoint that it is to try.
+    pub(crate) trial: Option<Way>,
+    /// It has waited for a better host, and takes any now.
+    pub(crate) has_waited: bool,
     /// Sources that this machine could not use for it.
     pub(crate) sources_failed: u32,
     /// Why a parked session was refused when it last looked for one.
@@ -95,6 +99,8 @@ pub(crate) struct Wait {
     pub(crate) lack: Lack,
     /// The dial that was made for it.
     pub(crate) dial: Option<SessionId>,
+    /// It looks again then, and takes a host that is not so good.
+    pub(crate) hold: Option<Monotonic>,
 }
 
 impl Delivery {
@@ -115,6 +121,8 @@ impl Delivery {
             found_dead: 0,
             may_bind: caches,
             caches,
+            trial: None,
+            has_waited: false,
             sources_failed: 0,
             unfit: None,
             is_again: false,

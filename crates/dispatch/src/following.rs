@@ -134,6 +134,7 @@ impl Dispatch {
                 && under_way < self.pipeline_depth(&delivery.entry.destination)
                 && delivery.entry.size <= FLIGHT_CONTENT_MAX
                 && fitness(facts, &self.requirements(delivery), self.now.monotonic).is_ok()
+                && self.is_worth_to(facts.way(), delivery)
         })
     }
 

@@ -36,6 +36,7 @@ mod breakdown;
 mod candidates;
 mod ceilings;
 mod changes;
+pub mod choice;
 pub mod command;
 #[cfg(test)]
 mod consistency;
@@ -110,6 +111,8 @@ pub struct Dispatch {
     sessions: BTreeMap<SessionId, Session>,
     session_next: u64,
     orphans: Orphans,
+    /// Deliveries that wait for a better host, and until when.
+    holds: BTreeSet<(Monotonic, DeliveryId)>,
     /// Free sessions that wait for a commit, and until when.
     lingering: BTreeSet<(Monotonic, SessionId)>,
     /// Sessions that count against `settings.sessions`.
@@ -145,6 +148,7 @@ impl Dispatch {
             sessions: BTreeMap::new(),
             session_next: 1,
             orphans: Orphans::new(),
+            holds: BTreeSet::new(),
             lingering: BTreeSet::new(),
             busy: 0,
             freed: Vec::new(),
@@ -164,10 +168,12 @@ impl Dispatch {
     /// When the next `Tick` is due, if nothing else happens before. Ask after each event.
     pub fn next_deadline(&self) -> Option<Monotonic> {
         let lingering = self.lingering.first().map(|(at, _)| *at);
+        let hold = self.holds.first().map(|(at, _)| *at);
         let review = self.reviews.first().map(|(at, _)| *at);
         [
             self.schedule.next_deadline(),
             self.cache.next_deadline(),
+            hold,
             lingering,
             review,
         ]

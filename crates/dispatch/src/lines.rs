@@ -11,7 +11,7 @@
 //!   moves between lines.
 //! * **A delivery that leaves, leaves every line**; an empty line takes no memory.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use remuda_mail::{DeliveryId, Endpoint, Way};
 
@@ -51,11 +51,19 @@ impl Lines {
         Ticket(self.ticket_next)
     }
 
-    pub(crate) fn join(&mut self, ticket: Ticket, delivery: DeliveryId, at: &[Way], lack: Lack) {
+    /// A delivery waits at these ways, of which some are `full`.
+    pub(crate) fn join(
+        &mut self,
+        ticket: Ticket,
+        delivery: DeliveryId,
+        at: &[Way],
+        lack: Lack,
+        full: &[Way],
+    ) {
         for way in at {
             let line = self.at.entry(*way).or_default();
             line.waiting.insert(ticket, delivery);
-            if lack == Lack::Endpoint {
+            if lack == Lack::Endpoint && full.contains(way) {
                 line.starved.insert(ticket, delivery);
             }
         }
@@ -85,8 +93,22 @@ impl Lines {
 
     /// The first that lacks room on this way.
     pub(crate) fn starved_at(&self, way: Way) -> Option<(Ticket, DeliveryId)> {
+        self.starved_behind(way, None)
+    }
+
+    /// The first behind `last` that lacks room on this way.
+    pub(crate) fn starved_behind(&self, way: Way, last: Option<Ticket>) -> Option<(Ticket, DeliveryId)> {
         let starved = &self.at.get(&way)?.starved;
-        starved.iter().next().map(|(ticket, id)| (*ticket, *id))
+        let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut line = starved.range((behind, Bound::Unbounded));
+        line.next().map(|(ticket, id)| (*ticket, *id))
+    }
+
+    /// Answers whether a ticket's delivery lacks room on this way.
+    pub(crate) fn is_starved_at(&self, way: Way, ticket: Ticket) -> bool {
+        self.at
+            .get(&way)
+            .is_some_and(|line| line.starved.contains_key(&ticket))
     }
 
     /// The first that lacks a session in all.

@@ -14,13 +14,14 @@
 use std::time::Duration;
 
 use remuda_connection_cache::{Unfit, fitness};
-use remuda_mail::{DeliveryId, Destination, Facts, SessionId};
+use remuda_mail::{DeliveryId, Destination, Facts, SessionId, Way};
 use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
     candidates::Itinerary,
     command::{Found, RetireCause},
+    deliveries::Delivery,
     search::{By, Considered},
     sessions::State,
     sites::Resolved,
@@ -148,6 +149,7 @@ impl Dispatch {
                 continue;
             };
             match fitness(facts, &self.requirements(delivery), self.now.monotonic) {
+                Ok(()) if !self.is_worth_to(facts.way(), delivery) => {}
                 Ok(()) => {
                     fitting = Some((ticket, waiting));
                     break;
@@ -191,7 +193,16 @@ impl Dispatch {
         let wanted = self.requirements_of(entry, &servers);
         let is_good = servers.is_best(facts.endpoint, &self.hosts, &wanted.sources, now)
             || self.cache.is_bound(destination, facts.endpoint, now);
-        is_good && fitness(facts, &wanted, now).is_ok()
+        is_good && fitness(facts, &wanted, now).is_ok() && {
+            let (equals, _) = servers.equals(facts.endpoint, &self.hosts, &wanted.sources, now);
+            self.is_next_here(facts.way(), &equals)
+        }
+    }
+
+    /// Answers whether a session by a way is good enough for a delivery in line.
+    pub(crate) fn is_worth_to(&self, way: Way, delivery: &Delivery) -> bool {
+        let at = delivery.wait().map(|wait| wait.at.as_slice()).unwrap_or_default();
+        delivery.has_waited || self.is_worth(way, at)
     }
 
     /// Starts the destination's next delivery on its own session.

@@ -6,12 +6,14 @@
 //!   way: a session that becomes free first wins, and the dial goes to whoever comes next.
 //! * **Limits hold for taking too**: a parked session is busy once taken.
 
+use remuda_clock::Monotonic;
 use remuda_mail::{DeliveryId, Destination, EntryId, Requirements, SessionId, Sources, Way};
 use remuda_schedule::Entry;
 
 use crate::{
     Dispatch,
     candidates::Servers,
+    choice::Turn,
     command::{Command, Found},
     deliveries::{Delivery, Stage, Wait},
     lines::Lack,
@@ -19,6 +21,25 @@ use crate::{
     sessions::State,
     sites::Site,
 };
+
+/// How a delivery is to wait.
+struct Waiting {
+    at: Vec<Way>,
+    lack: Lack,
+    dial: Option<SessionId>,
+    hold: Option<Monotonic>,
+}
+
+impl Waiting {
+    fn for_room(at: Vec<Way>, lack: Lack) -> Self {
+        Waiting {
+            at,
+            lack,
+            dial: None,
+            hold: None,
+        }
+    }
+}
 
 impl Dispatch {
     /// Finds a delivery a session or puts it in line; ends it if there is no host left to try.
@@ -45,22 +66,61 @@ impl Dispatch {
         }
         if !self.has_session_left() {
             self.note(id, Considered::Full(None));
-            return self.wait(id, at, Lack::Session, None);
+            return self.wait(id, Waiting::for_room(at, Lack::Session));
         }
-        if let Some((session, found)) = self.look_up(id, &at) {
+        match self.turn_of(id, &at) {
+            Turn::To(ways) => self.go(id, at, &ways),
+            Turn::Try(way) => {
+                if let Some(delivery) = self.deliveries.get_mut(&id) {
+                    delivery.trial = Some(way);
+                }
+                self.go(id, at, &[way]);
+            }
+            Turn::Hold(time) => {
+                let hold = Some(now + time);
+                self.wait(
+                    id,
+                    Waiting {
+                        hold,
+                        ..Waiting::for_room(at, Lack::Endpoint)
+                    },
+                );
+            }
+        }
+    }
+
+    fn turn_of(&mut self, id: DeliveryId, at: &[Way]) -> Turn {
+        let is_patient = self
+            .deliveries
+            .get(&id)
+            .is_some_and(|delivery| !delivery.has_waited);
+        self.turn_among(at, is_patient)
+    }
+
+    /// Takes a delivery to one of these ways, the first if it can be; it waits for any of `at`.
+    fn go(&mut self, id: DeliveryId, at: Vec<Way>, ways: &[Way]) {
+        let is_chosen = self.weighs(&at);
+        if let Some((session, found)) = self.look_up(id, ways, is_chosen) {
             return self.assign(id, session, found);
         }
-        let dial = self.dial_or_join(id, &at);
+        let dial = self.dial_or_join(id, ways);
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
             Lack::Endpoint
         };
-        self.wait(id, at, lack, dial);
+        self.wait(
+            id,
+            Waiting {
+                dial,
+                ..Waiting::for_room(at, lack)
+            },
+        );
     }
 
     /// Asks the cache by destination before the first host, then by each endpoint.
-    fn look_up(&mut self, id: DeliveryId, at: &[Way]) -> Option<(SessionId, Found)> {
+    /// `is_chosen`: the first of them was, so the destination's other endpoints are not asked.
+    fn look_up(&mut self, id: DeliveryId, at: &[Way], is_chosen: bool) -> Option<(SessionId, Found)> {
         let delivery = self.deliveries.get(&id)?;
         if !delivery.caches {
             self.note(id, Considered::Off);
@@ -74,7 +134,12 @@ impl Dispatch {
         let has_room = |to| hosts.sessions(from.way_to(to)) < ceilings.sessions_max(to, general);
         if !delivery.itinerary.is_begun() && delivery.at.is_none() {
             let itinerary = &delivery.itinerary;
-            let allowed = |endpoint| itinerary.has(endpoint) && has_room(endpoint);
+            let chosen = at.first().filter(|_| is_chosen).map(|way| way.endpoint);
+            let allowed = |endpoint| {
+                chosen.is_none_or(|chosen| chosen == endpoint)
+                    && itinerary.has(endpoint)
+                    && has_room(endpoint)
+            };
             let found = self.cache.take_by_destination(&wanted, allowed, now);
             self.note_look_up(id, By::Destination, None, found.is_some());
             if let Some((session, _)) = found {
@@ -119,7 +184,7 @@ impl Dispatch {
             None
         };
         let dial = adopted.or_else(|| {
-            let room = at.iter().copied().find(|way| self.has_room(*way));
+            let room = at.iter().copied().find(|way| self.may_dial(*way));
             room.map(|way| self.dial(way, id))
         });
         self.note_dial(id, at, dial, adopted.is_some());
@@ -170,13 +235,16 @@ impl Dispatch {
         site.map(|site| site.whence.sources().clone()).unwrap_or_default()
     }
 
-    fn wait(&mut self, id: DeliveryId, at: Vec<Way>, lack: Lack, dial: Option<SessionId>) {
+    fn wait(&mut self, id: DeliveryId, waiting: Waiting) {
+        let Waiting { at, lack, dial, hold } = waiting;
         let kept = self.leave_lines(id);
         let ticket = kept.unwrap_or_else(|| self.lines.ticket());
+        let full: Vec<Way> = at.iter().copied().filter(|way| !self.may_use(*way)).collect();
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        self.lines.join(ticket, id, &at, lack);
+        self.lines.join(ticket, id, &at, lack, &full);
+        self.holds.extend(hold.map(|until| (until, id)));
         if lack != Lack::Nothing
             && let Some(site) = self.sites.get_mut(&delivery.entry.destination)
         {
@@ -188,6 +256,7 @@ impl Dispatch {
             at,
             lack,
             dial,
+            hold,
         });
     }
 
@@ -200,6 +269,9 @@ impl Dispatch {
         };
         let destination = delivery.entry.destination.clone();
         self.lines.leave(wait.ticket, &wait.at);
+        if let Some(until) = wait.hold {
+            self.holds.remove(&(until, id));
+        }
         if wait.lack != Lack::Nothing
             && let Some(site) = self.sites.get_mut(&destination)
         {

@@ -20,6 +20,7 @@ use crate::{
     command::{Command, Rest},
     deliveries::Stage,
     event::{Resolution, Unresolved},
+    offers::LOOK_AT_MAX,
     sites::{Resolved, Site},
 };
 
@@ -49,11 +50,16 @@ impl Dispatch {
             self.seek(id);
         }
         for way in std::mem::take(&mut self.freed) {
-            // Without a session left in all, it waits for that from now on.
-            while self.has_room(way)
-                && let Some((_, id)) = self.lines.starved_at(way)
+            // Without a session left in all, it waits for that from now on. Who is still not served, because
+            // what lies parked does not fit and no further connection is let in, is passed by.
+            let (mut last, mut unserved) = (None, 0);
+            while self.may_use(way)
+                && unserved < LOOK_AT_MAX
+                && let Some((ticket, id)) = self.lines.starved_behind(way, last)
             {
                 self.seek(id);
+                last = Some(ticket);
+                unserved += usize::from(self.lines.is_starved_at(way, ticket));
             }
         }
         self.freed.clear();

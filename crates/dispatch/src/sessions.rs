@@ -21,6 +21,7 @@ use remuda_mail::{DeliveryId, Destination, Endpoint, Facts, SessionId, Tls, Way}
 
 use crate::{
     Dispatch,
+    choice::Choice,
     command::{Command, Flight, Found, RetireCause},
     deliveries::Stage,
     dials::Wanted,
@@ -187,6 +188,8 @@ impl Dispatch {
 
     /// Orders a transaction of a delivery on its session.
     pub(crate) fn order(&mut self, id: DeliveryId, session: SessionId, terms: Terms) {
+        let way = self.sessions.get(&session).map(Session::way);
+        let choice = way.map_or(Choice::Only, |way| self.say_choice(id, way));
         let (Some(delivery), Some(carrier)) = (self.deliveries.get(&id), self.sessions.get(&session)) else {
             return;
         };
@@ -197,6 +200,7 @@ impl Dispatch {
             recipients_max: self.settings.recipients_per_transaction.max(1),
             next_host: delivery.is_next_host,
             flight: terms.flight,
+            choice,
             found: terms.found,
             reply_within: terms.reply_within,
             unfit: delivery.unfit,
@@ -303,6 +307,16 @@ impl Dispatch {
     pub(crate) fn has_room(&self, way: Way) -> bool {
         let general = self.settings.sessions_per_endpoint;
         self.hosts.sessions(way) < self.ceilings.sessions_max(way.endpoint, general)
+    }
+
+    /// Answers whether another session by this way may be dialled.
+    pub(crate) fn may_dial(&self, way: Way) -> bool {
+        self.has_room(way) && self.hosts.has_room(way, self.now.monotonic)
+    }
+
+    /// Answers whether a delivery may find a session by this way: parked or by a dial.
+    pub(crate) fn may_use(&self, way: Way) -> bool {
+        self.may_dial(way) || (self.has_room(way) && self.cache.parked_at(way.endpoint) > 0)
     }
 
     /// Answers whether another session may be busy at all.

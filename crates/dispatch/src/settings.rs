@@ -19,6 +19,8 @@ pub struct Settings {
     pub recipients_per_transaction: u32,
     /// `delivery.addresses_per_delivery`.
     pub addresses_per_delivery: u32,
+    /// `delivery.endpoint_choice`.
+    pub endpoint_choice: EndpointChoice,
     /// `delivery.pipeline_depth`: transactions under way on one session.
     pub pipeline_depth: u32,
     /// `delivery.minimal_backoff`.
@@ -39,6 +41,16 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// Seed of every random choice (shuffles, jitter).
     pub seed: u64,
+}
+
+/// How one of several equally preferred endpoints is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointChoice {
+    /// By expected completion, on every message.
+    #[default]
+    Adaptive,
+    /// The classical rule: at random, and where a session lies parked.
+    Random,
 }
 
 /// `[connection_cache]`.
@@ -193,6 +205,7 @@ impl Default for Settings {
             sessions_per_endpoint: 20,
             recipients_per_transaction: 100,
             addresses_per_delivery: 5,
+            endpoint_choice: EndpointChoice::Adaptive,
             pipeline_depth: 4,
             minimal_backoff: Duration::from_secs(300),
             maximal_backoff: Duration::from_secs(4000),

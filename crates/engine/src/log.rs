@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
-use remuda_dispatch::command::Found;
+use remuda_dispatch::{choice::Choice, command::Found};
 use remuda_mail::{Outcome, TlsProtocol};
 
 use crate::actor::delivery::{Decided, Via};
@@ -54,6 +54,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         status,
         reply = words.as_str(),
         cache = via.and_then(|via| via.found).map(cache_word),
+        choice = via.and_then(|via| via.choice).map(Choice::as_str),
         unfit = via.and_then(|via| via.unfit).map(Unfit::as_str),
         duplicate = decided.may_be_duplicate.then_some("possible"),
         "delivery"

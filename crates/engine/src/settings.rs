@@ -188,6 +188,8 @@ pub struct Delivery {
     pub sessions_per_endpoint: u32,
     /// `recipients_per_transaction`.
     pub recipients_per_transaction: u32,
+    /// `endpoint_choice`.
+    pub endpoint_choice: remuda_dispatch::settings::EndpointChoice,
     /// `pipeline_depth`: messages in flight on one session; 1 = wait for each.
     pub pipeline_depth: u32,
     /// `addresses_per_delivery`.
@@ -265,6 +267,7 @@ impl Settings {
             sessions_per_endpoint: self.delivery.sessions_per_endpoint,
             recipients_per_transaction: self.delivery.recipients_per_transaction,
             addresses_per_delivery: self.delivery.addresses_per_delivery,
+            endpoint_choice: self.delivery.endpoint_choice,
             pipeline_depth: self.delivery.pipeline_depth,
             minimal_backoff: self.delivery.minimal_backoff,
             maximal_backoff: self.delivery.maximal_backoff,
@@ -328,6 +331,7 @@ impl Delivery {
             sessions_per_endpoint: window.sessions_per_endpoint,
             recipients_per_transaction: window.recipients_per_transaction,
             addresses_per_delivery: window.addresses_per_delivery,
+            endpoint_choice: window.endpoint_choice,
             pipeline_depth: window.pipeline_depth,
             delay_warning: Some(Duration::from_secs(4 * 3600)),
             allow_loopback: false,

@@ -32,7 +32,7 @@ use std::{collections::VecDeque, time::Duration};
 use remuda_clock::Monotonic;
 use remuda_mail::{SessionId, Way};
 
-use crate::Hosts;
+use crate::{Hosts, Record};
 
 /// What is known of an endpoint's speed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,7 +72,8 @@ impl Speed {
     /// The time to open a session; at least as long as the oldest dial has taken.
     fn time_to_open(&self, now: Monotonic, unknown: Duration) -> Duration {
         let age = self.dials.front().map(|(since, _)| now - *since);
-        self.opening.unwrap_or(unknown).max(age.unwrap_or_default())
+        let usual = self.opening.unwrap_or(unknown).max(OPENING_MIN);
+        usual.max(age.unwrap_or_default())
     }
 
     fn ghosts(&self, now: Monotonic) -> u32 {
@@ -115,11 +116,9 @@ impl Hosts {
             is_warm,
             is_own,
         } = question;
-        let Some(record) = self.get(way) else {
-            return unknown + if is_warm { Duration::ZERO } else { unknown_opening };
-        };
-        let speed = &record.speed;
-        let in_use = (record.sessions + speed.ghosts(now)).saturating_sub(u32::from(is_own));
+        let nothing = Record::default();
+        let Record { sessions, speed, .. } = self.get(way).unwrap_or(&nothing);
+        let in_use = (sessions + speed.ghosts(now)).saturating_sub(u32::from(is_own));
         let time = speed.time_of_one(now, unknown).saturating_mul(in_use + 1);
         match is_warm {
             true => time,
@@ -162,6 +161,9 @@ impl Hosts {
     /// A transaction was accepted after `wait` of waiting for replies.
     pub fn waited(&mut self, way: Way, wait: Duration) {
         self.change(way, |record| {
+            if record.speed.wait.is_some_and(|so_far| wait * 2 < so_far) {
+                record.trial.hasten();
+            }
             record.speed.wait = Some(smoothed(record.speed.wait, wait));
             record.speed.deferring = 0;
         });
@@ -235,6 +237,8 @@ fn smoothed(so_far: Option<Duration>, new: Duration) -> Duration {
 
 /// Weight of deferrals in a row.
 const DEFERRING_MAX: u32 = 16;
+/// A session at hand is better than one that is to be opened, however near the host.
+const OPENING_MIN: Duration = Duration::from_millis(1);
 /// Deferred transactions that count as in use at once.
 const GHOSTS_MAX: usize = 64;
 

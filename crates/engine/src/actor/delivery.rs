@@ -15,7 +15,10 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
-use remuda_dispatch::command::{Found, Rest};
+use remuda_dispatch::{
+    choice::Choice,
+    command::{Found, Rest},
+};
 use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal, TlsProtocol};
 use remuda_spool::Queued;
 
@@ -34,6 +37,8 @@ pub struct Via {
     pub found: Option<Found>,
     /// Why a parked one was not taken.
     pub unfit: Option<Unfit>,
+    /// Why its endpoint, if there was one.
+    pub choice: Option<Choice>,
     /// The TLS version of the session.
     pub tls: Option<TlsProtocol>,
     /// When the session was asked for, or dialled.
@@ -86,6 +91,8 @@ pub struct Delivery {
     pub source: Option<IpAddr>,
     /// Why a parked session was not taken for its transaction.
     pub unfit: Option<Unfit>,
+    /// Why its transaction went to its endpoint.
+    pub choice: Option<Choice>,
     /// The TLS version of its session.
     pub tls: Option<TlsProtocol>,
     recipients: Vec<Slot>,
@@ -121,6 +128,7 @@ impl Delivery {
             loaded,
             source: None,
             unfit: None,
+            choice: None,
             tls: None,
             recipients,
             ahead: VecDeque::new(),
@@ -156,6 +164,7 @@ impl Delivery {
             source: self.source,
             found: Some(found),
             unfit: self.unfit,
+            choice: self.choice,
             tls: self.tls,
             started: opened
                 .filter(|_| matches!(found, Found::Miss | Found::Off))
@@ -191,6 +200,7 @@ impl Delivery {
             source: None,
             found: None,
             unfit: None,
+            choice: None,
             tls: None,
             started: now,
             mail_sent: None,

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::{
+    choice::Choice,
     command::{Command, Flight, Found, RetireCause},
     event::{Event, Undecided, Unresolved},
 };
@@ -38,6 +39,7 @@ struct Transact {
     found: Found,
     reply_within: Duration,
     unfit: Option<Unfit>,
+    choice: Choice,
 }
 
 impl Actor {
@@ -72,6 +74,7 @@ impl Actor {
                 recipients_max,
                 next_host,
                 flight,
+                choice,
                 found,
                 reply_within,
                 unfit,
@@ -87,6 +90,7 @@ impl Actor {
                         found,
                         reply_within,
                         unfit,
+                        choice,
                     },
                     now,
                 );
@@ -253,6 +257,7 @@ impl Actor {
         };
         delivery.source = source;
         delivery.unfit = command.unfit;
+        delivery.choice = Some(command.choice);
         let recipients = delivery.batch(command.recipients_max, command.next_host, command.found, now);
         let entry = delivery.entry.clone();
         let order = TransactOrder {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use remuda_dispatch::settings::{CacheSettings, PIPELINE_DEPTH_MAX};
+use remuda_dispatch::settings::{CacheSettings, EndpointChoice, PIPELINE_DEPTH_MAX};
 use remuda_engine::settings::Delivery;
 
 use super::{duration_from, host_name, security};
@@ -46,6 +46,9 @@ pub fn delivery(top: &Section<'_, '_>, hostname: &Arc<str>) -> (Delivery, Option
         sessions,
         sessions_per_endpoint,
         recipients_per_transaction: count("recipients_per_transaction", default.recipients_per_transaction)
+            .value,
+        endpoint_choice: section
+            .read("endpoint_choice", default.endpoint_choice, text(endpoint_choice))
             .value,
         pipeline_depth: section
             .read(
@@ -100,6 +103,14 @@ fn delay_warning(section: &Section<'_, '_>, default: &Delivery) -> Option<Durati
         Duration::ZERO,
     );
     Some(setting.value).filter(|duration| !duration.is_zero())
+}
+
+fn endpoint_choice(text: &str) -> Result<EndpointChoice, String> {
+    match text {
+        "adaptive" => Ok(EndpointChoice::Adaptive),
+        "random" => Ok(EndpointChoice::Random),
+        other => Err(format!("\"{other}\" is neither \"adaptive\" nor \"random\"")),
+    }
 }
 
 fn helo_name(section: &Section<'_, '_>, hostname: &Arc<str>) -> Arc<str> {

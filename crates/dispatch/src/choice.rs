@@ -1,0 +1,265 @@
+//! Which of several equally preferred endpoints a message goes to, and why.
+//!
+//! The attractor: where hosts are chosen at random and sessions are reused, a host that is N times slower holds N
+//! times the sessions, because it gives none back. A limit of uses makes it worse (the fast sessions are used up
+//! first), a limit of time leaves every host its share. Here each message goes where it is expected to be done
+//! first, on every message and not only on every connect:
+//!
+//! ```text
+//!   equal, not paused ─▶ a trial due? ─▶ that one
+//!                        else of two random ones, each within twice the best: the better
+//!                        else (the good ones are full): wait, at most half as long as the others would take
+//! ```
+//!
+//! # Contract
+//! * **Preference is absolute**: the choice is among the best that are not paused.
+//! * **A free session at a host that takes more than twice the best carries nothing but the trial**: it is parked
+//!   or retired.
+//! * **Nobody starves**: who is passed over gets a trial (`remuda_hosts`, trial), so a recovery is seen.
+//! * **A delivery does not wait long for a better host**: half of what the next one would take.
+//! * **Measures are shared** by all destinations that use an endpoint.
+//!
+//! # Rejected
+//! * The best of all: every destination that asks in the same moment would go to the same host. Two random ones
+//!   are nearly as good and do not herd (Mitzenmacher, "The power of two choices", 2001).
+//! * Weights by rate: they follow slowly, and a host that stalls keeps its weight until it has answered.
+//! * Moving a waiting message from one session to another: it may be sent twice.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use remuda_clock::Monotonic;
+use remuda_hosts::Question;
+use remuda_mail::{DeliveryId, Way};
+
+use crate::{Dispatch, settings::EndpointChoice};
+
+/// Why a message went to its endpoint: `choice=` of the delivery log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Choice {
+    /// There was no other of its preference.
+    Only,
+    /// It was expected to be done first.
+    Better,
+    /// Others are better; it is tried from time to time, or for the first time after a pause.
+    Trial,
+    /// Another was expected to be a little better; a session was at hand here.
+    Parked,
+    /// Better ones had failed, were paused, or were full for too long.
+    Fallback,
+    /// `endpoint_choice = "random"`.
+    Random,
+}
+
+impl Choice {
+    /// The word for the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Choice::Only => "only",
+            Choice::Better => "better",
+            Choice::Trial => "trial",
+            Choice::Parked => "parked",
+            Choice::Fallback => "fallback",
+            Choice::Random => "random",
+        }
+    }
+}
+
+/// Where a delivery turns.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Turn {
+    /// To these, in this order; the first is tried before all.
+    To(Vec<Way>),
+    /// To this one, because its trial is due.
+    Try(Way),
+    /// Nowhere for so long: the good ones are full and the others too slow.
+    Hold(Duration),
+}
+
+/// What is expected of equal endpoints, in their order.
+struct Scales {
+    costs: Vec<Duration>,
+    best: Duration,
+}
+
+impl Scales {
+    fn is_worth(&self, place: usize) -> bool {
+        self.costs[place] <= self.best.saturating_mul(WORTH_TIMES)
+    }
+}
+
+impl Dispatch {
+    /// Decides where a delivery turns among equal endpoints; `is_patient`: it has not waited yet.
+    pub(crate) fn turn_among(&mut self, at: &[Way], is_patient: bool) -> Turn {
+        if !self.weighs(at) {
+            return Turn::To(at.to_vec());
+        }
+        if let Some(way) = self.due_trial(at) {
+            self.hosts.tried(way);
+            return Turn::Try(way);
+        }
+        let scales = self.weigh(at, None);
+        let open = |place: &usize| self.may_use(at[*place]);
+        let mut good: Vec<usize> = (0..at.len())
+            .filter(|place| scales.is_worth(*place))
+            .filter(open)
+            .collect();
+        if good.is_empty() {
+            let slow = (0..at.len()).filter(open).map(|place| scales.costs[place]).min();
+            return match slow {
+                Some(slow) if is_patient => Turn::Hold(slow / WORTH_TIMES),
+                _ => Turn::To(at.to_vec()),
+            };
+        }
+        self.pick_two(&mut good);
+        let cost = |place: &usize| scales.costs[*place];
+        if good.len() > 1 && cost(&good[1]) < cost(&good[0]) {
+            good.swap(0, 1);
+        }
+        good[1..].sort_by_key(cost);
+        let first = at[good[0]];
+        if self.cache.parked_at(first.endpoint) == 0 {
+            // It is the better one also with a dial.
+            good.truncate(1);
+        }
+        Turn::To(good.into_iter().map(|place| at[place]).collect())
+    }
+
+    /// Puts two random ones first.
+    fn pick_two(&mut self, places: &mut [usize]) {
+        if places.len() > 2 {
+            for to in 0..2 {
+                let from = self.rng.random_range(to..places.len());
+                places.swap(to, from);
+            }
+        }
+    }
+
+    /// An endpoint among equals that is to be tried, though others are better.
+    fn due_trial(&self, at: &[Way]) -> Option<Way> {
+        let now = self.now.monotonic;
+        let is_due = |way: &Way| {
+            let is_back = self.hosts.is_failing(*way) && self.hosts.sessions(*way) == 0;
+            (is_back || self.hosts.is_trial_due(*way, now)) && self.may_use(*way)
+        };
+        at.iter().copied().find(is_due)
+    }
+
+    /// Answers whether a free session by a way is good enough for mail that may go to any of these.
+    pub(crate) fn is_worth(&self, way: Way, at: &[Way]) -> bool {
+        if !self.weighs(at) {
+            return true;
+        }
+        let place = at.iter().position(|one| *one == way);
+        place.is_none_or(|place| self.weigh(at, Some(way)).is_worth(place))
+    }
+
+    /// As [`is_worth`](Self::is_worth), of mail that is not under way yet: an endpoint that is to be tried comes
+    /// first.
+    pub(crate) fn is_next_here(&self, way: Way, at: &[Way]) -> bool {
+        self.is_worth(way, at) && !(self.weighs(at) && self.due_trial(at).is_some())
+    }
+
+    /// Answers whether there is anything to weigh.
+    pub(crate) fn weighs(&self, at: &[Way]) -> bool {
+        let is_adaptive = self.settings.endpoint_choice == EndpointChoice::Adaptive;
+        // Of several that are all paused none is better.
+        is_adaptive && at.len() > 1 && !self.hosts.is_paused(at[0], self.now.monotonic)
+    }
+
+    /// Weighs equal endpoints; `own`: where the asker has a session.
+    fn weigh(&self, at: &[Way], own: Option<Way>) -> Scales {
+        let known = |time: fn(&remuda_hosts::Hosts, Way) -> Option<Duration>| {
+            at.iter().filter_map(|way| time(&self.hosts, *way)).min()
+        };
+        let unknown = known(remuda_hosts::Hosts::wait).unwrap_or(UNKNOWN);
+        let unknown_opening = known(remuda_hosts::Hosts::opening).unwrap_or_default();
+        let costs: Vec<Duration> = at
+            .iter()
+            .map(|way| {
+                let is_own = own == Some(*way);
+                let question = Question {
+                    now: self.now.monotonic,
+                    unknown,
+                    unknown_opening,
+                    is_warm: is_own || self.cache.parked_at(way.endpoint) > 0,
+                    is_own,
+                };
+                self.hosts.expected(*way, question)
+            })
+            .collect();
+        let best = costs.iter().min().copied().unwrap_or_default();
+        Scales { costs, best }
+    }
+
+    /// Says why a delivery's message goes by a way, and notes at the others that they were passed over.
+    pub(crate) fn say_choice(&mut self, id: DeliveryId, way: Way) -> Choice {
+        let now = self.now.monotonic;
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return Choice::Only;
+        };
+        let is_trial = delivery.trial.take() == Some(way);
+        let (is_begun, is_late) = (delivery.itinerary.is_begun(), delivery.has_waited);
+        let servers = delivery.itinerary.servers().clone();
+        let from = self.sources_of(&self.deliveries[&id].entry.destination);
+        let (equals, is_best) = servers.equals(way.endpoint, &self.hosts, &from, now);
+        let is_random = self.settings.endpoint_choice == EndpointChoice::Random;
+        if is_begun || !is_best || is_late {
+            return Choice::Fallback;
+        }
+        if is_trial {
+            return Choice::Trial;
+        }
+        if equals.len() < 2 {
+            return Choice::Only;
+        }
+        if is_random {
+            return Choice::Random;
+        }
+        let scales = self.weigh(&equals, Some(way));
+        let mut choice = Choice::Better;
+        for (place, other) in equals.iter().enumerate() {
+            if *other != way {
+                self.hosts.passed_over(*other, !scales.is_worth(place));
+            } else if scales.costs[place] > scales.best {
+                choice = Choice::Parked;
+            }
+        }
+        choice
+    }
+
+    /// A transaction ended with 4xx to MAIL or content.
+    pub(crate) fn note_deferral(&mut self, id: DeliveryId, way: Way) {
+        let now = self.now.monotonic;
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let servers = delivery.itinerary.servers().clone();
+        let from = self.sources_of(&delivery.entry.destination);
+        let (equals, _) = servers.equals(way.endpoint, &self.hosts, &from, now);
+        let slowest = equals.iter().filter_map(|way| self.hosts.wait(*way)).max();
+        self.hosts.deferred(way, slowest.unwrap_or(UNKNOWN), now);
+    }
+
+    /// A delivery has waited long enough for a better host.
+    pub(crate) fn end_holds(&mut self, now: Monotonic) {
+        while let Some((until, id)) = self.holds.first().copied() {
+            if until > now {
+                break;
+            }
+            self.holds.remove(&(until, id));
+            if let Some(delivery) = self.deliveries.get_mut(&id)
+                && delivery.wait().is_some_and(|wait| wait.hold == Some(until))
+            {
+                delivery.has_waited = true;
+                self.seek(id);
+            }
+        }
+    }
+}
+
+/// More than so many times the best is not worth a message.
+const WORTH_TIMES: u32 = 2;
+
+/// A transaction's time where no equal endpoint has been measured: sessions in use still count.
+const UNKNOWN: Duration = Duration::from_millis(1);
