@@ -74,6 +74,9 @@ impl Dispatch {
             return;
         };
         let (way, endpoint) = (session.way(), session.endpoint);
+        if self.is_for_room(way, step, &failure) {
+            return self.turned_away(id, way, owner, step);
+        }
         let has_another_source = self.blame_source(id, step, &failure);
         self.note_dial_failure(way, &failure);
         self.count_dial_failed(id, step);
@@ -82,7 +85,8 @@ impl Dispatch {
         self.leave_lines(owner);
         if !has_another_source && let Some(delivery) = self.deliveries.get_mut(&owner) {
             // What a policy demands, the next message of the destination will not get either.
-            delivery.is_site_failing |= is_of_the_host(&failure) || failure.blame == Blame::Policy;
+            delivery.is_barred |= failure.blame == Blame::Policy;
+            delivery.is_site_failing |= is_of_the_host(&failure) || delivery.is_barred;
             delivery.note_failure(failure);
             delivery.leave_host(endpoint);
         }
@@ -131,6 +135,7 @@ impl Dispatch {
         } else if answer.conduct.has_deferred_message {
             self.note_deferral(id, way);
         }
+        self.note_break(way, &answer);
         self.take_lesson(session, &answer);
         self.count_answer(session, id, &answer);
         let Some(delivery) = self.deliveries.get_mut(&id) else {
@@ -273,7 +278,7 @@ impl Dispatch {
         self.fill(session);
     }
 
-    fn seek_or_stop(&mut self, id: DeliveryId) {
+    pub(crate) fn seek_or_stop(&mut self, id: DeliveryId) {
         if self.is_stopping {
             self.abandon(id);
         } else {

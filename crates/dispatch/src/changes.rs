@@ -62,6 +62,7 @@ impl Dispatch {
             site.review = now + if is_of_use { keep } else { SOURCE_KEEP };
             self.reviews.insert((site.review, destination));
         } else {
+            self.forget_sleeper(&destination);
             if let Some(site) = self.sites.remove(&destination) {
                 self.release_rule(&destination, site.ceiling);
             }
@@ -85,6 +86,9 @@ impl Dispatch {
     /// is believed of its servers is asked for again.
     pub(crate) fn wakened(&mut self, destination: &Destination, wakening: &Wakening) {
         self.schedule.wakened(destination, wakening);
+        if wakening.thaw {
+            self.rouse_for(destination);
+        }
         if let Some(site) = self.sites.get_mut(destination).filter(|_| wakening.thaw) {
             site.servers = Resolved::Unknown;
         }

@@ -71,6 +71,10 @@ impl Dispatch {
         assert_eq!(at.values().sum::<u32>(), self.busy, "sessions are counted");
         for (way, count) in at {
             assert_eq!(self.hosts.sessions(way), count, "sessions by {way:?} are counted");
+            let by_this = self.sessions.values().filter(|session| session.way() == way);
+            let (open, dials): (Vec<_>, Vec<_>) = by_this.partition(|session| session.tls.is_some());
+            assert_eq!(self.hosts.open(way) as usize, open.len(), "open by {way:?}");
+            assert_eq!(self.hosts.dials(way) as usize, dials.len(), "dials by {way:?}");
         }
         for (way, dials) in &self.orphans {
             for dial in dials {

@@ -68,6 +68,8 @@ pub(crate) struct Delivery {
     pub(crate) search: Search,
     /// A host went through with a transaction.
     pub(crate) is_served: bool,
+    /// A host was there and did not give what the destination's policy demands.
+    pub(crate) is_barred: bool,
     /// A host could not be used, and the site is to blame.
     pub(crate) is_site_failing: bool,
     /// Why the last host could not be used.
@@ -128,6 +130,7 @@ impl Delivery {
             is_again: false,
             search: Search::default(),
             is_served: false,
+            is_barred: false,
             is_site_failing: false,
             refusal: None,
         }
@@ -248,6 +251,15 @@ impl Dispatch {
             return;
         };
         let destination = delivery.entry.destination.clone();
+        let is_barred = delivery.is_barred;
+        if matches!(feedback, Feedback::Negative(_)) && self.sleep_if_known_dead(&destination) {
+            return;
+        }
+        let feedback = match feedback {
+            // Some host of it may still be used.
+            Feedback::Negative(_) if !is_barred => Feedback::Failing,
+            other => other,
+        };
         let unloaded = self.schedule.feedback(&destination, feedback);
         self.unload(unloaded);
         if self.schedule.is_suspended(&destination) {

@@ -32,6 +32,7 @@
 //! deliveries of a session under way or uncommitted.
 
 mod answers;
+mod asleep;
 mod breakdown;
 mod candidates;
 mod ceilings;
@@ -72,8 +73,8 @@ use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
-    ceilings::Ceilings, command::Command, deliveries::Delivery, dials::Orphans, event::Event, lines::Lines,
-    rules::Rules, sessions::Session, settings::Settings, sites::Site,
+    asleep::Asleep, ceilings::Ceilings, command::Command, deliveries::Delivery, dials::Orphans, event::Event,
+    lines::Lines, rules::Rules, sessions::Session, settings::Settings, sites::Site,
 };
 
 /// The decision machine.
@@ -106,6 +107,7 @@ pub struct Dispatch {
 
     rules: Rules,
     ceilings: Ceilings,
+    asleep: Asleep,
     cache: ConnectionCache,
     hosts: Hosts,
     sessions: BTreeMap<SessionId, Session>,
@@ -143,6 +145,7 @@ impl Dispatch {
             unsettled: BTreeSet::new(),
             rules: Rules::new(&settings.rules),
             ceilings: Ceilings::default(),
+            asleep: Asleep::new(),
             cache: ConnectionCache::new(settings.cache_limits()),
             hosts: Hosts::default(),
             sessions: BTreeMap::new(),

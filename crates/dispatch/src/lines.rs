@@ -51,25 +51,20 @@ impl Lines {
         Ticket(self.ticket_next)
     }
 
-    /// A delivery waits at these ways, of which some are `full`.
-    pub(crate) fn join(
-        &mut self,
-        ticket: Ticket,
-        delivery: DeliveryId,
-        at: &[Way],
-        lack: Lack,
-        full: &[Way],
-    ) {
+    /// A delivery waits at these ways; it lacks room at those that are `full`.
+    pub(crate) fn join(&mut self, ticket: Ticket, delivery: DeliveryId, at: &[Way], full: &[Way]) {
         for way in at {
             let line = self.at.entry(*way).or_default();
             line.waiting.insert(ticket, delivery);
-            if lack == Lack::Endpoint && full.contains(way) {
+            if full.contains(way) {
                 line.starved.insert(ticket, delivery);
             }
         }
-        if lack == Lack::Session {
-            self.starved.insert(ticket, delivery);
-        }
+    }
+
+    /// A delivery lacks a session in all.
+    pub(crate) fn starve(&mut self, ticket: Ticket, delivery: DeliveryId) {
+        self.starved.insert(ticket, delivery);
     }
 
     pub(crate) fn leave(&mut self, ticket: Ticket, at: &[Way]) {

@@ -2,6 +2,8 @@
 //!
 //! # Contract
 //! * **What a policy demands and a host does not give is nobody's fault**: it pauses no host (design §6).
+//! * **Who is turned away by 421 while others are open waits for one of those**: it has met no failure, neither
+//!   of the host nor of the destination, and its try does not count.
 //! * **A session carries only what it was dialled to have**, whatever the shell says that it has.
 
 use std::sync::Arc;
@@ -12,7 +14,12 @@ use remuda_mail::{
     Tls, Way,
 };
 
-use crate::{Dispatch, sessions::Session};
+use crate::{
+    Dispatch,
+    answers::is_of_the_host,
+    event::{Answer, DialStep, Undecided},
+    sessions::Session,
+};
 
 impl Dispatch {
     /// A session has opened this way.
@@ -25,6 +32,7 @@ impl Dispatch {
             self.hosts.let_in(way, now);
         }
         self.hosts.answers(way);
+        self.rouse(way);
         match facts.tls {
             Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(way, at),
             Tls::Encrypted { .. } => self.hosts.made_handshake(way),
@@ -37,6 +45,7 @@ impl Dispatch {
         if failure.blame == Blame::Policy {
             // It was there, and is no worse for what we demand.
             self.hosts.answers(way);
+            self.rouse(way);
         } else {
             self.blame_way(way, failure);
         }
@@ -47,8 +56,44 @@ impl Dispatch {
         let way = session.way();
         if session.tls.is_some() {
             self.hosts.let_out(way);
+            if self.hosts.connections_max(way, self.now.monotonic).is_some() {
+                // Who waits to dial there may now.
+                self.freed.push(way);
+            }
         } else {
             self.hosts.ended_dial(way, id);
+        }
+    }
+
+    /// A transaction may have shown that its host does not work, though it lets us in.
+    pub(crate) fn note_break(&mut self, way: Way, answer: &Answer) {
+        let words = match &answer.cause {
+            _ if answer.undecided == 0 => return,
+            Undecided::Failed(failure) if is_of_the_host(failure) => failure.refusal.words(),
+            _ => return,
+        };
+        if self.hosts.broke(way, &words, self.now.monotonic, &mut self.rng) {
+            self.rouse(way);
+        }
+    }
+
+    /// Answers whether a dial was turned away only because others are open, or being opened, that way.
+    pub(crate) fn is_for_room(&self, way: Way, step: DialStep, failure: &Failure) -> bool {
+        let is_early = matches!(step, DialStep::Greeting | DialStep::Helo);
+        let reply = failure.refusal.reply.as_ref();
+        let has_others = self.hosts.open(way) > 0 || self.hosts.dials(way) > 1;
+        is_early && has_others && reply.is_some_and(|reply| reply.code == 421)
+    }
+
+    /// A dial was one too many: its endpoint allows as many as are open. The delivery waits for one of them.
+    pub(crate) fn turned_away(&mut self, id: SessionId, way: Way, owner: Option<DeliveryId>, step: DialStep) {
+        self.hosts.met_room(way, self.now.monotonic);
+        self.hosts.undialled(way);
+        self.count_dial_failed(id, step);
+        self.bury(id);
+        if let Some(owner) = owner {
+            // It keeps its place in line.
+            self.seek_or_stop(owner);
         }
     }
 

@@ -239,11 +239,16 @@ impl Dispatch {
         let Waiting { at, lack, dial, hold } = waiting;
         let kept = self.leave_lines(id);
         let ticket = kept.unwrap_or_else(|| self.lines.ticket());
-        let full: Vec<Way> = at.iter().copied().filter(|way| !self.may_use(*way)).collect();
+        // Where there is room it has found nothing either, unless it holds out for a better host.
+        let is_full = |way: &Way| lack == Lack::Endpoint && (hold.is_none() || !self.may_use(*way));
+        let full: Vec<Way> = at.iter().copied().filter(is_full).collect();
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
-        self.lines.join(ticket, id, &at, lack, &full);
+        self.lines.join(ticket, id, &at, &full);
+        if lack == Lack::Session {
+            self.lines.starve(ticket, id);
+        }
         self.holds.extend(hold.map(|until| (until, id)));
         if lack != Lack::Nothing
             && let Some(site) = self.sites.get_mut(&delivery.entry.destination)

@@ -94,6 +94,9 @@ impl Dispatch {
 
     fn start(&mut self, destination: &Destination, servers: Arc<Servers>) {
         let now = self.now.monotonic;
+        if self.sleep_if_dead(destination, &servers) {
+            return;
+        }
         let Some(entry) = self.schedule.start(destination) else {
             return;
         };

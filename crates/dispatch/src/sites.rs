@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_hosts::Rhythm;
-use remuda_mail::{DeliveryId, Destination, Endpoint, Refusal};
+use remuda_mail::{DeliveryId, Destination, Endpoint, Refusal, Way};
 
 use crate::{
     candidates::Servers,
@@ -42,6 +42,8 @@ pub(crate) struct Site {
     pub(crate) rule: Option<Arc<Rule>>,
     /// What the rule demands of its endpoints.
     pub(crate) ceiling: Option<Ceiling>,
+    /// The ways for want of which it sleeps.
+    pub(crate) asleep_at: Vec<Way>,
     /// Of its deliveries.
     rhythm: Rhythm,
     /// When to look whether it is of use no more.
@@ -73,6 +75,7 @@ impl Site {
             best_hosts: Arc::default(),
             rule: None,
             ceiling: None,
+            asleep_at: Vec::new(),
             rhythm: Rhythm::default(),
             review,
         }

@@ -125,6 +125,7 @@ impl Dispatch {
         if is_of_the_host(failure) {
             let (words, now) = (failure.refusal.words(), self.now.monotonic);
             self.hosts.failed(way, &words, now, &mut self.rng);
+            self.rouse(way);
         } else {
             self.hosts.undialled(way);
         }

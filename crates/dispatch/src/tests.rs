@@ -13,4 +13,5 @@ mod reuse;
 mod rules;
 mod security;
 mod sources;
+mod unfair;
 mod world;

@@ -6,6 +6,8 @@
 //! * **One trial at its end.** When a pause is over, one dial tries; until it is answered the endpoint
 //!   counts as paused for everybody else.
 //! * **A session that opens ends the memory of failures.**
+//! * **Who lets us in and breaks off every transaction fails too**, from the third in a row on, and each further
+//!   one makes the pause longer; one that is accepted ends the row.
 //! * **A failed handshake is remembered for [`HANDSHAKE_MEMORY`]**, until one succeeds; a connection in clear
 //!   does not end that memory.
 
@@ -30,6 +32,8 @@ pub struct Health {
     pub handshake_failed: Option<Monotonic>,
     /// A dial after a pause is under way.
     pub is_on_trial: bool,
+    /// Transactions that it broke off since the last that it accepted.
+    pub broken: u32,
 }
 
 impl Health {
@@ -48,7 +52,8 @@ impl Health {
         self.last_failure.clear();
         self.last_failure.push_str(words);
         if self.paused_until <= now {
-            self.failures = self.failures.saturating_add(1);
+            let broken = self.broken.saturating_sub(BROKEN_MAX);
+            self.failures = self.failures.max(broken).saturating_add(1);
             let doublings = (self.failures - 1).min(16);
             let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
             self.paused_until = now + pause.mul_f64(jitter);
@@ -93,6 +98,21 @@ impl Hosts {
         self.change(way, |record| record.health.fail(words, jitter, now));
     }
 
+    /// A transaction was broken off: the connection lost, a reply that did not come. [`BROKEN_MAX`] in a row are a
+    /// failure of the endpoint, as is every further one; answers whether this is.
+    pub fn broke(&mut self, way: Way, words: &str, now: Monotonic, rng: &mut impl Rng) -> bool {
+        let jitter = rng.random_range(0.9..1.1);
+        let mut is_failure = false;
+        self.change(way, |record| {
+            record.health.broken = record.health.broken.saturating_add(1);
+            is_failure = record.health.broken >= BROKEN_MAX;
+            if is_failure {
+                record.health.fail(words, jitter, now);
+            }
+        });
+        is_failure
+    }
+
     /// A dial came to nothing for reasons of ours: if it was a trial, another may try.
     pub fn undialled(&mut self, way: Way) {
         self.change(way, |record| record.health.is_on_trial = false);
@@ -119,6 +139,9 @@ impl Hosts {
         failed.filter(|at| now - *at < HANDSHAKE_MEMORY)
     }
 }
+
+/// Transactions broken off in a row that are a failure.
+pub const BROKEN_MAX: u32 = 3;
 
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
@@ -181,6 +204,26 @@ mod tests {
         hosts.answers(way(1));
         assert!(!hosts.is_paused(way(1), at(2002)));
         assert_eq!(failures(&hosts), Some(0));
+    }
+
+    #[test]
+    fn who_breaks_off_every_transaction_fails_from_the_third_in_a_row_on() {
+        let mut hosts = Hosts::default();
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut now = at(0);
+        let mut pauses = Vec::new();
+        for _ in 0..5 {
+            hosts.broke(way(1), "lost", now, &mut rng);
+            let pause = hosts
+                .paused_until(way(1), now)
+                .map_or(0, |until| (until - now).as_secs_f64().round() as u64);
+            pauses.push(pause);
+            now += Duration::from_secs(pause + 1);
+            hosts.answers(way(1));
+        }
+        assert_eq!(pauses, [0, 0, 1, 2, 4]);
+        hosts.waited(way(1), Duration::from_millis(1));
+        assert!(!hosts.broke(way(1), "lost", now, &mut rng));
     }
 
     #[test]

@@ -40,7 +40,7 @@ use remuda_clock::Monotonic;
 use remuda_mail::Way;
 
 pub use self::{
-    health::Health,
+    health::{BROKEN_MAX, Health},
     reuse::{BARRED, DEATHS_MAX, IDLE_TAUGHT_MIN, KEPT, Met},
     rhythm::Rhythm,
     room::{OPENED_FOR_ONE, RAISED_FIRST, Room},

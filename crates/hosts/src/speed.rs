@@ -166,6 +166,7 @@ impl Hosts {
             }
             record.speed.wait = Some(smoothed(record.speed.wait, wait));
             record.speed.deferring = 0;
+            record.health.broken = 0;
         });
     }
 

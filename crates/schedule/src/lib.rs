@@ -224,6 +224,19 @@ impl Schedule {
             .is_some_and(|queue| queue.suspension.is_some())
     }
 
+    /// Ends a suspension: one delivery may try.
+    pub fn thaw(&mut self, destination: &Destination) {
+        if let Some(queue) = self
+            .queues
+            .get_mut(destination)
+            .filter(|queue| queue.suspension.is_some())
+        {
+            queue.window.thaw();
+            self.end_suspension(destination);
+            self.note(destination);
+        }
+    }
+
     /// What a delivery, still holding its slot, says about its destination. Returns the entries that leave
     /// memory if it is dead now.
     pub fn feedback(&mut self, destination: &Destination, feedback: Feedback) -> Vec<EntryId> {
@@ -238,6 +251,7 @@ impl Schedule {
                 self.end_suspension(destination);
             }
             Feedback::Positive => queue.window.succeed(queue.busy, bounds),
+            Feedback::Failing => queue.window.narrow(),
             Feedback::Negative(reason) => {
                 if queue.suspension.is_none() && queue.window.fail() {
                     let pause = retry::jittered(self.limits.minimal_backoff, &mut self.rng);

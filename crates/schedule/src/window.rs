@@ -15,7 +15,9 @@
 pub enum Feedback {
     /// The site works.
     Positive,
-    /// No host of it could be used; in words, for people.
+    /// A delivery failed and some host of it may still be used: the window narrows.
+    Failing,
+    /// No host of it gives what is demanded; in words, for people. By the reference's rule that kills it.
     Negative(String),
     /// Nothing: the fault was ours, or no host was tried.
     Neutral,
@@ -76,6 +78,12 @@ impl Window {
         if self.failed_cohorts >= 1.0 {
             return true;
         }
+        self.narrow();
+        false
+    }
+
+    /// A delivery failed, and the next may not: there are fewer at once.
+    pub(crate) fn narrow(&mut self) {
         self.failure -= 1.0;
         // The tolerance of half a step makes the first failure after a success count twice (§10.3).
         while self.failure - 0.5 < 0.0 {
@@ -83,7 +91,6 @@ impl Window {
             self.failure += 1.0;
         }
         self.size = self.size.max(1);
-        false
     }
 
     /// A suspension has ended: one delivery may try.

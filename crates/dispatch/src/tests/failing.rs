@@ -62,7 +62,7 @@ fn a_dial_that_fails_is_followed_by_the_next_host_and_at_last_by_a_deferral() {
             if until.since(world.now.wall) >= Duration::from_secs(270) && refusal.words() == "connection refused"),
         "{rests:?}"
     );
-    assert_eq!(window(&world, "a.test"), Some(3), "a failure of the site");
+    assert_eq!(window(&world, "a.test"), Some(0), "all its hosts are paused");
 }
 
 /// T71, T33: what one host defers the next one gets; an answer is no failure of the site.
@@ -305,18 +305,18 @@ fn a_host_that_failed_lately_is_tried_last() {
     );
 }
 
-/// Design §6: a paused host is tried all the same when there is no other.
+/// A paused host is tried all the same before a delivery that has begun gives up.
 #[test]
-fn a_host_without_alternative_is_tried_in_its_pause() {
-    let mut world = World::new(settings());
-    world.serve("a.test", &[1]);
-    world.serve("b.test", &[1]);
-    world.accept("a.test");
-    world.answer(is_resolve);
-    world.fail_dial();
+fn a_delivery_under_way_tries_a_paused_host_before_it_gives_up() {
+    let mut world = with_backup();
     world.accept("b.test");
+    world.dns.insert(to("b.test"), vec![(endpoint(2), 10)]);
     world.answer(is_resolve);
-    assert_eq!(dialled(&world), [1, 1]);
+    let to_second =
+        |command: &Command| matches!(command, Command::Dial { endpoint: to, .. } if *to == endpoint(2));
+    world.fail_dial_that(to_second);
+    world.fail_dial();
+    assert_eq!(dialled(&world), [1, 2, 2]);
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn local_mail_needs_no_session_and_keeps_its_window() {
 fn what_is_given_up_with_others_is_settled_once() {
     let mut tight = settings();
     tight.sessions_per_endpoint = 3;
-    let mut world = World::new(tight.clone());
+    let mut world = World::new(tight);
     world.serve("b.test", &[2]);
     world
         .dns
@@ -447,9 +447,12 @@ fn what_is_given_up_with_others_is_settled_once() {
             answer(0, 0, 1, cause, world.lose(session))
         });
     }
-    tight.concurrency = 1;
-    world.tell(Event::Reconfigured(Box::new(tight)));
-    let first = world.spool.keys().nth(3).copied().unwrap();
-    world.withdraw(first, true);
-    assert_eq!(world.count(is_settle), 3);
+    // One of b.test's dials fails, and leaves its place to the first of a.test's, whose dial fails too: now all
+    // hosts of a.test are paused.
+    world.fail_dial();
+    world.fail_dial_that(
+        |command| matches!(command, Command::Dial { destination, .. } if *destination == to("a.test")),
+    );
+    assert_eq!(window(&world, "a.test"), Some(0));
+    assert_eq!(world.count(is_settle), 4);
 }

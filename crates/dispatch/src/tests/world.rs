@@ -631,15 +631,34 @@ impl World {
 
     /// Lets the first dial that waits for an answer fail.
     pub(super) fn fail_dial(&mut self) -> Vec<Command> {
-        let command = self.next(is_dial).expect("a dial was ordered");
+        self.fail_dial_that(is_dial)
+    }
+
+    /// Lets the first dial fail that is `wanted`.
+    pub(super) fn fail_dial_that(&mut self, wanted: impl Fn(&Command) -> bool) -> Vec<Command> {
+        self.end_dial(wanted, DialStep::Connect, failure(Scope::Endpoint))
+    }
+
+    /// Lets the first dial fail so.
+    pub(super) fn fail_dial_with(&mut self, step: DialStep, failure: Failure) -> Vec<Command> {
+        self.end_dial(is_dial, step, failure)
+    }
+
+    fn end_dial(
+        &mut self,
+        wanted: impl Fn(&Command) -> bool,
+        step: DialStep,
+        failure: Failure,
+    ) -> Vec<Command> {
+        let command = self.next(wanted).expect("a dial was ordered");
         let Command::Dial { session, .. } = command else {
             return Vec::new();
         };
         self.sessions.remove(&session);
         self.tell(Event::DialFailed {
             session,
-            step: DialStep::Connect,
-            failure: failure(Scope::Endpoint),
+            step,
+            failure,
         })
     }
 

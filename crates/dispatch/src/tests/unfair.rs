@@ -1,0 +1,490 @@
+//! Slow, dead and limiting hosts (design §6).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use remuda_clock::Monotonic;
+use remuda_mail::{Blame, DeliveryId, Endpoint, Failure, Refusal, Reply, Scope, SessionId};
+
+use super::world::*;
+use crate::{
+    choice::Choice,
+    command::Command,
+    event::{Answer, Conduct, DialStep, Event, Undecided},
+    settings::{EndpointChoice, Settings},
+};
+
+/// Where each session was dialled to.
+fn dialled(world: &World) -> BTreeMap<SessionId, u8> {
+    let dialled = |command: &Command| match command {
+        Command::Dial {
+            session, endpoint, ..
+        } => Some((*session, number(*endpoint))),
+        _ => None,
+    };
+    world.log.iter().filter_map(dialled).collect()
+}
+
+fn number(endpoint: Endpoint) -> u8 {
+    match endpoint.0.ip() {
+        std::net::IpAddr::V4(ip) => ip.octets()[3],
+        std::net::IpAddr::V6(_) => 0,
+    }
+}
+
+/// Where each transaction went, and why.
+fn went(world: &World) -> Vec<(u8, Choice)> {
+    let dialled = dialled(world);
+    let went = |command: &Command| match command {
+        Command::Transact { session, choice, .. } => Some((dialled[session], *choice)),
+        _ => None,
+    };
+    world.log.iter().filter_map(went).collect()
+}
+
+fn hosts(world: &World) -> Vec<u8> {
+    went(world).into_iter().map(|(host, _)| host).collect()
+}
+
+/// Answers everything but transactions.
+fn settle(world: &mut World) {
+    while let Some(command) = world.next(|command| !is_transact(command)) {
+        let event = world.good_answer(&command);
+        world.tell(event);
+    }
+}
+
+/// Hosts that take their time.
+struct Timed {
+    world: World,
+    /// Milliseconds that each takes.
+    takes: BTreeMap<u8, u64>,
+    /// Answers 4xx to the content.
+    defers: Option<u8>,
+    since: BTreeMap<DeliveryId, Monotonic>,
+    at: BTreeMap<SessionId, u8>,
+}
+
+impl Timed {
+    /// Ten sessions at these hosts, and always more mail.
+    fn new(settings: Settings, takes: &[(u8, u64)]) -> Self {
+        let settings = Settings {
+            initial_concurrency: 10,
+            concurrency: 10,
+            pipeline_depth: 1,
+            ..settings
+        };
+        let mut world = World::new(settings);
+        world.checks = false;
+        let ids: Vec<u8> = takes.iter().map(|(id, _)| *id).collect();
+        world.serve("a.test", &ids);
+        for _ in 0..20 {
+            world.accept("a.test");
+        }
+        Timed {
+            world,
+            takes: takes.iter().copied().collect(),
+            defers: None,
+            since: BTreeMap::new(),
+            at: BTreeMap::new(),
+        }
+    }
+
+    /// Lets so much time pass.
+    fn run(&mut self, for_ms: u64) {
+        let until = self.world.now.monotonic + Duration::from_millis(for_ms);
+        loop {
+            settle(&mut self.world);
+            let next = self.next_end();
+            let deadline = self.world.dispatch.next_deadline();
+            let at = next.map(|next| next.0).into_iter().chain(deadline).min();
+            let Some(at) = at.filter(|at| *at <= until) else {
+                let rest = until - self.world.now.monotonic;
+                return self.world.wait(rest.as_millis() as u64);
+            };
+            let rest = at - self.world.now.monotonic;
+            self.world
+                .wait(rest.as_millis() as u64 + u64::from(rest.subsec_nanos() % 1_000_000 > 0));
+            match next.filter(|next| next.0 <= at) {
+                None => drop(self.world.tell(Event::Tick)),
+                Some((_, delivery, session)) => self.finish(delivery, session),
+            }
+        }
+    }
+
+    /// Which transaction ends next, and when.
+    fn next_end(&mut self) -> Option<(Monotonic, DeliveryId, SessionId)> {
+        let now = self.world.now.monotonic;
+        if self.world.todo.iter().any(|command| match command {
+            Command::Transact { session, .. } => !self.at.contains_key(session),
+            _ => false,
+        }) {
+            self.at = dialled(&self.world);
+        }
+        let end = |command: &Command| match command {
+            Command::Transact {
+                delivery, session, ..
+            } => {
+                let since = *self.since.entry(*delivery).or_insert(now);
+                let takes = Duration::from_millis(self.takes[&self.at[session]]);
+                Some((since + takes, *delivery, *session))
+            }
+            _ => None,
+        };
+        self.world.todo.iter().filter_map(end).min()
+    }
+
+    fn finish(&mut self, delivery: DeliveryId, session: SessionId) {
+        let is_it =
+            |command: &Command| matches!(command, Command::Transact { delivery: of, .. } if *of == delivery);
+        self.world.next(is_it);
+        self.since.remove(&delivery);
+        let host = self.at[&session];
+        let after = self.world.free(session);
+        let is_deferred = self.defers == Some(host);
+        let answer = Answer {
+            waited: Duration::from_millis(self.takes[&host]),
+            accepted: !is_deferred,
+            conduct: Conduct {
+                has_deferred_message: is_deferred,
+                ..Conduct::default()
+            },
+            ..answer(
+                u32::from(!is_deferred),
+                u32::from(is_deferred),
+                0,
+                Undecided::NextTransaction,
+                after,
+            )
+        };
+        self.world.tell(answered(session, delivery, answer));
+        // There is always more.
+        self.world.accept("a.test");
+    }
+
+    /// The share of a host in the transactions from the `since`th on.
+    fn share(&self, host: u8, since: usize) -> f64 {
+        let all = &hosts(&self.world)[since..];
+        all.iter().filter(|one| **one == host).count() as f64 / all.len() as f64
+    }
+
+    fn count(&self) -> usize {
+        self.world.count(is_transact)
+    }
+}
+
+#[test]
+fn a_slow_host_gets_only_the_trial() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    timed.run(60_000);
+    let all = went(&timed.world);
+    // Ten sessions at 50 ms make 200 a second.
+    assert!(all.len() as f64 > 0.95 * 200.0 * 60.0, "{}", all.len());
+    let to_slow: Vec<_> = all[20..].iter().filter(|(host, _)| *host == 2).collect();
+    assert!(
+        to_slow.iter().all(|(_, choice)| *choice == Choice::Trial),
+        "{to_slow:?}"
+    );
+    assert!(
+        (2..=6).contains(&to_slow.len()),
+        "after 2, 4, 8, 16 and 30 s: {to_slow:?}"
+    );
+}
+
+/// The reference's attractor, for comparison: the slow host holds its share of the sessions and more.
+#[test]
+fn at_random_the_slow_host_keeps_its_sessions() {
+    let random = Settings {
+        endpoint_choice: EndpointChoice::Random,
+        ..settings()
+    };
+    let mut timed = Timed::new(random, &[(1, 50), (2, 2000)]);
+    timed.run(60_000);
+    let all = went(&timed.world);
+    assert!((all.len() as f64) < 0.8 * 200.0 * 60.0, "{}", all.len());
+    assert!(all.iter().all(|(_, choice)| *choice == Choice::Random));
+}
+
+#[test]
+fn equal_hosts_share_the_mail() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 50), (3, 50), (4, 50)]);
+    timed.run(10_000);
+    for host in 1..=4 {
+        let share = timed.share(host, 0);
+        assert!((0.15..0.35).contains(&share), "{host}: {share}");
+    }
+}
+
+#[test]
+fn a_host_that_recovers_is_used_again_within_half_a_minute() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    timed.run(40_000);
+    timed.takes.insert(2, 50);
+    timed.run(32_000);
+    let before = timed.count();
+    timed.run(10_000);
+    let share = timed.share(2, before);
+    assert!(share > 0.25, "{share}");
+}
+
+#[test]
+fn a_host_that_becomes_slow_is_left_before_it_has_answered() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 50)]);
+    timed.run(5_000);
+    timed.takes.insert(2, 60_000);
+    timed.run(1_000);
+    let before = timed.count();
+    timed.run(5_000);
+    assert!(timed.share(2, before) < 0.01);
+}
+
+#[test]
+fn a_host_that_defers_quickly_attracts_nothing() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 1)]);
+    timed.defers = Some(2);
+    timed.run(30_000);
+    let share = timed.share(2, 100);
+    assert!(share < 0.02, "{share}");
+}
+
+#[test]
+fn what_one_destination_measured_serves_all() {
+    let mut world = World::new(settings());
+    for (name, ids) in [("a.test", &[1][..]), ("b.test", &[2]), ("c.test", &[1, 2])] {
+        world.serve(name, ids);
+    }
+    for (name, wait) in [("a.test", 2000), ("b.test", 50)] {
+        world.accept(name);
+        world.settle_down_until(is_transact);
+        world.answer_transaction(|world, session| Answer {
+            waited: Duration::from_millis(wait),
+            ..answer(1, 0, 0, Undecided::NextTransaction, world.free(session))
+        });
+        world.settle_down();
+    }
+    for _ in 0..5 {
+        world.accept("c.test");
+        world.settle_down();
+    }
+    assert_eq!(hosts(&world)[2..], [2; 5]);
+}
+
+#[test]
+fn preference_is_absolute() {
+    let mut world = World::new(settings());
+    world
+        .dns
+        .insert(to("a.test"), vec![(endpoint(1), 10), (endpoint(2), 20)]);
+    for _ in 0..5 {
+        world.accept("a.test");
+        world.settle_down_until(is_transact);
+        world.answer_transaction(|world, session| Answer {
+            waited: Duration::from_secs(60),
+            ..answer(1, 0, 0, Undecided::NextTransaction, world.free(session))
+        });
+        world.settle_down();
+    }
+    assert_eq!(went(&world), [(1, Choice::Only); 5]);
+}
+
+#[test]
+fn a_delivery_waits_for_the_better_host_half_as_long_as_the_other_would_take() {
+    let mut tight = settings();
+    tight.sessions_per_endpoint = 1;
+    let mut world = World::new(tight);
+    world.serve("x.test", &[1]);
+    world.serve("y.test", &[2]);
+    world.serve("a.test", &[1, 2]);
+    for (name, wait) in [("x.test", 100), ("y.test", 4000)] {
+        world.accept(name);
+        world.settle_down_until(is_transact);
+        world.answer_transaction(|world, session| Answer {
+            waited: Duration::from_millis(wait),
+            ..answer(1, 0, 0, Undecided::NextTransaction, world.free(session))
+        });
+        world.settle_down();
+    }
+    world.wait(10_000);
+    world.tell(Event::Tick);
+    world.settle_down();
+    // x.test's has the only place at the better host; a large one, so that its age says nothing.
+    let mut large = world.entry("x.test");
+    large.size = 10 << 20;
+    world.accept_entry(large);
+    settle(&mut world);
+    world.accept("a.test");
+    settle(&mut world);
+    assert_eq!(hosts(&world).len(), 3, "it waits");
+    let deadline = world.dispatch.next_deadline().unwrap();
+    assert_eq!((deadline - world.now.monotonic).as_millis(), 2000);
+    world.wait(2001);
+    world.tell(Event::Tick);
+    settle(&mut world);
+    assert_eq!(went(&world).last(), Some(&(2, Choice::Fallback)));
+}
+
+/// What a server says that has as many connections as it allows.
+fn too_many() -> Failure {
+    Failure {
+        scope: Scope::Endpoint,
+        blame: Blame::Peer,
+        refusal: Refusal {
+            reply: Some(Reply {
+                code: 421,
+                enhanced: Some(remuda_mail::EnhancedStatus::new(4, 7, 0)),
+                text: "too many connections".into(),
+            }),
+            ..refusal(4, "")
+        },
+    }
+}
+
+#[test]
+fn who_is_turned_away_by_421_while_others_are_open_waits_for_one_of_those() {
+    let mut world = World::new(settings());
+    world.serve("a.test", &[1]);
+    for _ in 0..3 {
+        world.accept("a.test");
+    }
+    world.answer(is_resolve);
+    world.answer(is_dial);
+    for _ in 0..2 {
+        world.fail_dial_with(DialStep::Greeting, too_many());
+    }
+    let limit = |world: &World| {
+        world
+            .dispatch
+            .hosts
+            .connections_max(endpoint(1).into(), world.now.monotonic)
+    };
+    assert_eq!(limit(&world), Some(1));
+    assert_eq!(world.count(is_settle), 0, "no failure of theirs");
+    world.settle_down();
+    assert_eq!((world.done.len(), world.count(is_dial)), (3, 3));
+    let view = world.dispatch.destination(&to("a.test"), world.now);
+    assert!(view.is_none_or(|view| view.suspended.is_none() && view.window >= 5));
+}
+
+#[test]
+fn a_421_with_none_open_is_a_failure() {
+    let mut world = World::new(settings());
+    world.serve("a.test", &[1]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial_with(DialStep::Greeting, too_many());
+    assert_eq!(world.count(is_settle), 1);
+    assert!(
+        world
+            .dispatch
+            .hosts
+            .is_paused(endpoint(1).into(), world.now.monotonic)
+    );
+}
+
+#[test]
+fn who_waits_to_dial_may_once_a_parked_session_has_ended() {
+    let mut world = World::new(Settings {
+        initial_concurrency: 1,
+        ..settings()
+    });
+    for name in ["a.test", "b.test"] {
+        world.serve(name, &[1]);
+    }
+    // b.test needs what the session lacks.
+    world.accept("a.test");
+    world.accept("a.test");
+    world.settle_down();
+    assert_eq!(world.dispatch.cache.len(), 1);
+    world
+        .dispatch
+        .hosts
+        .met_room(endpoint(1).into(), world.now.monotonic);
+    let mut entry = world.entry("b.test");
+    entry.smtputf8 = true;
+    world.accept_entry(entry);
+    settle(&mut world);
+    assert_eq!(world.count(is_dial), 1, "no room for another");
+    world.wait(2100);
+    world.tell(Event::Tick);
+    world.settle_down();
+    assert_eq!(world.count(is_dial), 2);
+}
+
+#[test]
+fn a_destination_is_dead_while_all_its_hosts_are_and_no_longer() {
+    let mut world = World::new(settings());
+    for (name, ids) in [("a.test", &[1][..]), ("b.test", &[1]), ("c.test", &[1, 2])] {
+        world.serve(name, ids);
+    }
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    let is_suspended = |world: &World, name| {
+        let view = world.dispatch.destination(&to(name), world.now);
+        view.is_some_and(|view| view.suspended.is_some())
+    };
+    assert!(is_suspended(&world, "a.test"));
+    world.accept("b.test");
+    world.accept("c.test");
+    world.settle_down();
+    assert!(is_suspended(&world, "b.test"), "it learned from the other");
+    assert!(!is_suspended(&world, "c.test") && hosts(&world) == [2]);
+    // The pause is over: one tries, the others wait for what becomes of it.
+    world.wait(1500);
+    world.tell(Event::Tick);
+    world.accept("a.test");
+    while let Some(load) = world.next(is_load) {
+        let loaded = world.good_answer(&load);
+        world.tell(loaded);
+    }
+    assert_eq!(world.count(is_dial), 3);
+    world.answer(is_dial);
+    world.settle_down();
+    assert!(!is_suspended(&world, "a.test") && !is_suspended(&world, "b.test"));
+    world.settle_down();
+    assert_eq!(world.done.len(), 3);
+    assert!(world.dispatch.asleep.is_empty());
+}
+
+#[test]
+fn an_operators_wish_wakes() {
+    let mut world = World::new(settings());
+    world.serve("a.test", &[1]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    world.settle_down();
+    world.accept("a.test");
+    world.tell(Event::Wakened {
+        destination: to("a.test"),
+        due: world.now.wall,
+        added: 0,
+        from_held: 0,
+        thaw: true,
+    });
+    world.settle_down();
+    assert_eq!(world.done.len(), 1);
+}
+
+#[test]
+fn what_a_policy_refuses_pauses_nobody_else() {
+    let mut world = World::new(settings());
+    for name in ["a.test", "b.test"] {
+        world.serve(name, &[1]);
+    }
+    for _ in 0..3 {
+        world.accept("a.test");
+    }
+    world.answer(is_resolve);
+    for _ in 0..3 {
+        let blamed = Failure {
+            blame: Blame::Policy,
+            ..failure(Scope::Endpoint)
+        };
+        world.fail_dial_with(DialStep::Tls, blamed);
+    }
+    let view = world.dispatch.destination(&to("a.test"), world.now).unwrap();
+    assert!(view.suspended.is_some(), "by the reference's rule");
+    world.accept("b.test");
+    world.settle_down();
+    assert_eq!(world.done.len(), 1);
+}
