@@ -37,6 +37,7 @@ impl Dispatch {
             self.end_lingering(session, RetireCause::Idle);
         }
         self.end_holds(now.monotonic);
+        self.look_after_late(now.monotonic);
         while self.reviews.first().is_some_and(|(at, _)| *at <= now.monotonic) {
             let Some((_, destination)) = self.reviews.pop_first() else {
                 break;

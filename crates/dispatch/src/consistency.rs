@@ -57,6 +57,11 @@ impl Dispatch {
                 State::Retiring => assert!(self.cache.get(*id).is_none()),
             }
         }
+        for (at, dial) in &self.late {
+            let session = &self.sessions[dial];
+            let is_waited_for = matches!(session.state, State::Dialling(Some(_)));
+            assert!(is_waited_for && session.late == Some(*at), "{dial:?}");
+        }
         assert_eq!(parked, self.cache.len());
         for (id, parked) in self.cache.parked() {
             let max = self

@@ -62,6 +62,7 @@ impl Dispatch {
         let mut session = Session::dialled(way, (host, destination), wanted, self.now.monotonic);
         session.state = State::Dialling(Some(delivery));
         self.sessions.insert(id, session);
+        self.watch_dial(id, way);
         id
     }
 
@@ -91,6 +92,7 @@ impl Dispatch {
 
     /// A dial's delivery has found another session: the dial goes on for whoever comes.
     pub(crate) fn orphan(&mut self, dial: SessionId) {
+        self.disarm(dial);
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.state = State::Dialling(None);
             self.orphans.entry(session.way()).or_default().push_back(dial);
@@ -106,7 +108,7 @@ impl Dispatch {
             let mut dials = self.orphans.get(way)?.iter();
             let dial = dials.find(|dial| {
                 let session = self.sessions.get(dial);
-                session.is_some_and(|session| session.wanted == wanted)
+                session.is_some_and(|session| session.wanted == wanted && !session.is_late)
             })?;
             Some((*way, *dial))
         });

@@ -169,6 +169,11 @@ pub enum Event {
         /// Its servers.
         answer: Result<Resolution, Unresolved>,
     },
+    /// A dial has a TCP connection; its answer comes later.
+    Connected {
+        /// The id that `Dial` gave.
+        session: SessionId,
+    },
     /// Answers `Dial`: greeted and introduced.
     Opened {
         /// The id that `Dial` gave.

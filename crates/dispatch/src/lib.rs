@@ -59,6 +59,7 @@ mod sessions;
 pub mod settings;
 mod sites;
 mod sources;
+mod stagger;
 mod verdicts;
 pub mod view;
 mod views;
@@ -74,7 +75,7 @@ use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
     asleep::Asleep, ceilings::Ceilings, command::Command, deliveries::Delivery, dials::Orphans, event::Event,
-    lines::Lines, rules::Rules, sessions::Session, settings::Settings, sites::Site,
+    lines::Lines, rules::Rules, sessions::Session, settings::Settings, sites::Site, stagger::Credit,
 };
 
 /// The decision machine.
@@ -113,6 +114,9 @@ pub struct Dispatch {
     sessions: BTreeMap<SessionId, Session>,
     session_next: u64,
     orphans: Orphans,
+    /// Dials, and when they are late.
+    late: BTreeSet<(Monotonic, SessionId)>,
+    stagger_credit: Credit,
     /// Deliveries that wait for a better host, and until when.
     holds: BTreeSet<(Monotonic, DeliveryId)>,
     /// Free sessions that wait for a commit, and until when.
@@ -151,6 +155,8 @@ impl Dispatch {
             sessions: BTreeMap::new(),
             session_next: 1,
             orphans: Orphans::new(),
+            late: BTreeSet::new(),
+            stagger_credit: Credit::new(),
             holds: BTreeSet::new(),
             lingering: BTreeSet::new(),
             busy: 0,
@@ -177,6 +183,7 @@ impl Dispatch {
             self.schedule.next_deadline(),
             self.cache.next_deadline(),
             hold,
+            self.late.first().map(|(at, _)| *at),
             lingering,
             review,
         ]
@@ -201,6 +208,7 @@ impl Dispatch {
             }
             Event::LoadFailed { destination } => self.schedule.load_failed(&destination),
             Event::Resolved { destination, answer } => self.resolved(&destination, answer),
+            Event::Connected { session } => self.connected(session),
             Event::Opened { session, facts } => self.opened(session, facts),
             Event::DialFailed {
                 session,

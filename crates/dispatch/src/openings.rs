@@ -25,7 +25,11 @@ impl Dispatch {
     /// A session has opened this way.
     pub(crate) fn note_opened(&mut self, id: SessionId, way: Way, facts: &Facts) {
         let now = self.now.monotonic;
+        self.disarm(id);
         if let Some(session) = self.sessions.get_mut(&id) {
+            if let Some(connected) = session.connected {
+                self.hosts.greeted(way, now - connected);
+            }
             session.tls = Some(facts.tls.clone());
             self.hosts.ended_dial(way, id);
             self.hosts.opened_after(way, now - session.dialled);

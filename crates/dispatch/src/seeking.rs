@@ -185,7 +185,10 @@ impl Dispatch {
         };
         let dial = adopted.or_else(|| {
             let room = at.iter().copied().find(|way| self.may_dial(*way));
-            room.map(|way| self.dial(way, id))
+            room.map(|way| {
+                self.stagger_credit.earn();
+                self.dial(way, id)
+            })
         });
         self.note_dial(id, at, dial, adopted.is_some());
         dial

@@ -45,6 +45,14 @@ pub(crate) struct Session {
     pub(crate) tls: Option<Tls>,
     /// From before its dial.
     pub(crate) dialled: Monotonic,
+    /// When it had a TCP connection.
+    pub(crate) connected: Option<Monotonic>,
+    /// When its dial is late, while a delivery waits for it.
+    pub(crate) late: Option<Monotonic>,
+    /// It was late.
+    pub(crate) is_late: bool,
+    /// It was dialled because another was late.
+    pub(crate) is_second: bool,
     /// Transactions begun on it.
     pub(crate) uses: u32,
     /// When it was last parked, if it ever was.
@@ -110,6 +118,10 @@ impl Session {
             wanted,
             tls: None,
             dialled: now,
+            connected: None,
+            late: None,
+            is_late: false,
+            is_second: false,
             uses: 0,
             parked: None,
             idle: Duration::ZERO,
@@ -269,6 +281,7 @@ impl Dispatch {
 
     /// Strikes a session that is no more.
     pub(crate) fn bury(&mut self, id: SessionId) -> Option<Session> {
+        self.disarm(id);
         let session = self.sessions.remove(&id)?;
         if session.is_counted() {
             self.vacate(session.way());

@@ -6,6 +6,7 @@ mod dead;
 mod failing;
 mod following;
 mod histories;
+mod late;
 mod learned;
 mod limits;
 mod operating;

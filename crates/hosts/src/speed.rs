@@ -41,7 +41,7 @@ pub struct Speed {
     pub wait: Option<Duration>,
     /// Smoothed time from a dial to the TCP connection.
     pub connecting: Option<Duration>,
-    /// Smoothed time from the connection to the greeting.
+    /// Smoothed time from the connection to a session that is ready: greeting, EHLO, TLS, AUTH.
     pub greeting: Option<Duration>,
     /// Smoothed time from a dial to a session that is ready.
     pub opening: Option<Duration>,
@@ -212,7 +212,7 @@ impl Hosts {
         });
     }
 
-    /// A dial has been greeted, so long after it had connected.
+    /// A dial has become a session, so long after it had connected.
     pub fn greeted(&mut self, way: Way, after: Duration) {
         self.change(way, |record| {
             record.speed.greeting = Some(smoothed(record.speed.greeting, after));

@@ -130,6 +130,7 @@ impl Actor {
                     now,
                 );
             }
+            Report::Connected => self.handle(Event::Connected { session }, now),
             Report::DialFailed { step, failure } => {
                 self.sessions.remove(&session);
                 self.handle(

@@ -48,12 +48,17 @@ pub struct Means {
 }
 
 /// Opens a session.
-pub(super) async fn dial(order: &DialOrder, means: Means) -> Result<Session, NotOpened> {
+pub(super) async fn dial(
+    order: &DialOrder,
+    means: Means,
+    connected: impl Fn() + Sync,
+) -> Result<Session, NotOpened> {
     let peer = Peer::new(&order.host, order.endpoint);
     let dial = Dial {
         order,
         means: &means,
         peer: &peer,
+        connected: &connected,
     };
     let failed = order.security.failed_handshake;
     match dial.open(failed).await {
@@ -71,6 +76,8 @@ struct Dial<'a> {
     order: &'a DialOrder,
     means: &'a Means,
     peer: &'a Peer,
+    /// Told of the TCP connection.
+    connected: &'a (dyn Fn() + Sync),
 }
 
 impl Dial<'_> {
@@ -79,6 +86,7 @@ impl Dial<'_> {
         // The session's age counts from before connect (T20).
         let opened = self.means.clock.now().monotonic;
         let mut transport = connect::connect(self.order, self.peer, self.means).await?;
+        (self.connected)();
         let mut tls = None;
         if self.order.security.tls.is_implicit(self.order.endpoint) {
             let (encrypted, had) = self.handshake(transport).await?;

@@ -72,7 +72,9 @@ pub fn spawn(order: DialOrder, means: Means, reports: Reports) -> mpsc::Sender<O
     };
     tokio::spawn(async move {
         let clock = means.clock.clone();
-        let dialled = dial::dial(&order, means);
+        let reports = task.reports.clone();
+        let connected = move || drop(reports.send((order.session, Report::Connected)));
+        let dialled = dial::dial(&order, means, connected);
         task.run(dialled, &clock).await;
     });
     sender

@@ -80,6 +80,8 @@ pub enum Order {
 /// What a session's task reports, each with its session's id.
 #[derive(Debug)]
 pub enum Report {
+    /// The dial has a TCP connection.
+    Connected,
     /// The dial succeeded.
     Opened(Box<Facts>),
     /// The dial failed; the task is over.

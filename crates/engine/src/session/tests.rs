@@ -71,14 +71,19 @@ impl Fixture {
         }
     }
 
+    /// What the task says next, but for that it has connected.
     async fn report(&mut self) -> Report {
-        let (session, report) = self
-            .reports
-            .recv()
-            .await
-            .expect("the task reports before it ends");
-        assert_eq!(session, SessionId(7));
-        report
+        loop {
+            let (session, report) = self
+                .reports
+                .recv()
+                .await
+                .expect("the task reports before it ends");
+            assert_eq!(session, SessionId(7));
+            if !matches!(report, Report::Connected) {
+                return report;
+            }
+        }
     }
 
     async fn opened(&mut self) -> Facts {

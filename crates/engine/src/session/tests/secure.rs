@@ -335,7 +335,12 @@ pub(super) struct Dialled {
 
 impl Dialled {
     pub(super) async fn report(&mut self) -> Report {
-        self.reports.recv().await.unwrap().1
+        loop {
+            let (_, report) = self.reports.recv().await.unwrap();
+            if !matches!(report, Report::Connected) {
+                return report;
+            }
+        }
     }
 
     pub(super) async fn opened(&mut self) -> Facts {
