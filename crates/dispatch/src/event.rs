@@ -262,6 +262,11 @@ pub enum Event {
         /// Only these.
         endpoint: Option<Endpoint>,
     },
+    /// The operator wants what was learned of an endpoint forgotten, for all of our addresses.
+    HostForgotten {
+        /// Which.
+        endpoint: Endpoint,
+    },
     /// New configuration.
     Reconfigured(Box<Settings>),
     /// Stop: start nothing, retire what is or becomes free.

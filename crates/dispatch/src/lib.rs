@@ -46,6 +46,7 @@ mod deliveries;
 mod dials;
 pub mod event;
 mod following;
+mod hosts;
 mod lessons;
 mod lines;
 mod offers;
@@ -256,6 +257,7 @@ impl Dispatch {
                 destination,
                 endpoint,
             } => self.retire_parked(destination.as_ref(), endpoint),
+            Event::HostForgotten { endpoint } => self.forget_host(endpoint),
             Event::Reconfigured(settings) => self.reconfigure(*settings),
             Event::Stopping => self.stop(),
             Event::Tick => {}

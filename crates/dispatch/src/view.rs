@@ -6,7 +6,7 @@ use remuda_clock::Wall;
 pub use remuda_connection_cache::{
     Death, Figures, Histogram, IDLE_MS_BOUNDS, ROWS_MAX, Statistics as CacheStatistics, USES_BOUNDS, Usage,
 };
-use remuda_mail::{Destination, Endpoint, MessageId, SessionId, Tls};
+use remuda_mail::{Destination, Endpoint, MessageId, SessionId, Tls, Way};
 
 /// What a session does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,4 +121,72 @@ pub struct Totals {
     pub busy_sessions: u64,
     /// Sessions parked.
     pub parked_sessions: u64,
+}
+
+/// What state an endpoint is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostState {
+    /// It gets its share.
+    Used,
+    /// Others are more than twice as good: it gets a trial from time to time.
+    Slow,
+    /// It has failed, and is not tried yet.
+    Paused,
+    /// A dial tries whether it is back.
+    Trial,
+}
+
+impl HostState {
+    /// All there are.
+    pub const ALL: [HostState; 4] = [
+        HostState::Used,
+        HostState::Slow,
+        HostState::Paused,
+        HostState::Trial,
+    ];
+
+    /// The word for people and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HostState::Used => "used",
+            HostState::Slow => "slow",
+            HostState::Paused => "paused",
+            HostState::Trial => "trial",
+        }
+    }
+}
+
+/// What is remembered of one endpoint, for one of our addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostView {
+    /// Where, and from where.
+    pub way: Way,
+    /// Its name, where a session to it is known.
+    pub host: Option<Arc<str>>,
+    /// What state it is in.
+    pub state: HostState,
+    /// Why, in words; empty where there is nothing to say.
+    pub reason: String,
+    /// When it is tried again, if it is paused or slow.
+    pub next_trial: Option<Wall>,
+    /// Smoothed time that a transaction waits for replies.
+    pub transaction: Option<Duration>,
+    /// Smoothed time from a dial to a session.
+    pub opening: Option<Duration>,
+    /// Sessions busy or being opened.
+    pub sessions: u32,
+    /// Sessions parked.
+    pub parked: usize,
+    /// Connections that it allows, where that was learned.
+    pub connections_max: Option<u32>,
+    /// Transactions that it allows on a session, where that was learned.
+    pub transactions_max: Option<u32>,
+    /// How long it tolerates a session to lie idle, where that was learned.
+    pub idle_max: Option<Duration>,
+    /// Whether it bears that a session is used again.
+    pub bears_reuse: bool,
+    /// Transactions that may be under way on one session.
+    pub depth: u32,
+    /// Dials that failed since the last that did not.
+    pub failures: u32,
 }

@@ -173,6 +173,13 @@ impl Hosts {
         }
     }
 
+    /// All records, in the order of their ways.
+    pub fn records(&self) -> Vec<(Way, &Record)> {
+        let mut all: Vec<_> = self.records.iter().map(|(way, record)| (*way, record)).collect();
+        all.sort_unstable_by_key(|(way, _)| *way);
+        all
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -11,6 +11,7 @@ use crate::{
     command::Command,
     event::{Answer, Conduct, DialStep, Event, Undecided},
     settings::{EndpointChoice, Settings},
+    view::HostState,
 };
 
 /// Where each session was dialled to.
@@ -47,7 +48,12 @@ fn hosts(world: &World) -> Vec<u8> {
 
 /// Answers everything but transactions.
 fn settle(world: &mut World) {
-    while let Some(command) = world.next(|command| !is_transact(command)) {
+    settle_but(world, |_| false);
+}
+
+/// Answers everything but transactions and these.
+fn settle_but(world: &mut World, these: impl Fn(&Command) -> bool) {
+    while let Some(command) = world.next(|command| !is_transact(command) && !these(command)) {
         let event = world.good_answer(&command);
         world.tell(event);
     }
@@ -485,6 +491,53 @@ fn what_a_policy_refuses_pauses_nobody_else() {
     let view = world.dispatch.destination(&to("a.test"), world.now).unwrap();
     assert!(view.suspended.is_some(), "by the reference's rule");
     world.accept("b.test");
+    world.settle_down();
+    assert_eq!(world.done.len(), 1);
+}
+
+#[test]
+fn the_state_of_a_host_is_shown_with_its_reason_and_the_next_trial() {
+    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    timed.world.serve("b.test", &[3]);
+    timed.run(10_000);
+    timed.world.accept("b.test");
+    settle_but(&mut timed.world, is_dial);
+    timed.world.fail_dial();
+    let now = timed.world.now;
+    let shown: Vec<_> = timed
+        .world
+        .dispatch
+        .hosts(now)
+        .into_iter()
+        .map(|host| {
+            let next = host.next_trial.map(|at| at.since(now.wall) > Duration::ZERO);
+            (host.state, host.reason, next)
+        })
+        .collect();
+    let slow = "others of its preference are more than twice as fast";
+    assert_eq!(
+        shown,
+        [
+            (HostState::Used, String::new(), None),
+            (HostState::Slow, slow.to_owned(), Some(true)),
+            (HostState::Paused, "connection refused".to_owned(), Some(true)),
+        ]
+    );
+}
+
+#[test]
+fn what_is_forgotten_is_tried_at_once() {
+    let mut world = World::new(settings());
+    world.serve("a.test", &[1]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    world.accept("a.test");
+    world.settle_down();
+    assert_eq!(world.done.len(), 0);
+    world.tell(Event::HostForgotten {
+        endpoint: endpoint(1),
+    });
     world.settle_down();
     assert_eq!(world.done.len(), 1);
 }
