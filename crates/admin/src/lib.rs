@@ -23,6 +23,7 @@
 mod answer;
 mod bounded;
 mod connections;
+mod hosts;
 mod openapi;
 mod parameters;
 mod problem;
@@ -43,7 +44,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use remuda_engine::operations::Operations;
 
@@ -79,6 +80,8 @@ pub fn router(operations: Arc<dyn Operations>, token: Token) -> Router {
             get(connections::list).delete(connections::retire),
         )
         .route("/api/v1/connection-cache", get(connections::statistics))
+        .route("/api/v1/hosts", get(hosts::list))
+        .route("/api/v1/hosts/{endpoint}", delete(hosts::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(status::metrics))
         .fallback(no_such_path)

@@ -10,6 +10,7 @@ mod samples;
 mod schema;
 
 use axum::Json;
+use remuda_engine::operations::HostState;
 use serde_json::{Map, Value, json};
 
 /// One operation.
@@ -41,6 +42,7 @@ const fn described(
 const BULK: &[&str] = &["destination", "all"];
 const CONNECTIONS: &[&str] = &["destination", "endpoint"];
 const BREAKDOWN: &[&str] = &["by", "limit"];
+const HOSTS: &[&str] = &["state", "limit"];
 const LIST: &[&str] = &["destination", "sender", "status", "limit", "after"];
 
 const OPERATIONS: &[Described] = &[
@@ -80,35 +82,35 @@ const OPERATIONS: &[Described] = &[
         "get",
         "/api/v1/queue/{id}",
         "One message with its attempts",
-        &["id"],
+        &["{id}"],
         Some("MessageShown"),
     ),
     described(
         "delete",
         "/api/v1/queue/{id}",
         "Delete it, without a report",
-        &["id"],
+        &["{id}"],
         Some("Changed"),
     ),
     described(
         "post",
         "/api/v1/queue/{id}/retry",
         "Try it now",
-        &["id"],
+        &["{id}"],
         Some("Changed"),
     ),
     described(
         "post",
         "/api/v1/queue/{id}/hold",
         "Keep it until released",
-        &["id"],
+        &["{id}"],
         Some("Changed"),
     ),
     described(
         "post",
         "/api/v1/queue/{id}/release",
         "End its hold",
-        &["id"],
+        &["{id}"],
         Some("Changed"),
     ),
     described(
@@ -131,6 +133,20 @@ const OPERATIONS: &[Described] = &[
         "Statistics of the connection cache; with by also figures by destination or endpoint",
         BREAKDOWN,
         Some("CacheStatistics"),
+    ),
+    described(
+        "get",
+        "/api/v1/hosts",
+        "What is remembered of each host, those in trouble first",
+        HOSTS,
+        Some("Hosts"),
+    ),
+    described(
+        "delete",
+        "/api/v1/hosts/{endpoint}",
+        "Forget what was learned of it",
+        &["{endpoint}"],
+        Some("ForgottenHosts"),
     ),
     described("get", "/api/v1/openapi.json", "This description", &[], None),
     described(
@@ -207,39 +223,45 @@ fn describe(operation: &Described) -> Value {
     described
 }
 
+/// A parameter; one of the path stands in braces, as it does there.
 fn parameter(name: &str) -> Value {
-    let (place, schema, description) = match name {
-        "id" => ("path", json!({"type": "string"}), "The queue id"),
-        "destination" => ("query", json!({"type": "string"}), "Only this destination"),
-        "endpoint" => ("query", json!({"type": "string"}), "Only this ADDRESS:PORT"),
-        "sender" => (
-            "query",
-            json!({"type": "string"}),
-            "Only from this sender; empty for the null sender",
-        ),
-        "status" => (
-            "query",
-            json!({"type": "string", "enum": ["queued", "deferred", "held"]}),
+    let text = || json!({"type": "string"});
+    let (schema, description) = match name {
+        "{id}" => (text(), "The queue id"),
+        "{endpoint}" => (text(), "ADDRESS:PORT"),
+        "destination" => (text(), "Only this destination"),
+        "endpoint" => (text(), "Only this ADDRESS:PORT"),
+        "sender" => (text(), "Only from this sender; empty for the null sender"),
+        "status" => (one_of(&["queued", "deferred", "held"]), "Only in this state"),
+        "state" => (
+            one_of(&HostState::ALL.map(HostState::as_str)),
             "Only in this state",
         ),
         "by" => (
-            "query",
-            json!({"type": "string", "enum": ["destination", "endpoint"]}),
+            one_of(&["destination", "endpoint"]),
             "Figures of each destination or endpoint, the busiest first",
         ),
-        "limit" => (
-            "query",
-            json!({"type": "integer", "minimum": 1}),
-            "How many at most",
-        ),
+        "limit" => (json!({"type": "integer", "minimum": 1}), "How many at most"),
         "after" => (
-            "query",
             json!({"type": "integer"}),
             "Only behind this entry: next of the page before",
         ),
-        _ => ("query", json!({"type": "boolean"}), "true: the whole queue"),
+        _ => (json!({"type": "boolean"}), "true: the whole queue"),
     };
-    json!({"name": name, "in": place, "required": place == "path", "schema": schema, "description": description})
+    let in_path = name.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+    let place = if in_path.is_some() { "path" } else { "query" };
+    json!({
+        "name": in_path.unwrap_or(name),
+        "in": place,
+        "required": in_path.is_some(),
+        "schema": schema,
+        "description": description,
+    })
+}
+
+/// One of these words.
+fn one_of(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
 }
 
 #[cfg(test)]
@@ -275,5 +297,10 @@ mod tests {
         assert_eq!(status["properties"]["uptime_seconds"]["type"], "number");
         assert!(document["paths"]["/api/v1/queue/{id}/retry"]["post"].is_object());
         assert_eq!(document["paths"]["/healthz"]["get"]["security"], json!([]));
+        let forget = &document["paths"]["/api/v1/hosts/{endpoint}"]["delete"]["parameters"][0];
+        assert_eq!(
+            (&forget["name"], &forget["in"]),
+            (&json!("endpoint"), &json!("path"))
+        );
     }
 }

@@ -8,7 +8,8 @@ use axum::{
     http::request::Parts,
 };
 use remuda_engine::operations::{
-    BREAKDOWN_MAX, BreakdownBy, ConnectionFilter, EntryStatus, PAGE_DEFAULT, PAGE_MAX, QueueFilter, Selection,
+    BREAKDOWN_MAX, BreakdownBy, ConnectionFilter, EntryStatus, HOSTS_DEFAULT, HOSTS_MAX, HostFilter,
+    HostState, PAGE_DEFAULT, PAGE_MAX, QueueFilter, Selection,
 };
 use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -52,6 +53,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The endpoint in a path.
+pub struct Place(pub Endpoint);
+
+impl<S: Send + Sync> FromRequestParts<S> for Place {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        Ok(Place(endpoint(&text)?))
+    }
+}
+
 /// Of `GET /api/v1/queue`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,12 +82,7 @@ impl TryFrom<ListParameters> for QueueFilter {
     type Error = Problem;
 
     fn try_from(given: ListParameters) -> Result<Self, Problem> {
-        let limit = given.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Problem::bad_request(format!(
-                "limit must be from 1 to {PAGE_MAX}"
-            )));
-        }
+        let limit = within(given.limit.unwrap_or(PAGE_DEFAULT), PAGE_MAX)?;
         Ok(QueueFilter {
             destination: given.destination.as_deref().map(destination),
             sender: given.sender,
@@ -115,15 +125,29 @@ impl TryFrom<ConnectionParameters> for ConnectionFilter {
     type Error = Problem;
 
     fn try_from(given: ConnectionParameters) -> Result<Self, Problem> {
-        let endpoint = given.endpoint.map(|text| match text.parse() {
-            Ok(address) => Ok(Endpoint(address)),
-            Err(_) => Err(Problem::bad_request(format!(
-                "endpoint {text:?} is not ADDRESS:PORT"
-            ))),
-        });
+        let endpoint = given.endpoint.as_deref().map(endpoint);
         Ok(ConnectionFilter {
             destination: given.destination.as_deref().map(destination),
             endpoint: endpoint.transpose()?,
+        })
+    }
+}
+
+/// Of `GET /api/v1/hosts`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostParameters {
+    state: Option<HostState>,
+    limit: Option<usize>,
+}
+
+impl TryFrom<HostParameters> for HostFilter {
+    type Error = Problem;
+
+    fn try_from(given: HostParameters) -> Result<Self, Problem> {
+        Ok(HostFilter {
+            state: given.state,
+            limit: within(given.limit.unwrap_or(HOSTS_DEFAULT), HOSTS_MAX)?,
         })
     }
 }
@@ -146,17 +170,26 @@ impl StatisticsParameters {
                 "limit goes with by=destination or by=endpoint",
             ));
         }
-        if !(1..=BREAKDOWN_MAX).contains(&rows_max) {
-            return Err(Problem::bad_request(format!(
-                "limit must be from 1 to {BREAKDOWN_MAX}"
-            )));
-        }
+        let rows_max = within(rows_max, BREAKDOWN_MAX)?;
         Ok(by.map(|by| (by, rows_max)))
     }
 }
 
 /// Rows of a breakdown when nothing is asked for.
 const BREAKDOWN_DEFAULT: usize = 100;
+
+/// A limit that may be.
+fn within(limit: usize, max: usize) -> Result<usize, Problem> {
+    match limit {
+        limit if (1..=max).contains(&limit) => Ok(limit),
+        _ => Err(Problem::bad_request(format!("limit must be from 1 to {max}"))),
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, Problem> {
+    let wrong = |_| Problem::bad_request(format!("endpoint {text:?} is not ADDRESS:PORT"));
+    text.parse().map(Endpoint).map_err(wrong)
+}
 
 /// Destinations are written in any case; their keys are lower case.
 fn destination(text: &str) -> Destination {

@@ -57,7 +57,7 @@ impl IntoResponse for Problem {
 impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
         let status = match &error {
-            OperationError::NoSuchMessage(_) => StatusCode::NOT_FOUND,
+            OperationError::NoSuchMessage(_) | OperationError::NoSuchHost(_) => StatusCode::NOT_FOUND,
             OperationError::Spool(_) | OperationError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Problem::new(status, error.to_string())

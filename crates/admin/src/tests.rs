@@ -7,7 +7,7 @@ use axum::{
     http::Method,
 };
 use remuda_engine::operations::*;
-use remuda_mail::MessageId;
+use remuda_mail::{Endpoint, MessageId};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -90,6 +90,18 @@ impl Operations for Pretended {
             known: 0,
         };
         self.note(format!("breakdown {by:?} {rows_max}"), Ok(breakdown))
+    }
+
+    fn hosts(&self, filter: HostFilter) -> Pending<'_, Result<Hosts, OperationError>> {
+        self.note(format!("hosts {filter:?}"), Ok(Hosts::default()))
+    }
+
+    fn forget_host(&self, endpoint: Endpoint) -> Pending<'_, Result<ForgottenHosts, OperationError>> {
+        let answer = match endpoint.0.port() {
+            25 => Ok(ForgottenHosts { forgotten: 1 }),
+            _ => Err(OperationError::NoSuchHost(endpoint)),
+        };
+        self.note(format!("forget {endpoint}"), answer)
     }
 
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {
@@ -267,6 +279,26 @@ const ASKED: &[(Method, &str, &str)] = &[
     ),
     (
         Method::GET,
+        "/api/v1/hosts",
+        "hosts HostFilter { state: None, limit: 1000 }",
+    ),
+    (
+        Method::GET,
+        "/api/v1/hosts?state=paused&limit=5",
+        "hosts HostFilter { state: Some(Paused), limit: 5 }",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/hosts/192.0.2.1:25",
+        "forget 192.0.2.1:25",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/hosts/%5B2001:db8::1%5D:25",
+        "forget [2001:db8::1]:25",
+    ),
+    (
+        Method::GET,
         "/api/v1/queue?destination=a.test&sender=&status=deferred&limit=5&after=9",
         "list QueueFilter { destination: Some(a.test), sender: Some(\"\"), status: Some(Deferred), limit: 5, after: Some(EntryId(9)) }",
     ),
@@ -375,6 +407,26 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
         "endpoint \"a.test\" is not ADDRESS:PORT",
     ),
     (
+        Method::DELETE,
+        "/api/v1/hosts/192.0.2.1:26",
+        404,
+        "nothing is remembered of 192.0.2.1:26",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/hosts/mx.a.test",
+        400,
+        "endpoint \"mx.a.test\" is not ADDRESS:PORT",
+    ),
+    (
+        Method::GET,
+        "/api/v1/hosts?limit=20001",
+        400,
+        "limit must be from 1 to 20000",
+    ),
+    (Method::GET, "/api/v1/hosts?state=dead", 400, ""),
+    (Method::DELETE, "/api/v1/hosts", 405, ""),
+    (
         Method::POST,
         "/api/v1/queue/delete",
         400,
@@ -454,7 +506,9 @@ async fn every_described_path_is_there() {
     let document = ask(Method::GET, "/api/v1/openapi.json").await.json();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            let path = path.replace("{id}", "00000000001");
+            let path = path
+                .replace("{id}", "00000000001")
+                .replace("{endpoint}", "192.0.2.1:25");
             let method: Method = method.to_uppercase().parse().unwrap();
             let answered = ask(method.clone(), &path).await;
             assert!(answered.status != 405, "{method} {path}");

@@ -15,7 +15,7 @@ use std::{
 
 use remuda_clock::{Monotonic, Now, SharedClock};
 use remuda_dispatch::view;
-use remuda_mail::{Destination, MessageId};
+use remuda_mail::{Destination, Endpoint, MessageId};
 use remuda_spool::{AGE_BUCKETS, Filter, Spool, State};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod change;
+mod hosts;
 mod shown;
 mod statistics;
 
@@ -312,6 +313,14 @@ impl Operations for Handle {
         rows_max: usize,
     ) -> Pending<'_, Result<Breakdown, OperationError>> {
         Box::pin(self.read_breakdown(by, rows_max))
+    }
+
+    fn hosts(&self, filter: HostFilter) -> Pending<'_, Result<Hosts, OperationError>> {
+        Box::pin(self.read_hosts(filter))
+    }
+
+    fn forget_host(&self, endpoint: Endpoint) -> Pending<'_, Result<ForgottenHosts, OperationError>> {
+        Box::pin(self.forget(endpoint))
     }
 
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {

@@ -13,9 +13,10 @@
 //! HTTP, tokens, the OpenAPI description (`remuda_admin`).
 //!
 //! # Limits
-//! A page of the queue has at most [`PAGE_MAX`] entries.
+//! A page of the queue has at most [`PAGE_MAX`] entries, a list of hosts [`HOSTS_MAX`] rows.
 
 mod answers;
+mod hosts;
 mod statistics;
 
 use std::{future::Future, pin::Pin};
@@ -29,6 +30,7 @@ pub use answers::{
     SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
 };
 
+pub use hosts::{ForgottenHosts, Host, HostFilter, HostState, Hosts};
 pub use statistics::{Breakdown, BreakdownBy, CacheCounts, CacheStatistics, FiguresRow, HistogramShown};
 
 /// Entries on a page at most, whatever is asked for.
@@ -37,6 +39,11 @@ pub const PAGE_MAX: usize = 10_000;
 pub const PAGE_DEFAULT: usize = 100;
 /// Rows of a breakdown at most: as many as are remembered.
 pub const BREAKDOWN_MAX: usize = remuda_dispatch::view::ROWS_MAX;
+
+/// Hosts in an answer when nothing is asked for.
+pub const HOSTS_DEFAULT: usize = 1000;
+/// Hosts in an answer at most: more than are remembered without a session.
+pub const HOSTS_MAX: usize = 20_000;
 
 /// An answer that comes later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,6 +54,9 @@ pub enum OperationError {
     /// There is no such message.
     #[error("no such message: {0}")]
     NoSuchMessage(MessageId),
+    /// Nothing is remembered of such a host.
+    #[error("nothing is remembered of {0}")]
+    NoSuchHost(Endpoint),
     /// The spool cannot be read or written now.
     #[error("the spool is not available: {0}")]
     Spool(String),
@@ -75,6 +85,12 @@ pub trait Operations: Send + Sync + 'static {
         by: BreakdownBy,
         rows_max: usize,
     ) -> Pending<'_, Result<Breakdown, OperationError>>;
+
+    /// What is remembered of the hosts that match, those in trouble first.
+    fn hosts(&self, filter: HostFilter) -> Pending<'_, Result<Hosts, OperationError>>;
+
+    /// Forgets what was learned of an endpoint, from whichever of our addresses.
+    fn forget_host(&self, endpoint: Endpoint) -> Pending<'_, Result<ForgottenHosts, OperationError>>;
 
     /// A page of the queue.
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>>;
@@ -168,5 +184,6 @@ mod tests {
         assert_eq!(serde_json::to_value(EntryStatus::Held).unwrap(), "held");
         assert_eq!(serde_json::to_value(ServiceState::Ready).unwrap(), "ready");
         assert_eq!(serde_json::to_value(ConnectionState::Parked).unwrap(), "parked");
+        assert_eq!(serde_json::to_value(HostState::Paused).unwrap(), "paused");
     }
 }

@@ -2,9 +2,9 @@
 
 use remuda_engine::operations::{
     AdmissionStatus, AttemptShown, Breakdown, BreakdownBy, CacheCounts, CacheStatistics, Changed, Connection,
-    ConnectionState, ConsideredShown, EntryShown, EntryStatus, FiguresRow, HistogramShown, MessageShown,
-    Page, QueueCounts, QueueEntry, Rates, RecipientShown, RetiredParked, ServiceState, SessionCounts,
-    SpoolStatus, Status, Summary, SummaryRow,
+    ConnectionState, ConsideredShown, EntryShown, EntryStatus, FiguresRow, ForgottenHosts, HistogramShown,
+    Host, HostState, Hosts, MessageShown, Page, QueueCounts, QueueEntry, Rates, RecipientShown,
+    RetiredParked, ServiceState, SessionCounts, SpoolStatus, Status, Summary, SummaryRow,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ),
         ("Connections", value(vec![connection()])),
         ("RetiredParked", value(RetiredParked { retired: 2 })),
+        ("Hosts", value(hosts())),
+        ("ForgottenHosts", value(ForgottenHosts { forgotten: 1 })),
         (
             "CacheStatistics",
             value(CacheStatistics {
@@ -173,6 +175,34 @@ fn connection() -> Connection {
         idle_seconds: 0.75,
         transaction_ms: Some(48.5),
         message: Some("1M7Z3KQ0000".into()),
+    }
+}
+
+fn hosts() -> Hosts {
+    let host = Host {
+        endpoint: "192.0.2.25:25".into(),
+        host: Some("mx.example.net".into()),
+        source: Some("198.51.100.7".into()),
+        state: HostState::Paused,
+        reason: Some("connect to mx.example.net[192.0.2.25]:25: Connection refused".into()),
+        next_trial: Some(NOON + 8_000),
+        transaction_ms: Some(48.5),
+        opening_ms: Some(102.5),
+        sessions: 0,
+        parked: 2,
+        connections_max: Some(10),
+        transactions_max: Some(20),
+        idle_max_seconds: Some(1.5),
+        bears_reuse: true,
+        depth: 4,
+        failures: 4,
+    };
+    Hosts {
+        known: 1,
+        states: HostState::ALL
+            .map(|state| (state, u64::from(state == host.state)))
+            .into(),
+        hosts: vec![host],
     }
 }
 

@@ -187,6 +187,16 @@ impl Actor {
         );
     }
 
+    /// What was learned of an endpoint is forgotten; answers of how many of our addresses it was.
+    pub fn forget_host(&mut self, endpoint: Endpoint, now: Now) -> usize {
+        let known = self.dispatch.hosts(now).into_iter();
+        let known = known.filter(|view| view.way.endpoint == endpoint).count();
+        if known > 0 {
+            self.handle(Event::HostForgotten { endpoint }, now);
+        }
+        known
+    }
+
     pub(super) fn replanned(&mut self, plan: Arc<Plan>, now: Now) {
         let seed = now.wall.0.unsigned_abs();
         let settings = Box::new(plan.settings.dispatch(seed));
