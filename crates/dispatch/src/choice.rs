@@ -52,7 +52,17 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// The word for the log.
+    /// All there are.
+    pub const ALL: [Choice; 6] = [
+        Choice::Only,
+        Choice::Better,
+        Choice::Trial,
+        Choice::Parked,
+        Choice::Fallback,
+        Choice::Random,
+    ];
+
+    /// The word for the log and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Choice::Only => "only",

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     actor::{Actor, Input},
-    metrics::{Metrics, Rate, Snapshot},
+    metrics::{HOSTS_SHOWN_MAX, Metrics, Rate, Snapshot},
     operations::*,
     receive,
 };
@@ -96,9 +96,15 @@ impl Handle {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, OperationError> {
-        self.ask(|actor, _| Snapshot {
-            totals: actor.dispatch().totals(),
-            statistics: actor.dispatch().statistics(),
+        self.ask(|actor, now| {
+            let dispatch = actor.dispatch();
+            let busiest = dispatch.breakdown(view::BreakdownBy::Endpoint, HOSTS_SHOWN_MAX);
+            Snapshot {
+                totals: dispatch.totals(),
+                statistics: dispatch.statistics(),
+                hosts: dispatch.hosts(now),
+                busiest: busiest.rows.into_iter().map(|row| row.name).collect(),
+            }
         })
         .await
     }
@@ -270,23 +276,6 @@ impl Handle {
             }
         })
         .await
-    }
-
-    async fn read_statistics(&self) -> Result<CacheStatistics, OperationError> {
-        self.ask(|actor, _| CacheStatistics {
-            since_start: statistics::counts(&actor.dispatch().statistics()),
-            interval: statistics::counts(actor.dispatch().interval()),
-            breakdown: None,
-        })
-        .await
-    }
-
-    async fn read_breakdown(&self, by: BreakdownBy, rows_max: usize) -> Result<Breakdown, OperationError> {
-        let rows_max = rows_max.min(BREAKDOWN_MAX);
-        let table = self
-            .ask(move |actor, _| actor.dispatch().breakdown(statistics::key(by), rows_max))
-            .await?;
-        Ok(statistics::breakdown(by, table))
     }
 }
 

@@ -13,6 +13,7 @@
 //! The HTTP endpoint (`remuda_admin`). Counters of receiving and of the spool are theirs, and are registered
 //! here by [`Metrics::register`].
 
+mod hosts;
 mod rate;
 mod snapshot;
 mod usage;
@@ -27,10 +28,11 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use remuda_dispatch::event::Undecided;
+use remuda_dispatch::{choice::Choice, event::Undecided};
 use remuda_mail::{Outcome, TlsProtocol};
 use remuda_spool::Spool;
 
+pub(crate) use hosts::SHOWN_MAX as HOSTS_SHOWN_MAX;
 pub use rate::Rate;
 pub use snapshot::Snapshot;
 
@@ -45,6 +47,7 @@ pub struct Metrics {
     transactions: Family<ByResult, Counter>,
     flights: Counter,
     opened: Family<ByTls, Counter>,
+    choices: Family<ByChoice, Counter>,
     copied: Copied,
     registry: Mutex<Registry>,
 }
@@ -68,6 +71,19 @@ struct ByStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByResult {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByChoice {
+    choice: &'static str,
+}
+
+impl From<Choice> for ByChoice {
+    fn from(choice: Choice) -> Self {
+        ByChoice {
+            choice: choice.as_str(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,6 +117,7 @@ impl Metrics {
             transactions: Family::default(),
             flights: Counter::default(),
             opened: Family::default(),
+            choices: Family::default(),
             copied: Copied::register(&mut registry),
             registry: Mutex::default(),
         };
@@ -141,6 +158,11 @@ impl Metrics {
             "Outbound sessions opened",
             self.opened.clone(),
         );
+        to.register(
+            "remuda_choices",
+            "Transactions ordered, by why they went to their host",
+            self.choices.clone(),
+        );
     }
 
     fn begin_at_zero(&self) {
@@ -159,6 +181,9 @@ impl Metrics {
         }
         for tls in [None, Some(TlsProtocol::Tls12), Some(TlsProtocol::Tls13)] {
             drop(self.opened.get_or_create(&ByTls::of(tls)));
+        }
+        for choice in Choice::ALL {
+            drop(self.choices.get_or_create(&choice.into()));
         }
     }
 
@@ -200,6 +225,11 @@ impl Metrics {
     /// Counts a session that has been greeted and has introduced itself.
     pub fn connection_opened(&self, tls: Option<TlsProtocol>) {
         self.opened.get_or_create(&ByTls::of(tls)).inc();
+    }
+
+    /// Counts a transaction that is ordered by why it goes to its host.
+    pub fn choice(&self, choice: Choice) {
+        self.choices.get_or_create(&choice.into()).inc();
     }
 
     /// Recipients delivered since start.
@@ -302,7 +332,11 @@ mod tests {
             parked_sessions: 6,
             ..Totals::default()
         };
-        Snapshot { totals, statistics }
+        Snapshot {
+            totals,
+            statistics,
+            ..Snapshot::default()
+        }
     }
 
     #[test]
@@ -328,6 +362,8 @@ mod tests {
             "remuda_connection_cache_idle_seconds_bucket{le=\"+Inf\"} 0",
             "remuda_connection_cache_round_trips_saved_total 0",
             "remuda_connections_failed_total{step=\"greeting\"} 0",
+            "remuda_choices_total{choice=\"fallback\"} 0",
+            "remuda_hosts{state=\"paused\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
         }
@@ -374,6 +410,7 @@ mod tests {
         metrics.flights(2);
         metrics.connection_opened(None);
         metrics.connection_opened(Some(TlsProtocol::Tls13));
+        metrics.choice(Choice::Better);
         let text = metrics.text(&Snapshot::default());
         for line in [
             "remuda_deliveries_total{status=\"deferred\"} 1",
@@ -381,6 +418,7 @@ mod tests {
             "remuda_transaction_flights_total 2",
             "remuda_connections_opened_total{tls=\"none\"} 1",
             "remuda_connections_opened_total{tls=\"TLSv1.3\"} 1",
+            "remuda_choices_total{choice=\"better\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} missing in\n{text}");
         }

@@ -271,6 +271,7 @@ impl Actor {
             flight: command.flight,
             recipients,
         };
+        self.around.metrics.choice(command.choice);
         self.order_transaction(command.session, order);
     }
 

@@ -4,10 +4,37 @@ use std::collections::BTreeMap;
 
 use remuda_dispatch::view;
 
-use crate::operations::{Breakdown, BreakdownBy, CacheCounts, FiguresRow, HistogramShown};
+use super::Handle;
+use crate::operations::{
+    BREAKDOWN_MAX, Breakdown, BreakdownBy, CacheCounts, CacheStatistics, FiguresRow, HistogramShown,
+    OperationError,
+};
+
+impl Handle {
+    pub(super) async fn read_statistics(&self) -> Result<CacheStatistics, OperationError> {
+        self.ask(|actor, _| CacheStatistics {
+            since_start: counts(&actor.dispatch().statistics()),
+            interval: counts(actor.dispatch().interval()),
+            breakdown: None,
+        })
+        .await
+    }
+
+    pub(super) async fn read_breakdown(
+        &self,
+        by: BreakdownBy,
+        rows_max: usize,
+    ) -> Result<Breakdown, OperationError> {
+        let rows_max = rows_max.min(BREAKDOWN_MAX);
+        let table = self
+            .ask(move |actor, _| actor.dispatch().breakdown(key(by), rows_max))
+            .await?;
+        Ok(breakdown(by, table))
+    }
+}
 
 /// Every field has its place: a new one does not compile until somebody has decided.
-pub(super) fn counts(statistics: &view::CacheStatistics) -> CacheCounts {
+fn counts(statistics: &view::CacheStatistics) -> CacheCounts {
     let view::CacheStatistics {
         destination_hits,
         destination_misses,
@@ -93,14 +120,14 @@ fn histogram(histogram: &view::Histogram, bounds: &[u64]) -> HistogramShown {
 }
 
 /// The engine's word for what the machine tells figures apart by.
-pub(super) fn key(by: BreakdownBy) -> view::BreakdownBy {
+fn key(by: BreakdownBy) -> view::BreakdownBy {
     match by {
         BreakdownBy::Destination => view::BreakdownBy::Destination,
         BreakdownBy::Endpoint => view::BreakdownBy::Endpoint,
     }
 }
 
-pub(super) fn breakdown(by: BreakdownBy, table: view::Breakdown) -> Breakdown {
+fn breakdown(by: BreakdownBy, table: view::Breakdown) -> Breakdown {
     let view::Breakdown { rows, other, known } = table;
     let rows = rows.into_iter().map(|row| FiguresRow {
         busy: row.sessions.map(|(busy, _)| busy),

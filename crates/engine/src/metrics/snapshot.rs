@@ -8,9 +8,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use remuda_connection_cache::Unfit;
-use remuda_dispatch::view::{CacheStatistics, Totals};
+use remuda_dispatch::view::{CacheStatistics, HostView, Totals};
 
-use super::usage::CopiedUsage;
+use super::{hosts::CopiedHosts, usage::CopiedUsage};
 
 /// The machines' counts at one moment.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,10 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Of the connection cache, since start.
     pub statistics: CacheStatistics,
+    /// What is remembered of hosts.
+    pub hosts: Vec<HostView>,
+    /// The endpoints that most mail went to, busiest first.
+    pub busiest: Vec<String>,
 }
 
 /// The copies.
@@ -31,6 +35,7 @@ pub(super) struct Copied {
     connections: Gauge,
     peak_connections: Gauge,
     usage: CopiedUsage,
+    hosts: CopiedHosts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,7 +70,13 @@ impl Copied {
             connections: Gauge::default(),
             peak_connections: Gauge::default(),
             usage: CopiedUsage::register(to),
+            hosts: CopiedHosts::register(to),
         };
+        copied.name(to);
+        copied
+    }
+
+    fn name(&self, to: &mut Registry) {
         let mut name = Named {
             to,
             prefix: "remuda_connection_cache_",
@@ -73,27 +84,26 @@ impl Copied {
         name.register(
             "lookups",
             "Look-ups in the connection cache",
-            copied.lookups.clone(),
+            self.lookups.clone(),
         );
         name.register(
             "handovers",
             "Sessions handed over without being parked",
-            copied.handovers.clone(),
+            self.handovers.clone(),
         );
-        name.register("unfit", "Sessions refused for a delivery", copied.unfit.clone());
-        name.register("closed", "Sessions that ended", copied.closed.clone());
-        name.register("connections", "Sessions parked now", copied.connections.clone());
+        name.register("unfit", "Sessions refused for a delivery", self.unfit.clone());
+        name.register("closed", "Sessions that ended", self.closed.clone());
+        name.register("connections", "Sessions parked now", self.connections.clone());
         name.register(
             "peak_connections",
             "Most sessions parked at once",
-            copied.peak_connections.clone(),
+            self.peak_connections.clone(),
         );
         to.register(
             "remuda_queue_messages",
             "Messages by destination in the queue",
-            copied.queue.clone(),
+            self.queue.clone(),
         );
-        copied
     }
 
     pub(super) fn take(&self, snapshot: &Snapshot) {
@@ -114,6 +124,7 @@ impl Copied {
         }
         set_gauge(&self.connections, parked_sessions);
         self.take_statistics(&snapshot.statistics);
+        self.hosts.take(&snapshot.hosts, &snapshot.busiest);
     }
 
     /// Every field has its place here: a new one does not compile until somebody has decided.
