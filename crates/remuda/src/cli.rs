@@ -1,5 +1,6 @@
 //! The command line.
 
+mod hosts;
 mod tools;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -7,6 +8,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
+pub use hosts::{HostsAction, HostsArguments, StateArgument};
 pub use tools::{Behaviour, LoadArguments, SinkArguments};
 
 /// Remuda, a mail transfer agent with a shared connection cache.
@@ -29,6 +31,8 @@ pub enum Command {
     Queue(QueueArguments),
     /// The outbound sessions of the running server, cached ones and those in use.
     Connections(ConnectionsArguments),
+    /// What the running server remembers of hosts: how fast, what they allow, which are slow or dead.
+    Hosts(HostsArguments),
     /// Show on loopback, within seconds, what the connection cache does.
     Demo {
         /// Stay when all is shown, with mail going on, until Ctrl-C.
@@ -228,6 +232,8 @@ mod tests {
             "queue",
             "queue list",
             "connections",
+            "hosts",
+            "hosts forget",
             "demo",
             "sendmail",
             "load",
@@ -256,6 +262,13 @@ mod tests {
             ("remuda queue --config a.toml delete A", true),
             ("remuda connections --config a.toml", true),
             ("remuda connections --stats --by endpoint --limit 5", true),
+            ("remuda hosts --state paused --limit 5 --json", true),
+            ("remuda hosts --json forget 192.0.2.1:25", true),
+            ("remuda hosts forget [2001:db8::1]:25 --config a.toml", true),
+            ("remuda hosts --state dead", false),
+            ("remuda hosts forget", false),
+            ("remuda hosts forget mx.a.test", false),
+            ("remuda hosts forget 192.0.2.1:25 --limit 5", false),
             ("remuda connections --by endpoint", false),
             ("remuda connections --stats --limit 5", false),
         ] {

@@ -17,6 +17,7 @@ pub mod config;
 mod connections;
 pub mod demo;
 pub mod exit;
+mod hosts;
 mod load;
 mod queue;
 pub mod sendmail;
@@ -65,6 +66,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
+        Command::Hosts(arguments) => hosts::run(&arguments),
         Command::Demo { keep } => demo::command(keep),
         Command::Sendmail { arguments } => sendmail::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),

@@ -112,6 +112,7 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
         &["bogus"][..],
         &["serve", "--no"],
         &["queue", "delete"],
+        &["hosts", "--state", "slow", "forget", "192.0.2.1:25"],
         &["sendmail", "-Z"],
         &[],
     ] {
@@ -122,6 +123,7 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
         &["serve"],
         &["queue", "list"],
         &["connections"],
+        &["hosts"],
         &["sendmail", "a@b.test"],
     ] {
         let output = place.command(command);
@@ -247,6 +249,20 @@ fn a_message_goes_from_sendmail_through_the_server_to_a_sink() {
     assert_eq!(code(&statistics), 0, "{}", errors(&statistics));
     let statistics: Value = serde_json::from_slice(&statistics.stdout).unwrap();
     assert_eq!(statistics["since_start"]["destination_misses"], 1);
+    let hosts = place.command(&["hosts"]);
+    let shown = String::from_utf8(hosts.stdout).unwrap();
+    assert!(
+        shown.lines().nth(1).unwrap().starts_with(&sink_address),
+        "{shown}"
+    );
+    let unknown = place.command(&["hosts", "forget", "[2001:db8::1]:25"]);
+    assert_eq!(
+        (code(&unknown), errors(&unknown)),
+        (
+            1,
+            "remuda: nothing is remembered of [2001:db8::1]:25\n".to_owned()
+        )
+    );
     assert_eq!(server.process.terminate().code(), Some(0));
 }
 

@@ -11,6 +11,7 @@ mod depth;
 mod first_mail;
 mod groups;
 mod home;
+mod hosts;
 mod letters;
 mod receivers;
 mod refusals;
