@@ -108,7 +108,8 @@ impl Dispatch {
         if let Some((session, found)) = self.look_up(id, ways, is_chosen) {
             return self.assign(id, session, found);
         }
-        let dial = self.dial_or_join(id, ways);
+        // Where what is parked does not fit and nothing more is let in, one that is not so good has to do.
+        let dial = self.dial_or_join(id, ways).or_else(|| self.dial_or_join(id, &at));
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {
