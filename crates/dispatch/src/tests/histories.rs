@@ -221,15 +221,7 @@ impl World {
                 });
             }
             Step::Connect { which } => {
-                let dials = self.todo.iter().filter_map(|command| match command {
-                    Command::Dial { session, .. } => Some(*session),
-                    _ => None,
-                });
-                let dials: Vec<SessionId> = dials.collect();
-                if !dials.is_empty() {
-                    let session = dials[which % dials.len()];
-                    self.tell(Event::Connected { session });
-                }
+                self.connect_some(which);
             }
             Step::Forget { host } => {
                 let endpoint = endpoint(host);
@@ -243,6 +235,19 @@ impl World {
                 }
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
+        }
+    }
+
+    /// Some dial under way has connected.
+    fn connect_some(&mut self, which: usize) {
+        let dials = self.todo.iter().filter_map(|command| match command {
+            Command::Dial { session, .. } => Some(*session),
+            _ => None,
+        });
+        let dials: Vec<SessionId> = dials.collect();
+        if !dials.is_empty() {
+            let session = dials[which % dials.len()];
+            self.tell(Event::Connected { session });
         }
     }
 
