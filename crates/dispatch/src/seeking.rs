@@ -58,11 +58,7 @@ impl Dispatch {
         };
         let at: Vec<Way> = endpoints.into_iter().map(|to| from.way_to(to)).collect();
         if at.is_empty() {
-            let destination = delivery.entry.destination.clone();
-            self.leave_lines(id);
-            self.conclude(id, None);
-            self.schedule.release(&destination);
-            return;
+            return self.give_up(id);
         }
         if !self.has_session_left() {
             self.note(id, Considered::Full(None));
@@ -70,12 +66,7 @@ impl Dispatch {
         }
         match self.turn_of(id, &at) {
             Turn::To(ways) => self.go(id, at, &ways),
-            Turn::Try(way) => {
-                if let Some(delivery) = self.deliveries.get_mut(&id) {
-                    delivery.trial = Some(way);
-                }
-                self.go(id, at, &[way]);
-            }
+            Turn::Try(way) => self.go(id, at, &[way]),
             Turn::Hold(time) => {
                 let hold = Some(now + time);
                 self.wait(
@@ -89,12 +80,26 @@ impl Dispatch {
         }
     }
 
+    /// No host is left to try.
+    fn give_up(&mut self, id: DeliveryId) {
+        self.leave_lines(id);
+        self.conclude(id, None);
+        if let Some(delivery) = self.deliveries.get(&id) {
+            let destination = delivery.entry.destination.clone();
+            self.schedule.release(&destination);
+        }
+    }
+
     fn turn_of(&mut self, id: DeliveryId, at: &[Way]) -> Turn {
         let is_patient = self
             .deliveries
             .get(&id)
             .is_some_and(|delivery| !delivery.has_waited);
-        self.turn_among(at, is_patient)
+        let turn = self.turn_among(at, is_patient);
+        if let (Turn::Try(way), Some(delivery)) = (&turn, self.deliveries.get_mut(&id)) {
+            delivery.trial = Some(*way);
+        }
+        turn
     }
 
     /// Takes a delivery to one of these ways, the first if it can be; it waits for any of `at`.
@@ -103,7 +108,8 @@ impl Dispatch {
         if let Some((session, found)) = self.look_up(id, ways, is_chosen) {
             return self.assign(id, session, found);
         }
-        let dial = self.dial_or_join(id, ways);
+        // Where what is parked does not fit and nothing more is let in, one that is not so good has to do.
+        let dial = self.dial_or_join(id, ways).or_else(|| self.dial_or_join(id, &at));
         let lack = if dial.is_some() {
             Lack::Nothing
         } else {

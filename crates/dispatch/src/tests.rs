@@ -4,6 +4,7 @@ mod backlog;
 mod counting;
 mod dead;
 mod failing;
+mod fair;
 mod following;
 mod histories;
 mod late;

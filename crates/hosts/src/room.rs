@@ -48,6 +48,11 @@ impl Room {
         };
     }
 
+    /// The limit as it was met, before it is raised.
+    pub fn limit_met(&self) -> Option<u32> {
+        self.limit
+    }
+
     fn is_to_be_raised(&self, now: Monotonic) -> bool {
         let after = match self.times_met {
             0 | 1 => RAISED_FIRST,

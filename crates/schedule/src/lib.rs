@@ -33,6 +33,7 @@ mod gates;
 mod limits;
 mod queue;
 mod retry;
+mod suspension;
 mod turns;
 mod view;
 mod window;
@@ -52,11 +53,7 @@ pub use crate::{
     view::{QueueView, Totals},
     window::Feedback,
 };
-use crate::{
-    gates::Gates,
-    queue::{Queue, Suspension},
-    window::Window,
-};
+use crate::{gates::Gates, queue::Queue, window::Window};
 
 /// All destinations with mail.
 #[derive(Debug)]
@@ -205,38 +202,6 @@ impl Schedule {
         is_restored
     }
 
-    /// Nothing is tried for a destination until `until`, unless a running delivery succeeds. Returns the
-    /// entries that leave memory.
-    pub fn suspend(&mut self, destination: &Destination, until: Monotonic, reason: String) -> Vec<EntryId> {
-        self.end_suspension(destination);
-        let queue = self.queue(destination);
-        queue.suspension = Some(Suspension { until, reason });
-        let unloaded = queue.unload();
-        self.suspensions.insert((until, destination.clone()));
-        self.note(destination);
-        unloaded
-    }
-
-    /// Answers whether nothing is tried for a destination now.
-    pub fn is_suspended(&self, destination: &Destination) -> bool {
-        self.queues
-            .get(destination)
-            .is_some_and(|queue| queue.suspension.is_some())
-    }
-
-    /// Ends a suspension: one delivery may try.
-    pub fn thaw(&mut self, destination: &Destination) {
-        if let Some(queue) = self
-            .queues
-            .get_mut(destination)
-            .filter(|queue| queue.suspension.is_some())
-        {
-            queue.window.thaw();
-            self.end_suspension(destination);
-            self.note(destination);
-        }
-    }
-
     /// What a delivery, still holding its slot, says about its destination. Returns the entries that leave
     /// memory if it is dead now.
     pub fn feedback(&mut self, destination: &Destination, feedback: Feedback) -> Vec<EntryId> {
@@ -289,13 +254,6 @@ impl Schedule {
             let bounds = self.bounds_of(&destination);
             self.queue(&destination).window.clip(bounds);
             self.note(&destination);
-        }
-    }
-
-    fn end_suspension(&mut self, destination: &Destination) {
-        let queue = self.queues.get_mut(destination);
-        if let Some(suspension) = queue.and_then(|queue| queue.suspension.take()) {
-            self.suspensions.remove(&(suspension.until, destination.clone()));
         }
     }
 

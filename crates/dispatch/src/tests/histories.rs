@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use remuda_mail::{
-    Blame, Clear, CredentialsId, DeliveryId, EntryId, HopLogin, HopPolicy, Scope, SessionId, Source, Tls,
-    TlsLevel, Way,
+    Blame, Clear, CredentialsId, DeliveryId, EntryId, HopLogin, HopPolicy, Reply, Scope, SessionId, Source,
+    Tls, TlsLevel, Way,
 };
 
 use super::world::*;
 use crate::{
     command::Command,
     event::{Answer, DialStep, Event, Undecided, Unresolved},
-    settings::{Pattern, Rate, Rule, Settings},
+    settings::{EndpointChoice, Pattern, Rate, Rule, Settings},
 };
 
 /// One thing that the world does; numbers choose among what is possible.
@@ -26,6 +26,8 @@ enum Step {
     Withdraw { which: usize, held: bool },
     Wake { site: u8 },
     RetireParked,
+    Connect { which: usize },
+    Forget { host: u8 },
     Reload(u8),
 }
 
@@ -40,6 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Step::Withdraw { which, held }),
         1 => (0..6u8).prop_map(|site| Step::Wake { site }),
         1 => Just(Step::RetireParked),
+        3 => any::<usize>().prop_map(|which| Step::Connect { which }),
+        1 => (1..5u8).prop_map(|host| Step::Forget { host }),
         1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
@@ -216,11 +220,34 @@ impl World {
                     endpoint: Some(endpoint(1)),
                 });
             }
+            Step::Connect { which } => {
+                self.connect_some(which);
+            }
+            Step::Forget { host } => {
+                let endpoint = endpoint(host);
+                self.tell(Event::HostForgotten { endpoint });
+            }
             Step::Reload(which) => {
                 let mut settings = ruled(which);
                 settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
+                if which.is_multiple_of(3) {
+                    settings.endpoint_choice = EndpointChoice::Random;
+                }
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
+        }
+    }
+
+    /// Some dial under way has connected.
+    fn connect_some(&mut self, which: usize) {
+        let dials = self.todo.iter().filter_map(|command| match command {
+            Command::Dial { session, .. } => Some(*session),
+            _ => None,
+        });
+        let dials: Vec<SessionId> = dials.collect();
+        if !dials.is_empty() {
+            let session = dials[which % dials.len()];
+            self.tell(Event::Connected { session });
         }
     }
 
@@ -288,6 +315,7 @@ impl World {
             Some(_) if how.is_multiple_of(7) => (DialStep::Source, Blame::Us),
             _ if how.is_multiple_of(6) => (DialStep::Tls, Blame::Policy),
             _ if how.is_multiple_of(3) => (DialStep::Connect, Blame::Network),
+            _ if how.is_multiple_of(11) => (DialStep::Greeting, Blame::Peer),
             _ => {
                 let is_failed = how.is_multiple_of(5) && security.tls.level == TlsLevel::May;
                 if let Some(peer) = self.sessions.get_mut(session).filter(|_| is_failed) {
@@ -299,6 +327,13 @@ impl World {
         self.sessions.remove(session);
         let mut failure = failure(Scope::Endpoint);
         failure.blame = blame;
+        if step == DialStep::Greeting {
+            failure.refusal.reply = Some(Reply {
+                code: 421,
+                enhanced: None,
+                text: "too many".into(),
+            });
+        }
         Event::DialFailed {
             session: *session,
             step,
@@ -345,6 +380,8 @@ impl World {
             },
         };
         answer.conduct.is_disorderly = how.is_multiple_of(64);
+        answer.conduct.has_deferred_message = how % 16 >= 8;
+        answer.waited = Duration::from_millis(u64::from(how) * 20);
         let may_be_limit = matches!(
             answer.cause,
             Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_)

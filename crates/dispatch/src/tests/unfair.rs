@@ -109,7 +109,7 @@ impl Timed {
             };
             let rest = at - self.world.now.monotonic;
             self.world
-                .wait(rest.as_millis() as u64 + u64::from(rest.subsec_nanos() % 1_000_000 > 0));
+                .wait(rest.as_millis() as u64 + u64::from(!rest.subsec_nanos().is_multiple_of(1_000_000)));
             match next.filter(|next| next.0 <= at) {
                 None => drop(self.world.tell(Event::Tick)),
                 Some((_, delivery, session)) => self.finish(delivery, session),

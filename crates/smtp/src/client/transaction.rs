@@ -21,7 +21,7 @@ use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
     flight::Cut,
-    words::{clipped, is_negative, is_too_many, is_unversed, verdict},
+    words::{clipped, defers_message, is_negative, is_too_many, is_unversed, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -181,9 +181,7 @@ impl Transaction {
             return self.on_farewell(step, reply, line);
         }
         self.believe_refusal();
-        let is_of_message =
-            step == Step::Mail || (step != Step::Rset && step != Step::Rcpt && !self.accepted.is_empty());
-        self.has_deferred_message |= is_of_message && reply.class() == Class::Transient;
+        self.has_deferred_message |= defers_message(step, reply, !self.accepted.is_empty());
         match step {
             Step::Rset => self.on_rset(reply, line),
             Step::Mail => self.on_mail(reply, line),
