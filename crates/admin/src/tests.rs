@@ -425,6 +425,7 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
         "limit must be from 1 to 20000",
     ),
     (Method::GET, "/api/v1/hosts?state=dead", 400, ""),
+    (Method::GET, "/api/v1/hosts?stat=slow", 400, ""),
     (Method::DELETE, "/api/v1/hosts", 405, ""),
     (
         Method::POST,

@@ -137,9 +137,10 @@ fn uses_max(host: &Host) -> Option<u32> {
 /// In how long it is tried.
 fn next(host: &Host, now: i64) -> String {
     match host.next_trial {
-        None => "-".to_owned(),
-        Some(at) if at <= now => "now".to_owned(),
-        Some(at) => length((at - now) as f64 / 1000.0),
+        Some(at) if at > now => length((at - now) as f64 / 1000.0),
+        // Of a slow one no time is waited for when it has shown itself faster.
+        None if host.state != HostState::Slow => "-".to_owned(),
+        _ => "now".to_owned(),
     }
 }
 
@@ -268,6 +269,12 @@ mod tests {
             (next(&due, NOW), next(&due, NOW - 90_000)),
             ("now".into(), "1m30s".into())
         );
+        let faster = Host {
+            state: HostState::Slow,
+            next_trial: None,
+            ..due.clone()
+        };
+        assert_eq!(next(&faster, NOW), "now");
         assert_eq!(reason(&due, NOW), "has failed; the next message tries it");
     }
 

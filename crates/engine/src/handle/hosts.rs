@@ -81,7 +81,7 @@ fn host(view: HostView) -> Host {
         depth,
         failures,
     } = view;
-    let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    let millis = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
     Host {
         endpoint: way.endpoint.to_string(),
         host: host.map(|host| host.to_string()),
@@ -198,7 +198,7 @@ mod tests {
         let shown = host(HostView {
             reason: "connection refused".into(),
             next_trial: Some(Wall(1_000)),
-            transaction: Some(seconds(0.0125)),
+            transaction: Some(std::time::Duration::from_nanos(12_500_300)),
             opening: Some(seconds(0.25)),
             idle_max: Some(seconds(1.5)),
             ..view(25, view::HostState::Paused)

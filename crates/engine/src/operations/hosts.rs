@@ -72,7 +72,8 @@ pub struct Host {
     pub state: HostState,
     /// Why, in words.
     pub reason: Option<String>,
-    /// When it is tried next, if it is paused or slow; a slow one only if mail goes elsewhere meanwhile.
+    /// When it is tried next, if it is paused or slow. A slow one only if mail goes elsewhere meanwhile; null when
+    /// nothing else is waited for.
     pub next_trial: Option<i64>,
     /// Smoothed time that a transaction waits for replies, once known.
     pub transaction_ms: Option<f64>,

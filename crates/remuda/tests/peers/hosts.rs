@@ -75,7 +75,10 @@ fn a_host_shows_its_time_a_dead_one_why_and_what_is_forgotten_is_tried_at_once()
         "remuda_host_transaction_seconds{{endpoint=\"{}\"}} ",
         sink.address()
     );
-    assert!(remuda.metrics().contains(&line), "{}", remuda.metrics());
+    let metrics = remuda.metrics();
+    for line in [line.as_str(), "remuda_choices_total{choice=\"only\"} 1\n"] {
+        assert!(metrics.contains(line), "{line} missing in\n{metrics}");
+    }
 
     send(&home, &remuda, "b@dead.test");
     let shown = paused(&remuda, dead);
