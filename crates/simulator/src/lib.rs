@@ -5,7 +5,7 @@
 //! models.
 //!
 //! ```text
-//!   Scenario ──▶ Plan ──▶ Run ──▶ Figures
+//!   Scenario ──▶ Plan ──▶ Run ──▶ Figures ──▶ picture
 //!                          │
 //!                          └──▶ decision log
 //! ```
@@ -14,7 +14,7 @@
 //! * **The engine's decisions**: the same hosts, mail, settings and seed lead to the same commands as in the
 //!   engine under paused time.
 //! * **A seed replays a run.**
-//! * **No clock, no network, no disk.**
+//! * **No clock, no network, no disk** but for a picture that is asked for.
 //!
 //! # Not here
 //! Content, DNS, TLS and what is said on the wire; CPU and disk take no time. Flags and tables: the program.
@@ -28,6 +28,7 @@ mod figures;
 mod log;
 mod peers;
 pub mod plan;
+pub mod plot;
 mod run;
 pub mod scenario;
 mod series;
