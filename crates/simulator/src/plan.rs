@@ -184,44 +184,19 @@ impl Plan {
         taken: &mut HashSet<String>,
         rng: &mut StdRng,
     ) -> Result<(), Fault> {
-        let fault = |key, message: String| Fault {
-            span: group.name.span(),
-            key,
-            message,
-        };
         let all = servers(group, named)?;
-        let chosen = group.choose.map_or(all.len(), |choose| choose as usize);
-        if chosen > all.len() {
-            return Err(fault(
-                "domain.choose",
-                format!(
-                    "{chosen} of {} hosts; write at most as many as there are",
-                    all.len()
-                ),
-            ));
-        }
         if self.sites.len() + group.count as usize > HOSTS_MAX {
-            return Err(fault(
-                "domain.count",
-                format!("more than {HOSTS_MAX} domains in all"),
-            ));
+            let message = format!("more than {HOSTS_MAX} domains in all");
+            return Err(of_domain(group, "domain.count", message));
         }
         for name in members(&group.name, group.count) {
-            let name = format!("{name}.test");
-            let domain: Domain = name.parse().map_err(|_| {
-                fault(
-                    "domain.name",
-                    format!("{name:?} is no domain; write letters and digits"),
-                )
-            })?;
-            if !taken.insert(name.clone()) {
-                return Err(fault(
-                    "domain.name",
-                    format!("{name:?} is there twice; write one name once"),
-                ));
+            let domain = domain(group, &name)?;
+            if !taken.insert(name) {
+                let message = format!("{:?} is there twice; write one name once", domain.as_str());
+                return Err(of_domain(group, "domain.name", message));
             }
             let servers = match group.choose {
-                Some(_) => some_of(&all, chosen, rng),
+                Some(choose) => some_of(&all, choose as usize, rng),
                 None => all.clone(),
             };
             self.sites.push(Site {
@@ -232,6 +207,21 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn of_domain(group: &DomainGroup, key: &'static str, message: String) -> Fault {
+    Fault {
+        span: group.name.span(),
+        key,
+        message,
+    }
+}
+
+fn domain(group: &DomainGroup, name: &str) -> Result<Domain, Fault> {
+    format!("{name}.test").parse().map_err(|_| {
+        let message = format!("{name:?} is no domain; write letters and digits");
+        of_domain(group, "domain.name", message)
+    })
 }
 
 /// The names of a group's members.
@@ -246,11 +236,8 @@ fn members(name: &Spanned<String>, count: u32) -> impl Iterator<Item = String> {
 /// All hosts that a group of domains names, with their preference.
 fn servers(group: &DomainGroup, named: &HashMap<String, Vec<usize>>) -> Result<Vec<(usize, u16)>, Fault> {
     if !group.preference.is_empty() && group.preference.len() != group.hosts.len() {
-        return Err(Fault {
-            span: group.name.span(),
-            key: "domain.preference",
-            message: "write one number for each of hosts, or none".to_owned(),
-        });
+        let message = "write one number for each of hosts, or none".to_owned();
+        return Err(of_domain(group, "domain.preference", message));
     }
     let mut all = Vec::new();
     for (index, name) in group.hosts.iter().enumerate() {
@@ -267,12 +254,17 @@ fn servers(group: &DomainGroup, named: &HashMap<String, Vec<usize>>) -> Result<V
         let preference = group.preference.get(index).copied().unwrap_or(PREFERENCE);
         all.extend(places.iter().map(|place| (*place, preference)));
     }
+    let chosen = group.choose.map_or(1, |choose| choose as usize);
     if all.is_empty() {
-        return Err(Fault {
-            span: group.name.span(),
-            key: "domain.hosts",
-            message: "is empty; write the name of a [[host]]".to_owned(),
-        });
+        let message = "is empty; write the name of a [[host]]".to_owned();
+        return Err(of_domain(group, "domain.hosts", message));
+    }
+    if chosen > all.len() {
+        let message = format!(
+            "{chosen} of {} hosts; write at most as many as there are",
+            all.len()
+        );
+        return Err(of_domain(group, "domain.choose", message));
     }
     Ok(all)
 }

@@ -126,6 +126,18 @@ impl PolicySettings {
         settings
     }
 
+    /// Has no more sessions than these, in all and anywhere.
+    pub fn limit_sessions(&mut self, sessions: u32) {
+        self.sessions = Some(sessions);
+        for limit in [
+            &mut self.sessions_per_endpoint,
+            &mut self.concurrency,
+            &mut self.initial_concurrency,
+        ] {
+            *limit = limit.map(|limit| limit.min(sessions));
+        }
+    }
+
     /// How long a connect may take.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout.unwrap_or(CONNECT_TIMEOUT)
