@@ -166,7 +166,10 @@ impl Session {
             death: None,
             accepted: is_taken,
             waited: job.wait,
-            conduct: Conduct::default(),
+            conduct: Conduct {
+                has_deferred_message: !is_taken,
+                ..Conduct::default()
+            },
             session: match self.under_way.is_empty() {
                 true => After::Free(Box::new(self.facts.clone())),
                 false => After::Going,

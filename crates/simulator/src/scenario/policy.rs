@@ -6,7 +6,7 @@
 
 use std::{fmt, time::Duration};
 
-use remuda_dispatch::settings::Settings;
+use remuda_dispatch::settings::{EndpointChoice, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::values::{de_some_count, de_some_duration};
@@ -93,13 +93,16 @@ impl PolicySettings {
     /// What `dispatch` goes by under a policy.
     pub fn settings(&self, policy: Policy, seed: u64) -> Settings {
         let mut settings = self.as_written(seed);
+        settings.endpoint_choice = match policy {
+            Policy::Count | Policy::Time | Policy::Random => EndpointChoice::Random,
+            Policy::Adaptive => EndpointChoice::Adaptive,
+        };
         let cache = &mut settings.cache;
         match policy {
             Policy::Count => {
                 (cache.reuse_count_limit, cache.reuse_time_limit) = (COUNT_REUSES, NO_TIME_LIMIT)
             }
             Policy::Time => (cache.reuse_count_limit, cache.reuse_time_limit) = (0, TIME_LIMIT),
-            // The one place where the choice of the host is set, once `dispatch` has more than one.
             Policy::Random | Policy::Adaptive => {}
         }
         settings
@@ -175,7 +178,17 @@ mod tests {
             let mut settings = written.settings(policy, 7);
             settings.cache.reuse_count_limit = plain.cache.reuse_count_limit;
             settings.cache.reuse_time_limit = plain.cache.reuse_time_limit;
+            settings.endpoint_choice = plain.endpoint_choice;
             assert_eq!(settings, plain, "{policy}");
+        }
+    }
+
+    #[test]
+    fn only_the_adaptive_policy_weighs_hosts() {
+        for policy in [Policy::Count, Policy::Time, Policy::Random, Policy::Adaptive] {
+            let choice = PolicySettings::default().settings(policy, 0).endpoint_choice;
+            let is_adaptive = choice == EndpointChoice::Adaptive;
+            assert_eq!(is_adaptive, policy == Policy::Adaptive, "{policy}");
         }
     }
 

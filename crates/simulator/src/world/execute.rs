@@ -161,12 +161,13 @@ impl World<'_> {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        match self.peers.connected(session.host, now.since_start()) {
+        let greeted = self.peers.connected(session.host, now.since_start());
+        self.tell(Event::Connected { session: id });
+        match greeted {
             Ok(greeting) => self.agenda.put(now + greeting, Happening::Opened(id)),
-            Err(failing) => {
-                self.agenda
-                    .put(now + failing.after, Happening::Failed(id, failing));
-            }
+            Err(failing) => self
+                .agenda
+                .put(now + failing.after, Happening::Failed(id, failing)),
         }
     }
 
