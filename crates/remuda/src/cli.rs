@@ -1,5 +1,6 @@
 //! The command line.
 
+mod simulate;
 mod tools;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -7,6 +8,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
+pub use simulate::{PolicyArgument, SimulateArguments};
 pub use tools::{Behaviour, LoadArguments, SinkArguments};
 
 /// Remuda, a mail transfer agent with a shared connection cache.
@@ -46,6 +48,8 @@ pub enum Command {
     Load(LoadArguments),
     /// A scripted SMTP receiver; its report is JSON.
     Sink(Box<SinkArguments>),
+    /// What a policy does to slow, dead and limiting hosts: the decisions of the server under modelled time.
+    Simulate(Box<SimulateArguments>),
 }
 
 /// What `remuda sendmail` understands; `remuda help sendmail` and `sendmail --help` print it.
@@ -232,6 +236,7 @@ mod tests {
             "sendmail",
             "load",
             "sink",
+            "simulate",
         ] {
             let words = ["remuda", "help"].into_iter().chain(name.split(' '));
             let error = Arguments::try_parse_from(words).unwrap_err();

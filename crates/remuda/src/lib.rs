@@ -21,6 +21,7 @@ mod load;
 mod queue;
 pub mod sendmail;
 pub mod serve;
+mod simulate;
 mod sink;
 mod table;
 
@@ -69,6 +70,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Sendmail { arguments } => sendmail::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Sink(arguments) => sink::run(*arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }
 
