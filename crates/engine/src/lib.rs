@@ -31,4 +31,5 @@ pub mod tls;
 mod vault;
 mod watchdog;
 
+pub use actor::Watch;
 pub use engine::{Engine, StartError};

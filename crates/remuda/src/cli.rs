@@ -1,6 +1,7 @@
 //! The command line.
 
 mod hosts;
+mod simulate;
 mod tools;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
 pub use hosts::{HostsAction, HostsArguments, StateArgument};
+pub use simulate::{PolicyArgument, SimulateArguments};
 pub use tools::{Behaviour, LoadArguments, SinkArguments};
 
 /// Remuda, a mail transfer agent with a shared connection cache.
@@ -50,6 +52,8 @@ pub enum Command {
     Load(LoadArguments),
     /// A scripted SMTP receiver; its report is JSON.
     Sink(Box<SinkArguments>),
+    /// What a policy does to slow, dead and limiting hosts: the decisions of the server under modelled time.
+    Simulate(Box<SimulateArguments>),
 }
 
 /// What `remuda sendmail` understands; `remuda help sendmail` and `sendmail --help` print it.
@@ -238,6 +242,7 @@ mod tests {
             "sendmail",
             "load",
             "sink",
+            "simulate",
         ] {
             let words = ["remuda", "help"].into_iter().chain(name.split(' '));
             let error = Arguments::try_parse_from(words).unwrap_err();

@@ -22,6 +22,7 @@ mod load;
 mod queue;
 pub mod sendmail;
 pub mod serve;
+mod simulate;
 mod sink;
 mod table;
 
@@ -71,6 +72,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Sendmail { arguments } => sendmail::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Sink(arguments) => sink::run(*arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }
 
