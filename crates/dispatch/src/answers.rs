@@ -71,7 +71,8 @@ impl Dispatch {
             return;
         };
         let State::Dialling(owner) = session.state else {
-            return;
+            // It was given up, and has failed before it heard of that.
+            return self.ended(id);
         };
         let (way, endpoint) = (session.way(), session.endpoint);
         if self.is_for_room(way, step, &failure) {

@@ -3,6 +3,7 @@
 //! # Contract
 //! * **A dial is not wasted**: when its delivery has found another session it goes on for whoever comes, and is
 //!   adopted only by a delivery whose own dial would bring the same.
+//! * **A dial that nobody waits for gives way** when all sessions are in use and somebody needs one.
 //! * **A failed handshake is remembered while the session is opened**, and excuses `may` alone.
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use remuda_mail::{DeliveryId, Destination, Endpoint, HopLogin, SessionId, TlsLev
 use crate::{
     Dispatch,
     candidates::Servers,
-    command::{Command, Security},
+    command::{Command, RetireCause, Security},
     sessions::{Session, State},
 };
 
@@ -97,6 +98,33 @@ impl Dispatch {
             session.state = State::Dialling(None);
             self.orphans.entry(session.way()).or_default().push_back(dial);
         }
+    }
+
+    /// Gives up the oldest dial that nobody waits for, because somebody needs a session; answers whether there
+    /// was one.
+    pub(crate) fn give_up_an_orphan(&mut self) -> bool {
+        // Ids are given in the order of dialling.
+        let oldest = self.orphans.values().flatten().min().copied();
+        oldest.is_some_and(|dial| self.give_up(dial))
+    }
+
+    /// Ends a dial under way.
+    pub(crate) fn give_up(&mut self, dial: SessionId) -> bool {
+        let Some(session) = self.sessions.get(&dial) else {
+            return false;
+        };
+        let way = session.way();
+        self.strike_orphan(way, dial);
+        self.disarm(dial);
+        if let Some(session) = self.sessions.get_mut(&dial) {
+            session.state = State::Retiring;
+        }
+        self.hosts.undialled(way);
+        self.vacate(way);
+        self.cache.count_dial_failed("given_up");
+        let cause = RetireCause::NotParked;
+        self.out.push(Command::Retire { session: dial, cause });
+        true
     }
 
     /// Finds a dial that nobody waits for, by one of these ways, for a delivery: one that brings what the

@@ -58,9 +58,9 @@ impl Dispatch {
         };
         let at: Vec<Way> = endpoints.into_iter().map(|to| from.way_to(to)).collect();
         if at.is_empty() {
-            return self.give_up(id);
+            return self.end_without_host(id);
         }
-        if !self.has_session_left() {
+        if !self.has_session_left() && !self.give_up_an_orphan() {
             self.note(id, Considered::Full(None));
             return self.wait(id, Waiting::for_room(at, Lack::Session));
         }
@@ -81,7 +81,7 @@ impl Dispatch {
     }
 
     /// No host is left to try.
-    fn give_up(&mut self, id: DeliveryId) {
+    fn end_without_host(&mut self, id: DeliveryId) {
         self.leave_lines(id);
         self.conclude(id, None);
         if let Some(delivery) = self.deliveries.get(&id) {

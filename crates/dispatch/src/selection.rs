@@ -46,7 +46,10 @@ impl Dispatch {
 
     /// Gives what became free to the deliveries that wait longest for it.
     fn serve_starved(&mut self) {
-        while let Some((_, id)) = self.lines.starved().filter(|_| self.has_session_left()) {
+        // A dial that nobody waits for gives way to them.
+        while let Some((_, id)) = self.lines.starved()
+            && (self.has_session_left() || !self.orphans.is_empty())
+        {
             self.seek(id);
         }
         for way in std::mem::take(&mut self.freed) {

@@ -342,7 +342,7 @@ impl Dispatch {
         self.hosts.add_session(way);
     }
 
-    fn vacate(&mut self, way: Way) {
+    pub(crate) fn vacate(&mut self, way: Way) {
         self.busy -= 1;
         self.hosts.remove_session(way);
         self.freed.push(way);

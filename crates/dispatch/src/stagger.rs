@@ -120,7 +120,7 @@ impl Dispatch {
 
     /// Makes a second dial for a delivery, if there is a host for it.
     fn stagger(&mut self, id: DeliveryId, late: SessionId) {
-        if self.is_stopping || !self.has_session_left() || !self.stagger_credit.is_enough() {
+        if self.is_stopping || !self.stagger_credit.is_enough() {
             return;
         }
         let Some(way) = self.other_than(id, late) else {
@@ -131,6 +131,9 @@ impl Dispatch {
             session.is_late = true;
         }
         self.orphan(late);
+        if !self.has_session_left() {
+            self.give_up(late);
+        }
         let dial = self.dial(way, id);
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.is_second = true;

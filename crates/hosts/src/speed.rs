@@ -3,7 +3,7 @@
 //! ```text
 //!   expected = time of one × (sessions in use + 1)      + time to open a session, if none lies warm
 //!              └ smoothed waits for replies,
-//!                or how long the oldest that is unanswered has lasted, if that is longer
+//!                or a third of the age of the oldest that is unanswered, if that is longer
 //! ```
 //!
 //! The sessions in use stand for the queue in front of the server: without them all mail would go to
@@ -12,8 +12,8 @@
 //! # Contract
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer, so that a
 //!   large message does not make its host look slow.
-//! * **A host that stalls is noticed before it answers**: what is unanswered counts with its age, and so does a
-//!   dial. A transaction with much content does not, since its age is our transfer.
+//! * **A host that stalls is noticed before it answers**: what is unanswered counts with a third of its age (the
+//!   oldest of several lasts two or three times the mean on any host), and a dial with all of it. A transaction with much content does not, since its age is our transfer.
 //! * **A host that defers quickly attracts nothing.** A transaction that ends with 4xx to MAIL or content
 //!   counts as the slowest sibling's time, stays in use for that long, and weighs more with each in a row.
 //! * **A host that has become faster is half believed at once**, so that a few trials bring it back; one slow
@@ -62,7 +62,7 @@ impl Speed {
     fn time_of_one(&self, now: Monotonic, unknown: Duration) -> Duration {
         let smoothed = self.wait.unwrap_or(unknown);
         let age = self.under_way.front().map(|(since, _)| now - *since);
-        let time = smoothed.max(age.unwrap_or_default());
+        let time = smoothed.max(age.unwrap_or_default() / AGE_TIMES);
         match self.deferring {
             0 => time,
             times => time.max(self.deferred_as) * times.min(DEFERRING_MAX),
@@ -236,8 +236,10 @@ fn smoothed(so_far: Option<Duration>, new: Duration) -> Duration {
     }
 }
 
-/// Weight of deferrals in a row.
-const DEFERRING_MAX: u32 = 16;
+/// The oldest of some transactions is usually so many times as old as one takes.
+const AGE_TIMES: u32 = 3;
+/// Weight of deferrals in a row: enough that the host gets nothing but trials.
+const DEFERRING_MAX: u32 = 1024;
 /// A session at hand is better than one that is to be opened, however near the host.
 const OPENING_MIN: Duration = Duration::from_millis(1);
 /// Deferred transactions that count as in use at once.
@@ -313,9 +315,10 @@ mod tests {
         hosts.waited(way(1), MS(50));
         hosts.began(way(1), SessionId(1), true, at(0));
         hosts.began(way(1), SessionId(2), true, at(100));
-        assert_eq!(expected(&hosts, 1, 400), MS(400));
-        hosts.answered(way(1), SessionId(1), true, at(400));
-        assert_eq!(expected(&hosts, 1, 400), MS(300), "the oldest that is left");
+        assert_eq!(expected(&hosts, 1, 149), MS(50), "any host has such");
+        assert_eq!(expected(&hosts, 1, 600), MS(200));
+        hosts.answered(way(1), SessionId(1), true, at(600));
+        assert_eq!(expected(&hosts, 1, 700), MS(200), "the oldest that is left");
         hosts.answered(way(1), SessionId(2), false, at(400));
         hosts.answered(way(1), SessionId(1), false, at(400));
         assert_eq!(expected(&hosts, 1, 900), MS(50));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use remuda_mail::SessionId;
+use remuda_mail::{Scope, SessionId};
 
 use super::world::*;
 use crate::{
     command::Command,
-    event::Event,
+    event::{DialStep, Event},
     settings::{EndpointChoice, Settings},
     stagger::GREETING_UNKNOWN,
 };
@@ -160,4 +160,65 @@ fn the_classical_rule_waits() {
     world.wait(10_000);
     world.tell(Event::Tick);
     assert_eq!(world.count(is_dial), 1);
+}
+
+/// Six dials that hang, and no more sessions than that.
+fn all_hanging() -> World {
+    let mut world = World::new(Settings {
+        sessions: 6,
+        sessions_per_endpoint: 6,
+        initial_concurrency: 6,
+        ..settings()
+    });
+    world.serve("dead.test", &[1]);
+    world.serve("a.test", &[2]);
+    for _ in 0..6 {
+        world.accept("dead.test");
+    }
+    world.answer(is_resolve);
+    assert_eq!(world.count(is_dial), 6);
+    world
+}
+
+#[test]
+fn a_dial_that_nobody_waits_for_gives_way() {
+    let mut world = all_hanging();
+    world.accept("a.test");
+    world.answer(is_resolve);
+    assert_eq!(world.count(is_dial), 6, "somebody waits for each");
+    for entry in world.spool.keys().copied().take(2).collect::<Vec<_>>() {
+        world.withdraw(entry, true);
+    }
+    world.accept("a.test");
+    assert_eq!((world.count(is_dial), world.count(is_retire)), (8, 2));
+    while let Some(command) = world.next(|command| !is_dial_to(command, 1)) {
+        let event = world.good_answer(&command);
+        world.tell(event);
+    }
+    assert_eq!(world.done.len(), 2);
+}
+
+/// It fails before it has heard that it was given up.
+#[test]
+fn a_dial_that_was_given_up_may_fail_all_the_same() {
+    let mut world = all_hanging();
+    let first = world.spool.keys().next().copied().unwrap();
+    world.withdraw(first, true);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    let given_up = world.next(is_retire).expect("it gave way");
+    let Command::Retire { session, .. } = given_up else {
+        return;
+    };
+    world.sessions.remove(&session);
+    world.tell(Event::DialFailed {
+        session,
+        step: DialStep::Connect,
+        failure: failure(Scope::Endpoint),
+    });
+    assert!(!world.dispatch.sessions.contains_key(&session));
+}
+
+fn is_dial_to(command: &Command, host: u8) -> bool {
+    matches!(command, Command::Dial { endpoint: to, .. } if *to == endpoint(host))
 }

@@ -206,10 +206,12 @@ impl World {
             }
             Command::Retire { session, .. } => {
                 let before = state(session, &self.sessions);
-                assert!(
-                    matches!(before, Some(PeerState::Free | PeerState::Watched)),
-                    "{before:?}"
-                );
+                let may_end = Some(PeerState::Free) == before || Some(PeerState::Watched) == before;
+                assert!(may_end || before == Some(PeerState::Dialling), "{before:?}");
+                // A dial that is given up has no other answer.
+                let is_its_dial =
+                    |command: &Command| matches!(command, Command::Dial { session: of, .. } if of == session);
+                self.todo.retain(|command| !is_its_dial(command));
                 self.set(*session, PeerState::Retiring);
             }
             Command::Settle {
