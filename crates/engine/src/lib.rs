@@ -27,8 +27,10 @@ pub mod resolve;
 pub mod route;
 pub mod session;
 pub mod settings;
+mod start_error;
 pub mod tls;
 mod vault;
 mod watchdog;
 
-pub use engine::{Engine, StartError};
+pub use engine::Engine;
+pub use start_error::StartError;
