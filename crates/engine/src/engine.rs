@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    actor::{Actor, Input, Plan, Surroundings},
+    actor::{Actor, Input, Plan, Surroundings, Watch},
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
     metrics::Metrics,
@@ -67,10 +67,23 @@ impl Engine {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_over(
-        mut settings: Settings,
+        settings: Settings,
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
         network: Arc<dyn Network>,
+    ) -> Result<Engine, StartError> {
+        Engine::start_watched(settings, listeners, clock, (network, Arc::new(|_, _| {}))).await
+    }
+
+    /// As [`start_over`](Self::start_over), with every decision shown to `watch`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_watched(
+        mut settings: Settings,
+        listeners: Option<Vec<TcpListener>>,
+        clock: SharedClock,
+        (network, watch): (Arc<dyn Network>, Watch),
     ) -> Result<Engine, StartError> {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
@@ -88,6 +101,7 @@ impl Engine {
             spool: spool.clone(),
             network,
             metrics: metrics.clone(),
+            watch,
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());

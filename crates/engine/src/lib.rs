@@ -32,5 +32,6 @@ pub mod tls;
 mod vault;
 mod watchdog;
 
+pub use actor::Watch;
 pub use engine::Engine;
 pub use start_error::StartError;

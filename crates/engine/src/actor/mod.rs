@@ -69,6 +69,9 @@ use crate::{
 };
 pub use inputs::Input;
 
+/// Told of every command of `dispatch`, before it is carried out.
+pub type Watch = Arc<dyn Fn(Now, &Command) + Send + Sync>;
+
 /// What the actor works with and does not own.
 pub struct Surroundings {
     /// Time.
@@ -79,6 +82,8 @@ pub struct Surroundings {
     pub network: Arc<dyn Network>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Who sees the decisions.
+    pub watch: Watch,
 }
 
 /// What the configuration decides in the shell; replaced as a whole by a reload.
@@ -240,6 +245,7 @@ impl Actor {
         let mut commands = std::mem::take(&mut self.commands);
         self.dispatch.handle(event, now, &mut commands);
         for command in commands.drain(..) {
+            (self.around.watch)(now, &command);
             self.execute(command, now);
         }
         self.commands = commands;

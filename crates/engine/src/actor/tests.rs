@@ -75,6 +75,7 @@ impl Bench {
             spool: spool.clone(),
             network: Arc::new(Silent),
             metrics: Arc::new(Metrics::without_spool()),
+            watch: Arc::new(|_, _| {}),
         };
         let (actor, inbox, reports) = Actor::new(around, plan(settings(&dir), &shared));
         Bench {
