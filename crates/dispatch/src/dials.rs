@@ -113,7 +113,8 @@ impl Dispatch {
         let Some(session) = self.sessions.get(&dial) else {
             return false;
         };
-        let way = session.way();
+        let (way, age) = (session.way(), self.now.monotonic - session.dialled);
+        self.hosts.not_opened(way, age);
         self.strike_orphan(way, dial);
         self.disarm(dial);
         if let Some(session) = self.sessions.get_mut(&dial) {

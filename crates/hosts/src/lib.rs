@@ -165,6 +165,8 @@ impl Hosts {
             self.answers(way);
             self.made_handshake(way);
             self.change(way, |record| {
+                record.health.broken = 0;
+                record.trust = Trust::default();
                 record.reuse = Reuse::default();
                 record.speed.forget();
                 record.trial = Trial::default();

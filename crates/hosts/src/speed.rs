@@ -3,7 +3,7 @@
 //! ```text
 //!   expected = time of one × (sessions in use + 1)      + time to open a session, if none lies warm
 //!              └ smoothed waits for replies,
-//!                or a third of the age of the oldest that is unanswered, if that is longer
+//!                or half the mean age of those that are unanswered, if that is longer
 //! ```
 //!
 //! The sessions in use stand for the queue in front of the server: without them all mail would go to
@@ -12,8 +12,8 @@
 //! # Contract
 //! * **Only accepted transactions feed the smoothed wait**, as waits for replies and not transfer, so that a
 //!   large message does not make its host look slow.
-//! * **A host that stalls is noticed before it answers**: what is unanswered counts with a third of its age (the
-//!   oldest of several lasts two or three times the mean on any host), and a dial with all of it. A transaction with much content does not, since its age is our transfer.
+//! * **A host that stalls is noticed before it answers**: what is unanswered counts with half of its mean age (the
+//!   oldest of several lasts long on any host), and a dial with all of it. A transaction with much content does not, since its age is our transfer.
 //! * **A host that defers quickly attracts nothing.** A transaction that ends with 4xx to MAIL or content
 //!   counts as the slowest sibling's time, stays in use for that long, and weighs more with each in a row.
 //! * **A host that has become faster is half believed at once**, so that a few trials bring it back; one slow
@@ -61,12 +61,18 @@ impl Speed {
     /// The time of one transaction; `unknown`: where nothing is known.
     fn time_of_one(&self, now: Monotonic, unknown: Duration) -> Duration {
         let smoothed = self.wait.unwrap_or(unknown);
-        let age = self.under_way.front().map(|(since, _)| now - *since);
-        let time = smoothed.max(age.unwrap_or_default() / AGE_TIMES);
+        let time = smoothed.max(self.mean_age(now) / AGE_TIMES);
         match self.deferring {
             0 => time,
             times => time.max(self.deferred_as) * times.min(DEFERRING_MAX),
         }
+    }
+
+    /// How long those that are unanswered have lasted, on the average: the oldest of several is old on any host.
+    fn mean_age(&self, now: Monotonic) -> Duration {
+        let ages = self.under_way.iter().map(|(since, _)| now - *since);
+        let count = u32::try_from(self.under_way.len()).unwrap_or(u32::MAX);
+        ages.sum::<Duration>() / count.max(1)
     }
 
     /// The time to open a session; at least as long as the oldest dial has taken.
@@ -219,9 +225,21 @@ impl Hosts {
         });
     }
 
+    /// A dial was given up after so long: a session takes longer than that, and each such dial makes it look longer
+    /// still, so that they become rare.
+    pub fn not_opened(&mut self, way: Way, after: Duration) {
+        self.change(way, |record| {
+            let opening = record.speed.opening.unwrap_or(OPENING_MIN).saturating_mul(2);
+            record.speed.opening = Some(opening.max(after).min(OPENING_MAX));
+        });
+    }
+
     /// A dial has become a session, after so long.
     pub fn opened_after(&mut self, way: Way, after: Duration) {
         self.change(way, |record| {
+            if record.speed.opening.is_some_and(|so_far| after * 2 < so_far) {
+                record.trial.hasten();
+            }
             record.speed.opening = Some(smoothed(record.speed.opening, after));
         });
     }
@@ -236,12 +254,14 @@ fn smoothed(so_far: Option<Duration>, new: Duration) -> Duration {
     }
 }
 
-/// The oldest of some transactions is usually so many times as old as one takes.
-const AGE_TIMES: u32 = 3;
+/// What is unanswered may well be so many times as old as one takes.
+const AGE_TIMES: u32 = 2;
 /// Weight of deferrals in a row: enough that the host gets nothing but trials.
 const DEFERRING_MAX: u32 = 1024;
 /// A session at hand is better than one that is to be opened, however near the host.
 const OPENING_MIN: Duration = Duration::from_millis(1);
+/// No dial takes longer: connect, greeting, EHLO.
+const OPENING_MAX: Duration = Duration::from_secs(900);
 /// Deferred transactions that count as in use at once.
 const GHOSTS_MAX: usize = 64;
 
@@ -315,10 +335,14 @@ mod tests {
         hosts.waited(way(1), MS(50));
         hosts.began(way(1), SessionId(1), true, at(0));
         hosts.began(way(1), SessionId(2), true, at(100));
-        assert_eq!(expected(&hosts, 1, 149), MS(50), "any host has such");
-        assert_eq!(expected(&hosts, 1, 600), MS(200));
-        hosts.answered(way(1), SessionId(1), true, at(600));
-        assert_eq!(expected(&hosts, 1, 700), MS(200), "the oldest that is left");
+        assert_eq!(expected(&hosts, 1, 150), MS(50), "any host has such");
+        assert_eq!(expected(&hosts, 1, 450), MS(200));
+        hosts.answered(way(1), SessionId(1), true, at(450));
+        assert_eq!(
+            expected(&hosts, 1, 550),
+            MS(137) + MS(1) / 2,
+            "the new one counts too"
+        );
         hosts.answered(way(1), SessionId(2), false, at(400));
         hosts.answered(way(1), SessionId(1), false, at(400));
         assert_eq!(expected(&hosts, 1, 900), MS(50));
@@ -344,6 +368,22 @@ mod tests {
         assert_eq!(hosts.dials(way(1)), 1);
         hosts.ended_dial(way(1), SessionId(1));
         assert_eq!(hosts.expected(way(1), cold(3000)), MS(15));
+    }
+
+    #[test]
+    fn dials_given_up_make_a_host_look_slower_until_one_opens() {
+        let mut hosts = Hosts::default();
+        hosts.not_opened(way(1), MS(300));
+        hosts.not_opened(way(1), MS(10));
+        assert_eq!(hosts.opening(way(1)), Some(MS(600)));
+        for _ in 0..100 {
+            hosts.not_opened(way(1), MS(10));
+        }
+        assert_eq!(hosts.opening(way(1)), Some(OPENING_MAX));
+        for _ in 0..20 {
+            hosts.opened_after(way(1), MS(20));
+        }
+        assert!(hosts.opening(way(1)).unwrap() < MS(100));
     }
 
     #[test]

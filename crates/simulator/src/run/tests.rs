@@ -98,12 +98,22 @@ fn senders_have_so_many_messages_under_way() {
 }
 
 #[test]
-fn a_sender_whose_mail_is_put_off_goes_on() {
+fn a_sender_whose_mail_is_put_off_goes_on_once() {
     let text = two("state = 'refuses'", "senders = 2").replace("hosts = ['a', 'b']", "hosts = ['a']");
-    let figures = figures(&format!("duration = '10m'\n{text}"));
-    assert!(figures.accepted > 2, "{}", figures.accepted);
+    let figures = figures(&format!("duration = '2h'\n{text}"));
     assert_conserved(&figures);
-    assert!(figures.left > 0 && figures.deferrals > 0);
+    assert!(
+        figures.accepted > 2 && figures.left == figures.accepted,
+        "{}",
+        figures.accepted
+    );
+    // Each message that was tried has brought one more, and some were tried again since.
+    assert!(
+        figures.accepted < figures.deferrals + 2,
+        "{} {}",
+        figures.accepted,
+        figures.deferrals
+    );
 }
 
 #[test]
@@ -173,4 +183,22 @@ fn a_count_of_reuses_gives_sessions_up() {
     let (figures, lines) = logged(&two("", ""), Policy::Time);
     assert!(figures.reuse > 20.0, "{}", figures.reuse);
     assert!(!lines.iter().any(|line| line.ends_with("count")));
+}
+
+#[test]
+fn it_reports_as_the_engine_does_and_tells_of_a_connection_before_its_answer() {
+    let text = two("state = 'never_greets'", "rate = 1").replace("messages = 300", "messages = 1");
+    let first_at_a = (0..20).find_map(|seed| {
+        let (_, lines) = logged(&format!("seed = {seed}\n{text}"), Policy::Adaptive);
+        lines[0].ends_with("dial #1 a").then_some(lines)
+    });
+    let lines = first_at_a.expect("one host or the other is first");
+    let millis = |line: &str| -> u64 {
+        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    let time = |line: &String| millis(line.split(' ').next().unwrap());
+    assert!(lines[1].ends_with("dial #2 b"), "{lines:?}");
+    // A connection that is not greeted is late after three seconds, one that does not come after a quarter.
+    assert_eq!(time(&lines[1]) - time(&lines[0]), 3005);
 }
