@@ -26,11 +26,11 @@ use tokio::net::TcpStream;
 
 use crate::{
     command::Command,
-    report::{Violation, ViolationKind},
     script::{Fate, Script, Verdict},
     selector::Point,
     server::Seat,
     session::{Session, Step},
+    violation::{Violation, ViolationKind},
     wire::Wire,
 };
 

@@ -9,7 +9,7 @@ use std::io;
 use bytes::Buf;
 
 use super::{Connection, Course, End};
-use crate::{content::find_end, report::ViolationKind, selector::Point, session::Step};
+use crate::{content::find_end, selector::Point, session::Step, violation::ViolationKind};
 
 impl Connection {
     /// Reads the content of DATA and answers it.
