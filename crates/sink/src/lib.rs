@@ -50,7 +50,7 @@ pub use certificate::{Certificate, TlsMode, parse_tls};
 pub use config::{Config, ConfigError, Listener};
 pub use digest::sha256;
 pub use login::{Login, parse_login};
-pub use report::{ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX};
+pub use report::{Arrival, ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX};
 pub use rule::{
     DelayRule, DropRule, Reply, ReplyRule, StallRule, parse_delay, parse_drop, parse_reply, parse_stall,
 };
