@@ -52,7 +52,8 @@ pub use digest::sha256;
 pub use login::{Login, parse_login};
 pub use report::{Arrival, ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX};
 pub use rule::{
-    DelayRule, DropRule, Reply, ReplyRule, StallRule, parse_delay, parse_drop, parse_reply, parse_stall,
+    DelayRule, DropRule, Reply, ReplyRule, StallRule, Window, parse_delay, parse_drop, parse_reply,
+    parse_stall,
 };
 pub use selector::{Occurrence, Point, Selector};
 pub use server::{Running, run, start};

@@ -76,7 +76,7 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
         let address = socket.local_addr()?;
         let shared = Arc::new(Shared {
             tls: tls_of(&listener, address)?,
-            rules: Arc::new(Rules::new(&listener)),
+            rules: Arc::new(Rules::new(&listener, clock.now().monotonic)),
             counters: Counters::new(address),
             listener: Arc::new(listener),
             keeps,
