@@ -176,6 +176,12 @@ class Course:
         pairs = ((at, self.arrived.get(number, waiting)) for number, at in self.accepted.items() if begin <= at < end)
         return [there - at for at, (there, host) in pairs if without is None or host != without]
 
+    def longest_wait(self, since):
+        """The longest that any message waited after `since`, whenever it came; or waits still."""
+        waiting = (self.end, None)
+        pairs = ((at, self.arrived.get(number, waiting)[0]) for number, at in self.accepted.items())
+        return max(there - max(at, since) for at, there in pairs)
+
     def connections(self, begin, end):
         """Open to each host, mean."""
         looks = [counts for at, counts in self.samples if begin <= at < end]

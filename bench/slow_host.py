@@ -14,13 +14,16 @@ Each case of slow and dead runs twice for each MTA, after 5 s of warm-up:
     same MTA with all hosts at 50 ms, `took` p50/p99 of delivery times by the MTA's log (c+d of delays=: getting a
     session, and the transaction), `open` the mean number of connections to each host, the slow one last.
   * 70 %: 140 messages a second. `delay` p50/p99 of all from our 250 to the host's, `others` p99 of those that did
-    not go to the slow host and its ratio to the healthy p99 of all, `longest` the longest of any, with mail still
-    waiting at the end counted as it is. A slow transaction may end after the mail, so there are some seconds more.
+    not go to the slow host, and `ratio` of that to the healthy p99 of all; `longest` the longest wait of any after
+    the first 5 s. Mail still waiting at the end counts with its age, some seconds later, so that what is under way
+    at a slow host has ended.
 For a host that is slow for a while the figures are of that while (delays from 5 s on: what is under way at a host
-that becomes slow holds its sessions, and mail waits behind it), and `again` is how long after it the host first
-had half of its fair share of two seconds' mail (full / 70 %).
-small: `refused` is how many of the connects after the first minute got 421; `of 5` the rate after it against what
-five sessions can do (100 a second); mail comes 10 % faster than that. The limit that was learned is not shown yet.
+that becomes slow holds its sessions, and mail waits behind it), and `again` is how long after it the host first had
+half of its fair share of two seconds' mail (full/70 %).
+small: `refused` is how many of the connects after the first minute got 421, `of 5` the rate after it against what
+five sessions can do (100 a second), `open` the mean number of connections; mail comes 10 % faster than they can
+take it. The limit that was learned is not shown yet.
+A busy disk or machine shows in all rows: --scratch on a tmpfs takes the disk out of it.
 
 usage: slow_host.py [--seconds N] [--parts slow,dead,small] [--mta NAME,NAME] [--scratch DIR]
 """
@@ -134,7 +137,7 @@ class Measured:
         settled = begin + WARM if is_for_a_while else begin
         self.delays = steady.delays(settled, end)
         self.others = steady.delays(settled, end, without=last)
-        self.longest = max(steady.delays(WARM, slow), default=float("nan"))
+        self.longest = steady.longest_wait(WARM)
         self.deferred = full.deferred + steady.deferred
         self.again = None
         if is_for_a_while:
@@ -239,8 +242,9 @@ def small(args, scratch):
     dns = Dns(lambda name: address(0))
     dns.start()
     best = ALLOWED / SERVICE
-    print(f"\n{DOMAINS} domains on one host that allows {ALLOWED} sessions, after the first {LEARNT} s of {SMALL_SECONDS}")
-    print(f"{'MTA':<15} {'msg/s':>6} {'of 5':>6} {'connects':>8} {'refused':>8} {'share':>7} {'deferred':>8}")
+    print(f"\n{DOMAINS} domains, one host that allows {ALLOWED} sessions; after {LEARNT} s of {SMALL_SECONDS}")
+    titles = f"{'MTA':<15} {'msg/s':>6} {'of 5':>6} {'open':>5} {'connects':>8} {'refused':>8} {'share':>7}"
+    print(f"{titles} {'deferred':>8}")
     for name, kind in [("postfix", small_postfix), ("remuda", small_remuda(dns.port))]:
         if name not in args.mta:
             continue
@@ -250,9 +254,10 @@ def small(args, scratch):
         rate = course.rate(LEARNT, SMALL_SECONDS)
         came = [c["refused"] for c in course.seen[0]["arrivals"] if c["at"] / 1000 - course.began >= LEARNT]
         share = sum(came) / max(1, len(came))
+        (opened,) = course.connections(LEARNT, SMALL_SECONDS)
         verdict = judge([("1 % refused", share <= 0.01), ("0.95 of 5", rate >= 0.95 * best)])
         print(
-            f"{name:<15} {rate:>6.1f} {rate / best:>6.2f} {len(came):>8} {sum(came):>8} {share:>7.1%}"
+            f"{name:<15} {rate:>6.1f} {rate / best:>6.2f} {opened:>5.1f} {len(came):>8} {sum(came):>8} {share:>7.1%}"
             f" {course.deferred:>8} {verdict if name == 'remuda' else ''}",
             flush=True,
         )
