@@ -4,6 +4,7 @@ The same instruments measure every MTA: when a message was accepted from us is t
 it arrived is the receiver's (`remuda sink --keep-digests`), connections are counted in /proc/net/tcp.
 """
 
+import contextlib
 import itertools
 import json
 import pathlib
@@ -204,23 +205,22 @@ def log_of(mta):
 
 def run(kind, scratch, behaviours, rate, burst, seconds, grace=0.0, deaf=None, domains=("pool.test",)):
     """One MTA and its hosts: mail for so long, then `grace` for what is under way. `kind` makes the class for a
-    port; `deaf` is the host whose backlog is full."""
-    port = free_port()
-    mta = kind(port)(scratch, port)
-    full = None if deaf is None else Deaf(deaf, port)
-    hosts = Hosts(scratch, port, behaviours)
-    mail, samples = Mail(mta.port, rate, burst, domains), []
-    try:
+    port; `deaf` is the host whose backlog is full. The hosts end first: what the log says is read before."""
+    port, seen, samples = free_port(), {}, []
+    with contextlib.ExitStack() as stack:
+        mta = kind(port)(scratch, port)
+        stack.callback(shutil.rmtree, mta.dir, ignore_errors=True)
+        stack.callback(mta.stop)
+        if deaf is not None:
+            stack.callback(Deaf(deaf, port).stop)
+        # Last, since what they do for a while is counted from their start.
+        hosts = Hosts(scratch, port, behaviours)
+        stack.callback(lambda: seen.update(hosts.stop()))
+        mail = Mail(mta.port, rate, burst, domains)
         while (at := time.time() - mail.began) < seconds:
             samples.append((at, hosts.connections()))
             time.sleep(LOOK)
         mail.stop()
         time.sleep(grace)
         end, log = time.time() - mail.began, log_of(mta)
-    finally:
-        mta.stop()
-        seen = hosts.stop()
-        if full:
-            full.stop()
-        shutil.rmtree(mta.dir, ignore_errors=True)
     return Course(mail, seen, samples, log, end)
