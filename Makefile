@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run demo test soak bench bench-flights fuzz lint build
+.PHONY: run demo test soak bench bench-flights bench-slow-host fuzz lint build
 
 build:
 	@scripts/packages.sh gcc libc6-dev
@@ -38,6 +38,11 @@ bench: build
 bench-flights: build
 	@scripts/packages.sh postfix python3
 	python3 bench/flights.py
+
+# Equal hosts of which one is slow, dead or small, beside Postfix: an hour and a half.
+bench-slow-host: build
+	@scripts/packages.sh postfix python3
+	python3 bench/slow_host.py
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.
 fuzz:

@@ -3,6 +3,7 @@
 #   relay.py    CPU, rate, syncs and memory of relaying, beside Postfix
 #   flights.py  round trips per message, beside Postfix
 #   domains.py  many domains on one TLS host, beside Postfix with and without TLS reuse
+#   slow_host.py  one of several equal hosts is slow, beside Postfix (make bench-slow-host: dead and small ones too)
 #   limits.py   receivers that end sessions after N messages: what is deferred, beside Postfix
 #   parked.py   what parked sessions cost
 #   large.py    250 for small mail while large messages stream
@@ -16,6 +17,7 @@ python3 bench/relay.py "$@"
 python3 bench/flights.py
 python3 bench/flights.py --tls
 python3 bench/domains.py
+python3 bench/slow_host.py --seconds 10 --parts slow --mta postfix-time,remuda-adaptive
 python3 bench/limits.py
 python3 bench/parked.py
 python3 bench/large.py

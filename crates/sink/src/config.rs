@@ -63,7 +63,7 @@ pub struct Listener {
     /// the greeting.
     #[serde(deserialize_with = "value::duration")]
     pub rtt: Duration,
-    /// Waits at points of the conversation.
+    /// Waits at points of the conversation, always or for a while.
     pub delay: Vec<DelayRule>,
     /// Replies other than the usual ones.
     pub reply: Vec<ReplyRule>,

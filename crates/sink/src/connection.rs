@@ -26,11 +26,11 @@ use tokio::net::TcpStream;
 
 use crate::{
     command::Command,
-    report::{Violation, ViolationKind},
     script::{Fate, Script, Verdict},
     selector::Point,
     server::Seat,
     session::{Session, Step},
+    violation::{Violation, ViolationKind},
     wire::Wire,
 };
 
@@ -100,7 +100,7 @@ impl Connection {
         if !self.session.is_tls_implicit() {
             self.wire.accept().await;
         }
-        let verdict = self.script.at(Point::Connect, "");
+        let verdict = self.at(Point::Connect, "");
         if let Err(end) = self.abide(Point::Connect, &verdict).await? {
             return Ok(Err(end));
         }
@@ -161,7 +161,7 @@ impl Connection {
         }
         let mut verdict = Verdict::default();
         if let Some((point, address)) = Session::point(&command) {
-            verdict = self.script.at(point, address);
+            verdict = self.at(point, address);
             if let Err(end) = self.abide(point, &verdict).await? {
                 return Ok(Err(end));
             }
@@ -213,6 +213,12 @@ impl Connection {
         }
         sent?;
         Ok(Err(End::Closed))
+    }
+
+    /// What the script says to do at a point that is reached now.
+    fn at(&mut self, point: Point, address: &str) -> Verdict {
+        let now = self.wire.clock().now().monotonic;
+        self.script.at(point, address, now)
     }
 
     /// Does what the script says before an answer: `Err` when there will be none.

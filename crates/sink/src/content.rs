@@ -10,7 +10,7 @@
 use crate::{
     config::Keep,
     digest::{Digester, Digests},
-    report::ViolationKind,
+    violation::ViolationKind,
 };
 
 /// The longest line without its CR LF (RFC 5321 §4.5.3.1.6).

@@ -43,20 +43,21 @@ mod server;
 mod session;
 mod stream;
 mod value;
+mod violation;
 mod wire;
 
 pub use certificate::{Certificate, TlsMode, parse_tls};
 pub use config::{Config, ConfigError, Listener};
 pub use digest::sha256;
 pub use login::{Login, parse_login};
-pub use report::{
-    ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX, Violation, ViolationKind,
-};
+pub use report::{Arrival, ListenerReport, Received, ReceivedRecipient, Report, VIOLATIONS_KEPT_MAX};
 pub use rule::{
-    DelayRule, DropRule, Reply, ReplyRule, StallRule, parse_delay, parse_drop, parse_reply, parse_stall,
+    DelayRule, DropRule, Reply, ReplyRule, StallRule, Window, parse_delay, parse_drop, parse_reply,
+    parse_stall,
 };
 pub use selector::{Occurrence, Point, Selector};
 pub use server::{Running, run, start};
 pub use value::{
     CloseAfter, CloseManner, Limits, ValueError, parse_close_after, parse_duration, parse_limits, parse_size,
 };
+pub use violation::{Violation, ViolationKind};

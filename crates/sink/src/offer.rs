@@ -5,7 +5,7 @@
 //!   HELO, and one that no extension defines.
 //! * **The values of known parameters are checked** (RFC 1870, RFC 6152, RFC 6531, RFC 3461).
 
-use crate::{command::Path, config::Listener, report::ViolationKind};
+use crate::{command::Path, config::Listener, violation::ViolationKind};
 
 /// The extensions offered on a connection: the listener's after EHLO, none after HELO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! # Contract
 //! * **A message whose 2xx has been sent is in the report**: it is counted before the reply is written.
 //! * **Counts are complete**, whatever is kept of the details.
-//! * **Digests cost nothing unless asked for.**
+//! * **Digests cost nothing unless asked for**, and neither do arrivals.
 //!
 //! # Limits
 //! At most [`VIOLATIONS_KEPT_MAX`] violations of a listener are kept with their lines; all are counted.
@@ -17,6 +17,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+use crate::violation::{Violation, ViolationKind};
 
 /// Violations that a listener keeps with their lines.
 pub const VIOLATIONS_KEPT_MAX: usize = 100;
@@ -96,6 +98,9 @@ pub struct ListenerReport {
     /// The accepted messages, when digests are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received: Vec<Received>,
+    /// The connections that came, when digests are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<Arrival>,
 }
 
 impl ListenerReport {
@@ -119,63 +124,18 @@ impl ListenerReport {
             violation_counts: BTreeMap::new(),
             violations: Vec::new(),
             received: Vec::new(),
+            arrivals: Vec::new(),
         }
     }
 }
 
-/// A protocol error of the client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Violation {
-    /// Which.
-    pub kind: ViolationKind,
-    /// The connection of the listener, from 1.
-    pub connection: u64,
-    /// The client's line before the error, if there is one, and the one with the error.
-    pub lines: Vec<String>,
-}
-
-/// The protocol errors that the sink looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ViolationKind {
-    /// The client sent something before the greeting.
-    EarlyTalk,
-    /// A command before the reply to the last one, though PIPELINING was not offered.
-    PipeliningNotOffered,
-    /// A command behind one that must be the last of its group (EHLO, DATA, NOOP, VRFY, QUIT, …).
-    PipelinedTooFar,
-    /// Anything after QUIT.
-    DataAfterQuit,
-    /// A command that ends in LF without CR.
-    BareLfInCommand,
-    /// A CR or NUL inside a command.
-    ControlInCommand,
-    /// A command line longer than its limit.
-    CommandTooLong,
-    /// A command that does not exist, or belongs to an extension that was not offered.
-    UnknownCommand,
-    /// A command at the wrong time, as MAIL inside a transaction.
-    BadSequence,
-    /// Arguments that are not those of the command.
-    BadSyntax,
-    /// A parameter of an extension that was not offered.
-    ParameterNotOffered,
-    /// A non-ASCII address or argument without SMTPUTF8.
-    Utf8NotDeclared,
-    /// More transactions, recipients or domains than LIMITS announces.
-    OverLimit,
-    /// LF without CR in the content.
-    BareLfInContent,
-    /// CR without LF in the content.
-    BareCrInContent,
-    /// A line of the content longer than 998 octets.
-    ContentLineTooLong,
-    /// A line of the content that begins with a single dot (RFC 5321 §4.5.2).
-    NotDotStuffed,
-    /// Octets above 127 in the content without BODY=8BITMIME.
-    EightBitNotDeclared,
-    /// The connection ended inside a command or the content.
-    Truncated,
+/// A connection that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// When: milliseconds since 1970.
+    pub at: i64,
+    /// It got 421 because there were too many.
+    pub refused: bool,
 }
 
 /// An accepted message.
@@ -263,10 +223,13 @@ impl Counters {
         report
     }
 
-    /// Counts a connection and numbers it, or refuses it when `max` are open already.
-    pub fn open(&self, max: Option<usize>) -> Option<u64> {
+    /// Counts a connection and numbers it, or refuses it when `max` are open already; `at`: when it came, if
+    /// that is kept.
+    pub fn open(&self, max: Option<usize>, at: Option<i64>) -> Option<u64> {
         let mut live = self.lock();
-        if max.is_some_and(|max| live.open >= max as u64) {
+        let refused = max.is_some_and(|max| live.open >= max as u64);
+        live.report.arrivals.extend(at.map(|at| Arrival { at, refused }));
+        if refused {
             live.report.refused_connections += 1;
             return None;
         }
@@ -349,13 +312,25 @@ mod tests {
     #[test]
     fn the_histogram_moves_a_connection_up() {
         let counters = counters();
-        counters.open(None);
-        counters.open(None);
+        counters.open(None, None);
+        counters.open(None, None);
         counters.came_from([127, 0, 0, 2].into());
         counters.transaction(1, None);
         counters.transaction(2, None);
         let histogram = counters.snapshot().transactions_per_connection;
         assert_eq!(histogram, BTreeMap::from([(0, 1), (2, 1)]));
+    }
+
+    #[test]
+    fn arrivals_are_kept_when_asked_for() {
+        let counters = counters();
+        counters.open(Some(1), None);
+        counters.open(Some(1), Some(7));
+        counters.close();
+        counters.open(Some(1), Some(9));
+        let came = counters.snapshot().arrivals;
+        let came: Vec<_> = came.iter().map(|came| (came.at, came.refused)).collect();
+        assert_eq!(came, [(7, true), (9, false)]);
     }
 
     #[test]

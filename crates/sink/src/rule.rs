@@ -9,10 +9,13 @@
 //!   rcpt#2+=452 4.5.3 too many       the second and all after it
 //!   rcpt:bob@a.test=550 no           RCPT for this address (":@a.test" for a domain)
 //!   dot##1=451 4.3.0 try again       the first final dot that the listener sees at all
+//!   dot=2s@20s..60s                  a delay, from 20 s to 60 s after the listener's start
 //! ```
 //!
 //! # Contract
 //! * **The first rule in the order given that selects decides the reply**; delays add up.
+//! * **A delay may have a window**: it holds what reaches its point within it, and to the delay's end. So a
+//!   receiver becomes slow in the middle of a run, and recovers.
 
 use std::{str::FromStr, time::Duration};
 
@@ -94,6 +97,51 @@ pub struct DelayRule {
     pub selector: Selector,
     /// How long.
     pub delay: Duration,
+    /// When.
+    pub window: Window,
+}
+
+/// A stretch of time, from the listener's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// It begins here.
+    pub from: Duration,
+    /// And ends before this; None: never.
+    pub until: Option<Duration>,
+}
+
+impl Window {
+    /// Answers whether so long after the start is in it.
+    pub(crate) fn holds(self, since_start: Duration) -> bool {
+        self.from <= since_start && self.until.is_none_or(|until| since_start < until)
+    }
+}
+
+impl FromStr for Window {
+    type Err = ValueError;
+
+    /// Parses `FROM..UNTIL`, `FROM..` or `..UNTIL`.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || {
+            ValueError::new(format!(
+                "{text:?} is no window; write FROM..UNTIL, as in 20s..60s, or one of them"
+            ))
+        };
+        let written = |time: &str| match time {
+            "" => Ok(None),
+            time => parse_duration(time).map(Some),
+        };
+        let (from, until) = text.split_once("..").ok_or_else(wrong)?;
+        let (from, until) = (written(from)?, written(until)?);
+        let is_empty = until.is_some_and(|until| until <= from.unwrap_or_default());
+        if is_empty || (from, until) == (None, None) {
+            return Err(wrong());
+        }
+        Ok(Window {
+            from: from.unwrap_or_default(),
+            until,
+        })
+    }
 }
 
 /// Never answers: what follows is read and thrown away (at content: not even read).
@@ -145,17 +193,22 @@ pub fn parse_reply(text: &str) -> Result<ReplyRule, ValueError> {
     Ok(rule)
 }
 
-/// Parses `COMMAND=DURATION`, as in `mail=2s`.
+/// Parses `COMMAND=DURATION`, as in `mail=2s`, or with a window, as in `mail=2s@20s..60s`.
 ///
 /// # Errors
-/// When the command is unknown, or what follows is no duration.
+/// When the command is unknown, or what follows is no duration or no window.
 pub fn parse_delay(text: &str) -> Result<DelayRule, ValueError> {
     let (selector, delay) = text
         .rsplit_once('=')
         .ok_or_else(|| ValueError::new(format!("delay {text:?}: write COMMAND=DURATION, as in mail=2s")))?;
+    let (delay, window) = match delay.split_once('@') {
+        Some((delay, window)) => (delay, window.parse()?),
+        None => (delay, Window::default()),
+    };
     Ok(DelayRule {
         selector: selector.parse()?,
         delay: parse_duration(delay)?,
+        window,
     })
 }
 
@@ -248,10 +301,39 @@ mod tests {
             let error = parse_reply(wrong).expect_err(wrong).to_string();
             assert!(!error.is_empty() && !error.contains("Error"), "{error}");
         }
-        assert!(parse_delay("mail").is_err());
-        assert!(parse_delay("mail=2").is_err());
+        for wrong in [
+            "mail",
+            "mail=2",
+            "mail=2s@",
+            "mail=2s@..",
+            "mail=2s@5s",
+            "mail=2s@9s..5s",
+            "mail=2s@0..0",
+            "mail=@1s..2s",
+        ] {
+            assert!(parse_delay(wrong).is_err(), "{wrong}");
+        }
         assert!(parse_stall("nothing").is_err());
         assert!(parse_drop("dot=slowly").is_err());
+    }
+
+    #[test]
+    fn a_delay_may_have_a_window() {
+        let seconds = Duration::from_secs;
+        for (text, inside, outside) in [
+            ("dot=2s", &[0, 1_000_000][..], &[][..]),
+            ("dot=2s@20s..60s", &[20, 59], &[0, 19, 60]),
+            ("dot=2s@20s..", &[20, 1_000_000], &[19]),
+            ("rcpt:a=b@c.test=2s@..1m", &[0, 59], &[60]),
+        ] {
+            let rule = parse_delay(text).expect(text);
+            assert_eq!(rule.delay, seconds(2), "{text}");
+            assert!(inside.iter().all(|at| rule.window.holds(seconds(*at))), "{text}");
+            assert!(
+                !outside.iter().any(|at| rule.window.holds(seconds(*at))),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -14,9 +14,11 @@ use std::{
     time::Duration,
 };
 
+use remuda_clock::Monotonic;
+
 use crate::{
     config::Listener,
-    rule::Reply,
+    rule::{Reply, Window},
     selector::{Occurrence, Point, Selector},
 };
 
@@ -26,6 +28,8 @@ pub(crate) struct Rules {
     rules: Vec<Rule>,
     /// The points that have a rule, one bit each.
     points: u32,
+    /// The listener's start.
+    started: Monotonic,
 }
 
 #[derive(Debug)]
@@ -37,15 +41,15 @@ struct Rule {
 
 #[derive(Clone, Debug)]
 enum Action {
-    Delay(Duration),
+    Delay(Duration, Window),
     Reply(Arc<Reply>),
     Stall,
     Drop { is_reset: bool },
 }
 
 impl Rules {
-    /// The rules of a listener's configuration.
-    pub fn new(listener: &Listener) -> Self {
+    /// The rules of a listener's configuration; it starts at `started`.
+    pub fn new(listener: &Listener, started: Monotonic) -> Self {
         let stalls = listener.stall.iter().map(|rule| (&rule.selector, Action::Stall));
         let drops = listener.drop.iter().map(|rule| {
             let is_reset = rule.is_reset;
@@ -54,7 +58,7 @@ impl Rules {
         let delays = listener
             .delay
             .iter()
-            .map(|rule| (&rule.selector, Action::Delay(rule.delay)));
+            .map(|rule| (&rule.selector, Action::Delay(rule.delay, rule.window)));
         let replies = listener
             .reply
             .iter()
@@ -72,7 +76,11 @@ impl Rules {
         let points = rules
             .iter()
             .fold(0, |points, rule| points | bit(rule.selector.point));
-        Rules { rules, points }
+        Rules {
+            rules,
+            points,
+            started,
+        }
     }
 }
 
@@ -114,8 +122,8 @@ impl Script {
         }
     }
 
-    /// What to do at `point`; `address` is the one of MAIL or RCPT, else empty.
-    pub fn at(&mut self, point: Point, address: &str) -> Verdict {
+    /// What to do at `point`, reached at `now`; `address` is the one of MAIL or RCPT, else empty.
+    pub fn at(&mut self, point: Point, address: &str, now: Monotonic) -> Verdict {
         let mut verdict = Verdict::default();
         if self.rules.points & bit(point) == 0 {
             return verdict;
@@ -138,7 +146,7 @@ impl Script {
                 Occurrence::Listener { first, last } => (first..=last).contains(&in_listener),
             };
             if is_selected {
-                verdict.add(&rule.action);
+                verdict.add(&rule.action, now - self.rules.started);
             }
         }
         verdict
@@ -153,9 +161,10 @@ impl Script {
 }
 
 impl Verdict {
-    fn add(&mut self, action: &Action) {
+    fn add(&mut self, action: &Action, since_start: Duration) {
         match action {
-            Action::Delay(delay) => self.delay += *delay,
+            Action::Delay(delay, window) if window.holds(since_start) => self.delay += *delay,
+            Action::Delay(..) => {}
             Action::Reply(reply) => {
                 self.reply.get_or_insert_with(|| reply.clone());
             }
@@ -188,11 +197,16 @@ mod tests {
             reply: replies.iter().map(|text| text.parse().expect("a rule")).collect(),
             ..Listener::default()
         };
-        Script::new(Arc::new(Rules::new(&listener)))
+        Script::new(Arc::new(Rules::new(&listener, Monotonic::ZERO)))
     }
 
     fn codes(script: &mut Script, point: Point, times: usize) -> Vec<Option<u16>> {
-        let mut code = || script.at(point, "A@B.test").reply.map(|reply| reply.code());
+        let mut code = || {
+            script
+                .at(point, "A@B.test", Monotonic::ZERO)
+                .reply
+                .map(|reply| reply.code())
+        };
         (0..times).map(|_| code()).collect()
     }
 
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn an_address_narrows_the_count() {
         let mut script = script(&["rcpt#2:@b.test=550 no", "rcpt#1+:a@b.test=451 later"]);
-        assert_eq!(script.at(Point::Rcpt, "x@c.test").reply, None);
+        assert_eq!(script.at(Point::Rcpt, "x@c.test", Monotonic::ZERO).reply, None);
         assert_eq!(
             codes(&mut script, Point::Rcpt, 3),
             [Some(451), Some(550), Some(451)]
@@ -235,12 +249,12 @@ mod tests {
             drop: vec!["dot".parse().expect("a rule")],
             ..Listener::default()
         };
-        let mut script = Script::new(Arc::new(Rules::new(&listener)));
-        let first = script.at(Point::Dot, "");
+        let mut script = Script::new(Arc::new(Rules::new(&listener, Monotonic::ZERO)));
+        let first = script.at(Point::Dot, "", Monotonic::ZERO);
         assert_eq!(
             (first.delay, first.fate),
             (Duration::from_secs(3), Fate::Drop { is_reset: false })
         );
-        assert_eq!(script.at(Point::Dot, "").fate, Fate::Stall);
+        assert_eq!(script.at(Point::Dot, "", Monotonic::ZERO).fate, Fate::Stall);
     }
 }

@@ -76,7 +76,7 @@ pub async fn start(config: Config, clock: SharedClock) -> io::Result<Running> {
         let address = socket.local_addr()?;
         let shared = Arc::new(Shared {
             tls: tls_of(&listener, address)?,
-            rules: Arc::new(Rules::new(&listener)),
+            rules: Arc::new(Rules::new(&listener, clock.now().monotonic)),
             counters: Counters::new(address),
             listener: Arc::new(listener),
             keeps,
@@ -205,8 +205,9 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let number = shared.counters.open(shared.listener.max_connections)?;
+    fn take(shared: &Arc<Shared>, clock: &SharedClock) -> Option<Self> {
+        let at = (shared.keeps != Keep::Nothing).then(|| clock.now().wall.0);
+        let number = shared.counters.open(shared.listener.max_connections, at)?;
         Some(Seat {
             shared: shared.clone(),
             number,
@@ -274,7 +275,7 @@ async fn listen(
         };
         // Without it replies might wait for acknowledgements; a failure only makes them late.
         let _ = stream.set_nodelay(true);
-        match Seat::take(&shared) {
+        match Seat::take(&shared, &clock) {
             Some(seat) => {
                 shared.counters.came_from(client.ip());
                 connections.spawn(connection::serve(stream, seat, clock.clone()))

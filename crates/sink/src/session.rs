@@ -22,9 +22,10 @@ use crate::{
     command::{Command, Path, Verb},
     config::{Keep, Listener},
     offer::{self, Offer},
-    report::{Accepted, ViolationKind},
+    report::Accepted,
     rule::Reply,
     selector::Point,
+    violation::ViolationKind,
 };
 
 use self::{auth::Asked, checks::Refusal, transaction::Transaction};

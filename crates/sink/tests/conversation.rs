@@ -306,6 +306,9 @@ async fn connections_past_the_limit_get_421() {
         ),
         (2, 1, 1)
     );
+    // Digests are kept, and so is what came.
+    let refused: Vec<_> = report.arrivals.iter().map(|came| came.refused).collect();
+    assert_eq!(refused, [false, true, false]);
 }
 
 #[tokio::test]

@@ -117,6 +117,29 @@ async fn a_delay_holds_its_own_reply_and_not_the_earlier_ones() {
     assert_eq!(client.codes("", 1).await, [250]);
 }
 
+#[tokio::test]
+async fn a_delay_holds_what_comes_within_its_window() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let clock = StillClock::new();
+    clock.advance(SECOND * 5);
+    let listener = Listener {
+        delay: rules(&["rset=3s@20s..40s"]),
+        ..Listener::default()
+    };
+    let sink = sink_with(listener, clock.clone()).await;
+    let mut client = Client::ready(sink.address()).await;
+    assert_eq!(client.codes("RSET\r\n", 1).await, [250], "before it");
+    clock.advance(SECOND * 39);
+    client.send("RSET\r\n").await;
+    clock.until_asked_for(SECOND * 47).await;
+    assert!(client.is_silent(), "within it");
+    clock.advance(SECOND * 2);
+    assert!(client.is_silent(), "to the end of the delay");
+    clock.advance(SECOND);
+    client.reply().await;
+    assert_eq!(client.codes("RSET\r\n", 1).await, [250], "after it");
+}
+
 /// What leads to each point, and how many replies come before it.
 const WAYS: [(&str, &str, usize); 9] = [
     ("helo", "EHLO c.test\r\n", 0),

@@ -45,8 +45,8 @@ pub struct Behaviour {
     /// Replies wait one round trip from the first octet of a flight.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s")]
     pub rtt: Duration,
-    /// Wait before a reply: COMMAND=2s (repeatable).
-    #[arg(long, value_name = "COMMAND=TIME", value_parser = parse_delay)]
+    /// Wait before a reply: COMMAND=2s, or for a while: COMMAND=2s@20s..60s from the start (repeatable).
+    #[arg(long, value_name = "COMMAND=TIME[@FROM..UNTIL]", value_parser = parse_delay)]
     pub delay: Vec<DelayRule>,
     /// Reply otherwise: 'rcpt=450 4.2.1 busy' (repeatable).
     #[arg(long, value_name = "COMMAND=REPLY", value_parser = parse_reply)]

@@ -101,6 +101,7 @@ fn receiver(number: usize) -> sink::Listener {
     let slowness = sink::DelayRule {
         selector: sink::Selector::every(sink::Point::Dot),
         delay: SLOWNESS,
+        window: sink::Window::default(),
     };
     sink::Listener {
         hostname: format!("mx{number}.demo.test"),

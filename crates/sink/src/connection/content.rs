@@ -9,12 +9,12 @@ use std::io;
 use bytes::Buf;
 
 use super::{Connection, Course, End};
-use crate::{content::find_end, report::ViolationKind, selector::Point, session::Step};
+use crate::{content::find_end, selector::Point, session::Step, violation::ViolationKind};
 
 impl Connection {
     /// Reads the content of DATA and answers it.
     pub(super) async fn data(&mut self) -> io::Result<Course> {
-        let verdict = self.script.at(Point::Content, "");
+        let verdict = self.at(Point::Content, "");
         if let Err(end) = self.abide(Point::Content, &verdict).await? {
             return Ok(Err(end));
         }
@@ -37,7 +37,7 @@ impl Connection {
             }
             self.wire.flight.is_transaction = true;
         }
-        let verdict = self.script.at(Point::Dot, "");
+        let verdict = self.at(Point::Dot, "");
         if let Err(end) = self.abide(Point::Dot, &verdict).await? {
             return Ok(Err(end));
         }
@@ -47,7 +47,7 @@ impl Connection {
 
     /// Reads a chunk and answers it.
     pub(super) async fn chunk(&mut self, length: u64, is_last: bool) -> io::Result<Course> {
-        let verdict = self.script.at(Point::Content, "");
+        let verdict = self.at(Point::Content, "");
         if let Err(end) = self.abide(Point::Content, &verdict).await? {
             return Ok(Err(end));
         }
@@ -69,7 +69,7 @@ impl Connection {
         let mut reply = None;
         let points = [Some(Point::Bdat), is_last.then_some(Point::Dot)];
         for point in points.into_iter().flatten() {
-            let verdict = self.script.at(point, "");
+            let verdict = self.at(point, "");
             if let Err(end) = self.abide(point, &verdict).await? {
                 return Ok(Err(end));
             }

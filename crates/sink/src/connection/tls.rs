@@ -6,7 +6,7 @@
 use std::io;
 
 use super::{Connection, Course};
-use crate::report::ViolationKind;
+use crate::violation::ViolationKind;
 
 impl Connection {
     /// Sends the reply to STARTTLS; what the client has sent behind the command is lost with the old state.

@@ -6,7 +6,7 @@
 //! * **A listener with users takes mail from them only.**
 
 use super::{Session, Step};
-use crate::{login::Login, report::ViolationKind, rule::Reply};
+use crate::{login::Login, rule::Reply, violation::ViolationKind};
 
 /// What the next line is.
 #[derive(Clone, Debug, PartialEq, Eq)]

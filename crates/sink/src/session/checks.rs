@@ -4,8 +4,8 @@ use super::Session;
 use crate::{
     command::Path,
     offer::{self, MailParameters, Refused},
-    report::ViolationKind,
     value::CloseManner,
+    violation::ViolationKind,
 };
 
 impl Session {

@@ -1,7 +1,7 @@
 //! The part of the state machine that has to do with content: DATA, chunks, the end of a message.
 
 use super::{Session, Step, transaction::Place};
-use crate::{content::Content, report::ViolationKind, rule::Reply, value::CloseManner};
+use crate::{content::Content, rule::Reply, value::CloseManner, violation::ViolationKind};
 
 impl Session {
     /// Answers DATA.

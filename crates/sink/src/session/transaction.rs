@@ -4,7 +4,8 @@ use crate::{
     command::Path,
     content::Content,
     offer::MailParameters,
-    report::{Accepted, Received, ReceivedRecipient, ViolationKind},
+    report::{Accepted, Received, ReceivedRecipient},
+    violation::ViolationKind,
 };
 
 /// What MAIL has begun.
