@@ -127,6 +127,7 @@ fn message() -> MessageShown {
             recipients: vec![RecipientShown {
                 address: "bob@example.net".into(),
                 reason: Some("450 4.2.1 busy".into()),
+                may_be_duplicate: true,
             }],
             last_attempts: vec![AttemptShown {
                 at: NOON,

@@ -7,6 +7,7 @@
 //! * **Every recipient ends with exactly one outcome.** [`Delivery::finish`] gives one to each, from what
 //!   a server said last or from the rest that `dispatch` ordered.
 //! * **A final outcome is never replaced.** A later answer about a decided recipient is dropped.
+//! * **Who may have it already stays marked**: the mark of an earlier attempt stands on every later one.
 //!
 //! # Not here
 //! Writing it down (`settle`), logging it (`log`), deciding what is tried next (`dispatch`).
@@ -53,7 +54,7 @@ pub struct Decided {
     pub outcome: Outcome,
     /// How; None when no host was asked.
     pub via: Option<Arc<Via>>,
-    /// A host may have accepted it before, in this delivery, and its reply was lost.
+    /// A host may have accepted it before, and its reply was lost: in this delivery or an earlier one.
     pub may_be_duplicate: bool,
 }
 
@@ -110,10 +111,10 @@ impl Delivery {
         let recipients = entry
             .recipients
             .iter()
-            .map(|_| Slot {
+            .map(|pending| Slot {
                 outcome: None,
                 via: None,
-                may_be_duplicate: false,
+                may_be_duplicate: pending.may_be_duplicate,
             })
             .collect();
         Delivery {
@@ -467,6 +468,22 @@ mod tests {
                 "it keeps what it had"
             );
         }
+    }
+
+    #[test]
+    fn who_may_have_it_already_stays_marked() {
+        let mut queued = fixture::queued(2);
+        queued.recipients[1].may_be_duplicate = true;
+        let mut delivery = Delivery::new(Arc::new(queued), Now::default());
+        delivery.batch(2, true, Found::Miss, Now::default());
+        delivery.answered(
+            &answer(vec![Some(delivered()), Some(delivered())]),
+            None,
+            Now::default(),
+        );
+        let ended = delivery.finish(&Rest::Nobody);
+        let marks: Vec<_> = ended.iter().map(|decided| decided.may_be_duplicate).collect();
+        assert_eq!(marks, [false, true]);
     }
 
     #[test]

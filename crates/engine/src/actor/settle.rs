@@ -70,12 +70,13 @@ impl Actor {
             loaded,
             now,
         };
-        for decided in decided {
+        for (pending, decided) in queued.recipients.iter().zip(decided) {
             log::delivery(&subject, decided);
             self.around
                 .metrics
                 .delivery(&decided.outcome, now.wall.since(queued.arrived));
-            if decided.may_be_duplicate {
+            // Each recipient counts once, with the attempt whose reply was lost.
+            if decided.may_be_duplicate && !pending.may_be_duplicate {
                 self.around.metrics.possible_duplicate(&decided.outcome);
             }
         }
@@ -179,12 +180,18 @@ async fn commit(
 /// Nobody who was to be told of a bounce loses it: its recipients wait.
 fn keep_unreported(settlement: &mut Settlement, settled: Vec<Settled>, now: Now) {
     let due = now.wall + UNREPORTED_PAUSE;
-    for Settled { recipient, outcome } in settled {
+    for Settled {
+        recipient,
+        outcome,
+        may_be_duplicate,
+    } in settled
+    {
         if let Outcome::Bounced(refusal) = outcome {
             settlement.due = settlement.due.max(due);
             settlement.left.push(Pending {
                 recipient,
                 last: Some(refusal),
+                may_be_duplicate,
             });
         }
     }
@@ -199,15 +206,23 @@ fn settlement(
     let mut left = Vec::new();
     let mut settled = Vec::new();
     for Decided {
-        recipient, outcome, ..
+        recipient,
+        outcome,
+        may_be_duplicate,
+        via: _,
     } in decided
     {
         match outcome {
             Outcome::Deferred(refusal) => left.push(Pending {
                 recipient,
                 last: Some(refusal),
+                may_be_duplicate,
             }),
-            outcome => settled.push(Settled { recipient, outcome }),
+            outcome => settled.push(Settled {
+                recipient,
+                outcome,
+                may_be_duplicate,
+            }),
         }
     }
     let settlement = Settlement {
@@ -275,7 +290,7 @@ mod tests {
             recipient: pending.recipient.clone(),
             outcome,
             via: None,
-            may_be_duplicate: false,
+            may_be_duplicate: true,
         });
         let now = Now::default();
         let Work {
@@ -287,6 +302,7 @@ mod tests {
         assert_eq!(settlement.left.len(), 1);
         assert_eq!(settlement.left[0].recipient, queued.recipients[1].recipient);
         assert_eq!(settlement.left[0].last, Some(refusal));
+        assert!(settlement.left[0].may_be_duplicate);
         assert_eq!(settlement.due, now.wall + UNREPORTED_PAUSE);
     }
 }

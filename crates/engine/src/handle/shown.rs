@@ -105,6 +105,7 @@ fn recipient(pending: &Pending) -> RecipientShown {
     RecipientShown {
         address: pending.recipient.address.to_string(),
         reason,
+        may_be_duplicate: pending.may_be_duplicate,
     }
 }
 

@@ -243,6 +243,9 @@ pub struct RecipientShown {
     pub address: String,
     /// The last deferral, in words.
     pub reason: Option<String>,
+    /// A host may have accepted it already: a final reply was lost.
+    #[serde(default)]
+    pub may_be_duplicate: bool,
 }
 
 /// One attempt.

@@ -1,12 +1,7 @@
 //! What is shown of the connection cache: counts that equal the receivers' own, what each session does, what
 //! each attempt considered.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use remuda_engine::{
     operations::{
@@ -18,6 +13,7 @@ use remuda_sink::{Certificate, Listener, Report};
 
 use crate::{
     gate::Gate,
+    logged::Logged,
     world::{Message, World, arrived, message, receiver, receivers, replying, route},
 };
 
@@ -405,45 +401,10 @@ async fn a_deferred_message_shows_what_each_attempt_considered() {
     );
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    fn lines(&self) -> Vec<String> {
-        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let text = String::from_utf8(text).unwrap();
-        text.lines()
-            .filter(|line| line.contains("connection-cache-statistics"))
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
-impl Write for Logged {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// T83: a reload and a stop write what has happened since the last line, an idle interval nothing.
 #[tokio::test]
 async fn statistics_are_logged_when_something_happened() {
-    let logged = Logged::default();
-    let writer = logged.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (logged, _guard) = Logged::here("connection-cache-statistics");
     let sink = receiver(Listener::default()).await;
     let world = World::start_with(vec![route("dest.test", &[sink.address()])], |settings| {
         brief(settings);
