@@ -5,7 +5,7 @@ use remuda_mail::SessionId;
 
 use super::world::*;
 use crate::{
-    command::{Command, Found},
+    command::{Command, Found, Rest},
     event::{Death, Undecided},
     search::{By, Considered, Search},
     settings::Settings,
@@ -316,6 +316,20 @@ fn a_failed_dial_and_the_next_host_are_told() {
         steps.steps().last(),
         Some(&Considered::Taken(SessionId(2), endpoint(2), Found::Miss))
     );
+}
+
+#[test]
+fn what_expires_tells_what_its_last_attempt_considered() {
+    let mut world = listed();
+    world.serve("a.test", &[1]);
+    let mut entry = world.entry("a.test");
+    entry.expires = remuda_clock::Wall(world.now.wall.0 + 1000);
+    world.accept_entry(entry);
+    world.answer(is_resolve);
+    world.wait(1000);
+    world.fail_dial();
+    assert!(matches!(&rests(&world)[..], [Rest::Bounce { .. }]));
+    assert_eq!(search(&world).found_nothing(), Some(Found::Miss));
 }
 
 #[test]

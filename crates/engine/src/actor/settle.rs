@@ -33,7 +33,7 @@ impl Actor {
         };
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
         let decided = delivery.finish(&rest);
-        self.log_outcomes(&queued, loaded, &decided, now);
+        self.log_outcomes(&queued, &decided, search, (loaded, now));
         let due = match rest {
             Rest::Defer { until, .. } => until,
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
@@ -50,7 +50,7 @@ impl Actor {
             refusal: None,
             expired: true,
         });
-        self.log_outcomes(&queued, now, &decided, now);
+        self.log_outcomes(&queued, &decided, &Search::default(), (now, now));
         let work = settlement(&queued, decided, now.wall, None);
         self.notices.expires(queued.id);
         let (reporter, spool, entry) = (self.reporter(), self.around.spool.clone(), queued.clone());
@@ -61,7 +61,9 @@ impl Actor {
         in_background(&self.inputs, work, move || notices::done(queued, true, None));
     }
 
-    fn log_outcomes(&self, queued: &Queued, loaded: Now, decided: &[Decided], now: Now) {
+    /// `when`: the entry came into memory, and ends.
+    fn log_outcomes(&self, queued: &Queued, decided: &[Decided], search: &Search, when: (Now, Now)) {
+        let (loaded, now) = when;
         let sender = queued.envelope.sender.as_str();
         let subject = log::Subject {
             id: queued.message,
@@ -69,6 +71,7 @@ impl Actor {
             arrived: queued.arrived,
             loaded,
             now,
+            search,
         };
         for (pending, decided) in queued.recipients.iter().zip(decided) {
             log::delivery(&subject, decided);
