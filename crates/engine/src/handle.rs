@@ -175,7 +175,7 @@ impl Handle {
                 .dispatch()
                 .connections(now)
                 .filter(fits)
-                .map(shown::connection)
+                .map(|view| shown::connection(actor.user(view.session), view))
                 .collect()
         })
         .await

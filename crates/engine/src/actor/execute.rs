@@ -206,6 +206,8 @@ impl Actor {
 
     pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
         let (id, source) = (order.session, order.source);
+        let login = order.security.login.as_ref();
+        let user = login.map(|(_, login)| login.credentials.username.clone());
         let means = Means {
             network: self.around.network.clone(),
             clients: self.plan.clients.clone(),
@@ -221,6 +223,7 @@ impl Actor {
                 dialled: now,
                 is_open: false,
                 tls: None,
+                user,
             },
         );
     }

@@ -136,6 +136,8 @@ struct Session {
     dialled: Now,
     is_open: bool,
     tls: Option<TlsProtocol>,
+    /// As whom it logs in.
+    user: Option<Arc<str>>,
 }
 
 impl Actor {
@@ -186,6 +188,12 @@ impl Actor {
     /// The decisions, to be looked at.
     pub fn dispatch(&self) -> &Dispatch {
         &self.dispatch
+    }
+
+    /// As whom an open session is logged in; a reload that takes the credentials away changes nothing of it.
+    pub fn user(&self, session: SessionId) -> Option<&str> {
+        let known = self.sessions.get(&session).filter(|known| known.is_open)?;
+        known.user.as_deref()
     }
 
     /// The configuration in force.
