@@ -31,6 +31,7 @@ mod moving;
 mod notices;
 mod operator;
 mod settle;
+mod taught;
 #[cfg(test)]
 mod tests;
 
@@ -45,7 +46,7 @@ use remuda_dispatch::{
     command::Command,
     event::{Backlog, Event},
 };
-use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol};
+use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol, Way};
 use remuda_spool::Spool;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -132,7 +133,7 @@ const TURNS_MAX: u64 = 256;
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
-    source: Option<std::net::IpAddr>,
+    way: Way,
     dialled: Now,
     is_open: bool,
     tls: Option<TlsProtocol>,
