@@ -18,7 +18,7 @@ use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
 use remuda_dispatch::command::{Found, Rest};
 use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal, TlsProtocol};
-use remuda_spool::Queued;
+use remuda_spool::{Claim, Queued};
 
 use crate::session::order::Transacted;
 
@@ -89,6 +89,8 @@ pub struct Delivery {
     pub unfit: Option<Unfit>,
     /// The TLS version of its session.
     pub tls: Option<TlsProtocol>,
+    /// Its content can be read until it is settled, also when the operator deletes it meanwhile.
+    pub claim: Option<Claim>,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -123,6 +125,7 @@ impl Delivery {
             source: None,
             unfit: None,
             tls: None,
+            claim: None,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),

@@ -307,8 +307,9 @@ impl Actor {
                 );
                 return None;
             };
-            self.deliveries
-                .insert(id, Delivery::new(held.queued.clone(), held.loaded));
+            let mut delivery = Delivery::new(held.queued.clone(), held.loaded);
+            delivery.claim = Some(self.around.spool.claim(delivery.entry.message));
+            self.deliveries.insert(id, delivery);
         }
         self.deliveries.get_mut(&id)
     }
