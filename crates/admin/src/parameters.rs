@@ -158,9 +158,9 @@ impl StatisticsParameters {
 /// Rows of a breakdown when nothing is asked for.
 const BREAKDOWN_DEFAULT: usize = 100;
 
-/// Destinations are written in any case; their keys are lower case.
+/// As it was written: the engine knows which one is meant.
 fn destination(text: &str) -> Destination {
-    Destination::from_key(&text.to_lowercase())
+    Destination::from_key(text)
 }
 
 #[cfg(test)]

@@ -47,6 +47,14 @@ pub enum OperationError {
     /// There is no such message.
     #[error("no such message: {0}")]
     NoSuchMessage(MessageId),
+    /// What was typed names several destinations.
+    #[error("{typed} names several destinations: {}", .several.iter().map(Destination::as_str).collect::<Vec<_>>().join(" and "))]
+    Ambiguous {
+        /// As it came.
+        typed: Destination,
+        /// Their keys.
+        several: Vec<Destination>,
+    },
     /// The spool cannot be read or written now.
     #[error("the spool is not available: {0}")]
     Spool(String),
