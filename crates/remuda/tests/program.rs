@@ -175,6 +175,23 @@ fn a_server_that_does_not_answer_is_one_line_that_says_how_to_start_one() {
 }
 
 #[test]
+fn a_warning_is_one_line_and_stops_nothing() {
+    let place = Place::new(ANY, ANY, "[connection_cache]\nreuse_count_limit = 20\n");
+    let warning = format!(
+        "{}:8: connection_cache.reuse_count_limit: warning: a count sends ever more mail",
+        place.file()
+    );
+    let checked = place.command(&["check"]);
+    let said = String::from_utf8(checked.stdout.clone()).unwrap();
+    assert_eq!(code(&checked), 0);
+    assert!(said.starts_with(&warning) && said.ends_with(": ok\n"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let process = Process::start(PROGRAM, ["serve", "--config", &place.file()]).unwrap();
+    process.wait_for_line(&warning);
+    process.wait_for_line("remuda ready");
+}
+
+#[test]
 fn a_taken_port_or_a_data_directory_that_is_none_is_one_line_and_changes_nothing() {
     let taken = TcpListener::bind(ANY).unwrap();
     let address = taken.local_addr().unwrap().to_string();
