@@ -6,7 +6,7 @@ use remuda_mail::SessionId;
 use super::world::*;
 use crate::{
     command::{Command, Found, Rest},
-    event::{Death, Undecided},
+    event::{Death, Event, Undecided},
     search::{By, Considered, Search},
     settings::Settings,
     view::{BreakdownBy, Figures, SessionState},
@@ -330,6 +330,32 @@ fn what_expires_tells_what_its_last_attempt_considered() {
     world.fail_dial();
     assert!(matches!(&rests(&world)[..], [Rest::Bounce { .. }]));
     assert_eq!(search(&world).found_nothing(), Some(Found::Miss));
+}
+
+/// Over dials that fail, hand-overs, deferrals and a session that dies; over any history: `histories`.
+#[test]
+fn every_transaction_and_every_session_is_counted_once() {
+    let mut world = listed();
+    world.serve("a.test", &[1, 2]);
+    world.serve("b.test", &[2]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    defer(&mut world);
+    for name in ["b.test", "a.test", "b.test", "b.test"] {
+        world.accept(name);
+    }
+    world.settle_down();
+    let parked: Vec<_> = world.dispatch.connections(world.now).collect();
+    assert!(!parked.is_empty());
+    world.die(parked[0].session, None);
+    world.tell(Event::Stopping);
+    world.settle_down();
+    assert_eq!(world.dispatch.connections(world.now).count(), 0, "all have ended");
+    world.assert_counted();
+    let counts = world.dispatch.statistics();
+    assert_eq!(counts.closed_dead, 1);
+    assert!(counts.usage.dials_failed.values().sum::<u64>() == 1 && counts.usage.fresh > 0);
 }
 
 #[test]
