@@ -191,9 +191,9 @@ fn endpoint(text: &str) -> Result<Endpoint, Problem> {
     text.parse().map(Endpoint).map_err(wrong)
 }
 
-/// Destinations are written in any case; their keys are lower case.
+/// As it was written: the engine knows which one is meant.
 fn destination(text: &str) -> Destination {
-    Destination::from_key(&text.to_lowercase())
+    Destination::from_key(text)
 }
 
 #[cfg(test)]

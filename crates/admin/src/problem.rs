@@ -58,6 +58,7 @@ impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
         let status = match &error {
             OperationError::NoSuchMessage(_) | OperationError::NoSuchHost(_) => StatusCode::NOT_FOUND,
+            OperationError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
             OperationError::Spool(_) | OperationError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Problem::new(status, error.to_string())

@@ -270,7 +270,7 @@ const ASKED: &[(Method, &str, &str)] = &[
     (
         Method::GET,
         "/api/v1/connections?destination=Example.net&endpoint=192.0.2.1:25",
-        "connections ConnectionFilter { destination: Some(example.net), endpoint: Some(192.0.2.1:25) }",
+        "connections ConnectionFilter { destination: Some(Example.net), endpoint: Some(192.0.2.1:25) }",
     ),
     (
         Method::DELETE,

@@ -116,3 +116,41 @@ impl Bindings {
 
 /// Endpoints remembered for one destination.
 const PER_DESTINATION_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{at, destination, endpoint};
+
+    fn endpoints(bindings: &Bindings, name: &str) -> Vec<Endpoint> {
+        bindings.of(&destination(name), at(0)).collect()
+    }
+
+    #[test]
+    fn a_binding_is_unique() {
+        let mut bindings = Bindings::default();
+        for until in [10, 30, 20] {
+            bindings.bind(&destination("a.test"), endpoint(1), at(until), 9);
+            bindings.assert_consistent();
+        }
+        assert_eq!(endpoints(&bindings, "a.test"), [endpoint(1)]);
+        assert_eq!(bindings.next_deadline(), Some(at(20)));
+    }
+
+    #[test]
+    fn their_number_is_bounded_and_the_one_that_ends_first_goes() {
+        let mut bindings = Bindings::default();
+        for (name, until) in [("a.test", 30), ("b.test", 10), ("c.test", 20)] {
+            bindings.bind(&destination(name), endpoint(1), at(until), 2);
+            bindings.assert_consistent();
+        }
+        assert_eq!(bindings.destinations(), 2);
+        assert_eq!(endpoints(&bindings, "b.test"), []);
+        for n in 1..=PER_DESTINATION_MAX as u8 + 1 {
+            bindings.bind(&destination("a.test"), endpoint(n), at(30), 99);
+        }
+        bindings.assert_consistent();
+        let left = endpoints(&bindings, "a.test");
+        assert_eq!((left.len(), left[0]), (PER_DESTINATION_MAX, endpoint(2)));
+    }
+}

@@ -338,6 +338,40 @@ fn taking_an_interval_loses_nothing() {
     assert_eq!((all.usage.uses.sum(), all.usage.idle_ms.count()), (2, 1));
 }
 
+#[test]
+fn peaks_start_again_with_an_interval() {
+    let mut cache = cache();
+    for (id, host) in [(1, 1), (2, 2), (3, 2)] {
+        park(&mut cache, id, host, at(0));
+        cache.bind(&destination(&format!("d{id}.test")), endpoint(host), at(0));
+    }
+    let peaks = |counts: &Statistics| {
+        (
+            counts.max_destinations,
+            counts.max_addresses,
+            counts.max_connections,
+        )
+    };
+    assert_eq!(peaks(&cache.take_interval()), (3, 2, 3));
+    take(&mut cache, 1, at(1));
+    take(&mut cache, 2, at(1));
+    cache.take_interval();
+    park(&mut cache, 4, 1, at(2));
+    assert_eq!(cache.interval().max_connections, 2, "of this interval");
+    assert_eq!(cache.statistics().max_connections, 3, "since start");
+}
+
+#[test]
+fn a_tolerance_only_shortens() {
+    let mut cache = cache();
+    park(&mut cache, 1, 1, at(0));
+    cache.shorten_idle(SessionId(1), limits().idle_max * 10);
+    cache.assert_consistent();
+    let limit = at(limits().idle_max.as_millis() as u64);
+    assert_eq!(cache.next_deadline(), Some(limit));
+    assert_eq!(cache.expire(limit), [(SessionId(1), Leaving::Idle)]);
+}
+
 /// T84: what ended and why, how idle it was when taken, and what reuse has saved.
 #[test]
 fn ends_idle_times_and_savings_are_counted() {

@@ -234,8 +234,8 @@ impl Dispatch {
             delivery: id,
             entry: delivery.entry.id,
             search: match rest {
-                Rest::Defer { .. } => std::mem::take(&mut delivery.search),
-                Rest::Nobody | Rest::Bounce { .. } => Search::default(),
+                Rest::Defer { .. } | Rest::Bounce { .. } => std::mem::take(&mut delivery.search),
+                Rest::Nobody => Search::default(),
             },
             rest,
         });

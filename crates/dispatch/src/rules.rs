@@ -116,6 +116,17 @@ impl Rate {
     }
 }
 
+/// How much TLS a destination gets that is served best by these hosts, if its route does not say.
+pub fn level_of(
+    rules: &[Rule],
+    destination: &Destination,
+    best_hosts: &[Arc<str>],
+    general: TlsLevel,
+) -> TlsLevel {
+    let rule = Rules::new(rules).of(destination, best_hosts);
+    rule.and_then(|rule| rule.tls).unwrap_or(general)
+}
+
 impl Dispatch {
     /// Puts a destination under the rule that is for it now.
     pub(crate) fn apply_rule(&mut self, destination: &Destination) {

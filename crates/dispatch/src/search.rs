@@ -1,4 +1,4 @@
-//! What a delivery considered on its way to a session, for `queue show`: a short record, in order.
+//! What a delivery considered on its way to a session, for `queue show` and for the log: a short record, in order.
 //!
 //! # Contract
 //! * **The same is not said twice**: a delivery that looks again, because it still waits, adds nothing new.
@@ -94,6 +94,23 @@ impl Search {
         &self.steps
     }
 
+    /// What `cache=` says of recipients for whom no session was got: off, or that none fitted. None when none was
+    /// looked for.
+    pub fn found_nothing(&self) -> Option<Found> {
+        match self.steps.contains(&Considered::Off) {
+            true => Some(Found::Off),
+            false => (!self.steps.is_empty()).then_some(Found::Miss),
+        }
+    }
+
+    /// Why the last session at hand was not taken.
+    pub fn unfit(&self) -> Option<Unfit> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Considered::Unfit(_, _, _, reason) => Some(*reason),
+            _ => None,
+        })
+    }
+
     /// How much more there was.
     pub fn left_out(&self) -> u32 {
         self.left_out
@@ -126,6 +143,20 @@ mod tests {
             ]
         );
         assert_eq!(search.left_out(), 0);
+    }
+
+    #[test]
+    fn what_found_nothing_says_so_only_if_it_looked() {
+        let mut search = Search::default();
+        assert_eq!((search.found_nothing(), search.unfit()), (None, None));
+        for reason in [Unfit::Size, Unfit::Credentials] {
+            search.note(Considered::Unfit(By::Address, SessionId(1), endpoint(1), reason));
+        }
+        search.note(Considered::DialFailed(SessionId(2), endpoint(1)));
+        assert_eq!(search.found_nothing(), Some(Found::Miss));
+        assert_eq!(search.unfit(), Some(Unfit::Credentials));
+        search.note(Considered::Off);
+        assert_eq!(search.found_nothing(), Some(Found::Off));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use remuda_mail::{Facts, Source, TlsLevel};
 
+pub use crate::rules::level_of;
+
 /// The limits and times of `[delivery]` and `[connection_cache]` (contract.md), one field a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

@@ -2,7 +2,7 @@
 
 use remuda_clock::Now;
 use remuda_connection_cache::Statistics;
-use remuda_mail::{Destination, SessionId};
+use remuda_mail::{Destination, SessionId, Way};
 use remuda_schedule::QueueView;
 
 use crate::{
@@ -27,6 +27,11 @@ impl Dispatch {
     /// One destination's summary.
     pub fn destination(&self, destination: &Destination, now: Now) -> Option<DestinationView> {
         self.schedule.view(destination).map(|view| summary(&view, now))
+    }
+
+    /// Transactions that an endpoint takes on a session, where that was learned. O(1).
+    pub fn transactions_max(&self, way: Way, now: Now) -> Option<u32> {
+        self.hosts.transactions_max(way, now.monotonic)
     }
 
     /// Sizes and totals. O(1).
@@ -77,7 +82,7 @@ impl Dispatch {
             tls: session.tls.clone(),
             source: session.source,
             uses: session.uses,
-            transactions_max: self.hosts.transactions_max(session.way(), now.monotonic),
+            transactions_max: self.transactions_max(session.way(), now),
             age: now.monotonic - session.dialled,
             idle: idle_since.map(|since| now.monotonic - since).unwrap_or_default(),
             message: match session.state {

@@ -27,7 +27,9 @@ use crate::{
 };
 
 mod change;
+mod connections;
 mod hosts;
+mod names;
 mod shown;
 mod statistics;
 
@@ -169,25 +171,6 @@ impl Handle {
         })
     }
 
-    async fn read_connections(&self, filter: ConnectionFilter) -> Result<Vec<Connection>, OperationError> {
-        self.ask(move |actor, now| {
-            let fits = |view: &view::ConnectionView| {
-                filter
-                    .destination
-                    .as_ref()
-                    .is_none_or(|wanted| *wanted == view.destination)
-                    && filter.endpoint.is_none_or(|wanted| wanted == view.endpoint)
-            };
-            actor
-                .dispatch()
-                .connections(now)
-                .filter(fits)
-                .map(shown::connection)
-                .collect()
-        })
-        .await
-    }
-
     async fn read_page(&self, filter: QueueFilter) -> Result<Page, OperationError> {
         let limit = if filter.limit == 0 {
             PAGE_DEFAULT
@@ -201,7 +184,7 @@ impl Handle {
             Some(EntryStatus::Deferred) => (Some(State::Waiting), Some(true)),
         };
         let filter = Filter {
-            destination: filter.destination,
+            destination: self.named_if_any(filter.destination).await?,
             sender: filter.sender,
             state,
             deferred,
@@ -259,23 +242,21 @@ impl Handle {
         {
             return Err(OperationError::NoSuchMessage(*id));
         }
+        let selection = match selection {
+            Selection::Destination(typed) => {
+                let ways: &[names::Way] = match verb {
+                    Verb::Delete => &names::IN_FULL,
+                    Verb::Retry | Verb::Hold | Verb::Release => &names::FREELY,
+                };
+                Selection::Destination(self.named(typed, ways).await?)
+            }
+            other => other,
+        };
         let now = self.clock.now().wall;
         let change = change::change(self.inputs.clone(), self.spool.clone(), (verb, selection), now);
         // In a task of its own: who asked may go away, and the actor must hear of it all the same.
         let ended = tokio::spawn(change).await;
         ended.unwrap_or_else(|_| Err(OperationError::Spool("internal error".to_owned())))
-    }
-
-    async fn retire(&self, filter: ConnectionFilter) -> Result<RetiredParked, OperationError> {
-        self.ask(move |actor, now| {
-            // Not what is parked less: some may have expired at the same time.
-            let before = actor.dispatch().statistics().closed_drained;
-            actor.retire_parked(filter.destination, filter.endpoint, now);
-            RetiredParked {
-                retired: actor.dispatch().statistics().closed_drained - before,
-            }
-        })
-        .await
     }
 }
 

@@ -5,12 +5,14 @@
 //! * **A line per recipient of every delivery that ends**, with what the recipient ended with.
 //! * **`delays=a/b/c/d`** adds up: before the active queue, in it, getting a session up to MAIL, and from
 //!   MAIL to the final reply; two significant digits and at most two decimals, as Postfix prints them.
+//! * **`cache=` stands wherever a session was looked for**, also where none was got, and then with the last
+//!   `unfit=`.
 
 use std::{fmt, time::Duration};
 
 use remuda_clock::Now;
 use remuda_connection_cache::Unfit;
-use remuda_dispatch::{choice::Choice, command::Found};
+use remuda_dispatch::{choice::Choice, command::Found, search::Search};
 use remuda_mail::{Outcome, TlsProtocol};
 
 use crate::actor::delivery::{Decided, Via};
@@ -27,11 +29,24 @@ pub struct Subject<'a> {
     pub loaded: Now,
     /// Now.
     pub now: Now,
+    /// What was considered for those who got no session.
+    pub search: &'a Search,
+}
+
+impl Subject<'_> {
+    /// How the session was found, and why another was not taken.
+    fn found(&self, via: Option<&Via>) -> (Option<Found>, Option<Unfit>) {
+        match via {
+            Some(via) => (via.found, via.unfit),
+            None => (self.search.found_nothing(), self.search.unfit()),
+        }
+    }
 }
 
 /// Writes one recipient's line.
 pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
     let via = decided.via.as_deref();
+    let (found, unfit) = subject.found(via);
     let ended = via.map_or(subject.now, |via| via.answered).wall;
     let (status, dsn, words) = match &decided.outcome {
         Outcome::Delivered(receipt) => ("sent", receipt.reply.status(), receipt.reply.to_string()),
@@ -53,9 +68,9 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         dsn = %dsn,
         status,
         reply = words.as_str(),
-        cache = via.and_then(|via| via.found).map(cache_word),
+        cache = found.map(cache_word),
         choice = via.and_then(|via| via.choice).map(Choice::as_str),
-        unfit = via.and_then(|via| via.unfit).map(Unfit::as_str),
+        unfit = unfit.map(Unfit::as_str),
         duplicate = decided.may_be_duplicate.then_some("possible"),
         "delivery"
     );

@@ -57,6 +57,14 @@ pub enum OperationError {
     /// Nothing is remembered of such a host.
     #[error("nothing is remembered of {0}")]
     NoSuchHost(Endpoint),
+    /// What was typed names several destinations.
+    #[error("{typed} names several destinations: {}", .several.iter().map(Destination::as_str).collect::<Vec<_>>().join(" and "))]
+    Ambiguous {
+        /// As it came.
+        typed: Destination,
+        /// Their keys.
+        several: Vec<Destination>,
+    },
     /// The spool cannot be read or written now.
     #[error("the spool is not available: {0}")]
     Spool(String),

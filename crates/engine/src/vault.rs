@@ -51,6 +51,17 @@ mod tests {
 
     use super::*;
 
+    /// Whoever guesses a password cannot tell from an id whether it is right.
+    #[test]
+    fn an_id_tells_nothing() {
+        let guess = Credentials {
+            username: "a".into(),
+            password: Secret::new("x"),
+        };
+        let unkeyed = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
+        assert_ne!(id(&guess).0, unkeyed.hash_one(&guess));
+    }
+
     #[test]
     fn an_id_is_as_good_as_what_it_stands_for() {
         let credentials = |username: &str, password| Credentials {

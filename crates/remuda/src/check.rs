@@ -8,7 +8,10 @@ use crate::{cli::ConfigArguments, exit::Failure};
 /// All that is wrong with it, one line each.
 pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     let source = arguments.source();
-    source.load()?;
+    let config = source.load()?;
+    for warning in config.warnings {
+        println!("{}", warning.in_file(&source.name()));
+    }
     println!("{}: ok", source.name());
     Ok(())
 }

@@ -176,7 +176,7 @@ pub struct Which {
     /// Queue ids.
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-    /// All for this destination.
+    /// All for this destination, as the summary names it; but to delete, its hosts or one of them will do.
     #[arg(long)]
     pub destination: Option<String>,
     /// The whole queue.

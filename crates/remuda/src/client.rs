@@ -1,7 +1,8 @@
 //! The client of the admin API, for the commands that speak to the running server.
 //!
 //! # Contract
-//! * **A server that does not answer is exit 69**, a refusal is exit 1 with the server's own words.
+//! * **A server that does not answer is exit 69**, with where it was looked for and how to start one, also when
+//!   there is no token for it; a refusal is exit 1 with the server's own words.
 //! * **An address that cannot be one is exit 64**; `http://` may be left out.
 
 use std::{path::PathBuf, time::Duration};
@@ -23,8 +24,28 @@ const ANSWER_LENGTH_MAX: u64 = 256 << 20;
 /// Speaks to one server.
 pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    place: Place,
     token: Token,
+}
+
+/// Where a server is looked for.
+struct Place {
+    base: String,
+    token_file: PathBuf,
+    /// The command that starts it there.
+    start: String,
+}
+
+impl Place {
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let Place { base, start, .. } = self;
+        Failure::new(
+            Exit::Unreachable,
+            format!(
+                "no server answers at {base} ({error}); start one with: {start}, or name another with --admin URL"
+            ),
+        )
+    }
 }
 
 /// What is asked with.
@@ -44,21 +65,24 @@ impl Client {
     /// # Errors
     /// The configuration is wrong, or there is no token.
     pub fn new(arguments: &ServerArguments) -> Result<Client, Failure> {
-        let (base, token_file) = place(arguments)?;
-        let token = Token::read(&token_file).map_err(|error| {
-            let hint = "name it with --token-file, or give --config FILE as the server has";
-            Failure::new(Exit::Failed, format!("{error}; {hint}"))
-        })?;
+        let place = place(arguments)?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(ANSWER_TIMEOUT))
             .proxy(None)
             .build();
-        Ok(Client {
-            agent: config.into(),
-            base,
-            token,
-        })
+        let agent: ureq::Agent = config.into();
+        let token = Token::read(&place.token_file).map_err(|error| {
+            // Where no server has run yet there is no token either, and that is not what is missing.
+            match agent.get(format!("{}/healthz", place.base)).call() {
+                Err(silent) => place.unreachable(&silent),
+                Ok(_) => {
+                    let hint = "name it with --token-file, or give --config FILE as the server has";
+                    Failure::new(Exit::Failed, format!("{error}; {hint}"))
+                }
+            }
+        })?;
+        Ok(Client { agent, place, token })
     }
 
     /// Asks for JSON at `path` with these parameters.
@@ -66,7 +90,7 @@ impl Client {
     /// # Errors
     /// [`Exit::Unreachable`] or [`Exit::Failed`].
     pub fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let url = format!("{}{path}", self.base);
+        let url = format!("{}{path}", self.place.base);
         let authorization = format!("Bearer {}", self.token.reveal());
         let query = query.iter().map(|(name, value)| (*name, value.as_str()));
         let answered = match method {
@@ -89,13 +113,7 @@ impl Client {
                 .query_pairs(query)
                 .send_empty(),
         };
-        let unreachable = |error| {
-            let hint = "is the server running? name it with --admin URL";
-            Failure::new(
-                Exit::Unreachable,
-                format!("no answer from {}: {error}; {hint}", self.base),
-            )
-        };
+        let unreachable = |error| self.place.unreachable(&error);
         let mut response = answered.map_err(unreachable)?;
         let status = response.status();
         let text = response
@@ -116,7 +134,7 @@ impl Client {
             }
             _ => Err(Failure::new(
                 Exit::Failed,
-                format!("{} answered {status}: not Remuda's admin API", self.base),
+                format!("{} answered {status}: not Remuda's admin API", self.place.base),
             )),
         }
     }
@@ -136,14 +154,25 @@ pub fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
 }
 
 /// Where the server is and where its token; the configuration is read only if something is missing.
-fn place(arguments: &ServerArguments) -> Result<(String, PathBuf), Failure> {
+fn place(arguments: &ServerArguments) -> Result<Place, Failure> {
     let given = arguments.admin.as_deref().map(base).transpose()?;
+    let start = match &arguments.config.config {
+        Some(file) => format!("remuda serve --config {}", file.display()),
+        None => "remuda serve".to_owned(),
+    };
     if let (Some(url), Some(token_file)) = (&given, &arguments.token_file) {
-        return Ok((url.clone(), token_file.clone()));
+        return Ok(Place {
+            base: url.clone(),
+            token_file: token_file.clone(),
+            start,
+        });
     }
     let admin = arguments.config.source().load()?.admin;
-    let url = given.unwrap_or_else(|| format!("http://{}", crate::reachable(admin.address)));
-    Ok((url, arguments.token_file.clone().unwrap_or(admin.token_file)))
+    Ok(Place {
+        base: given.unwrap_or_else(|| format!("http://{}", crate::reachable(admin.address))),
+        token_file: arguments.token_file.clone().unwrap_or(admin.token_file),
+        start,
+    })
 }
 
 /// What `--admin` names, without a slash at the end.

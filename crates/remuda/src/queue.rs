@@ -157,12 +157,7 @@ fn message(message: &MessageShown) -> String {
             next(entry.status, entry.due),
         ));
         for recipient in &entry.recipients {
-            let reason = recipient
-                .reason
-                .as_deref()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
-            text.push_str(&attempts::line(2, &format!("<{}>{reason}", recipient.address)));
+            text.push_str(&attempts::recipient(recipient));
         }
         for attempt in &entry.last_attempts {
             text.push_str(&attempts::attempt(attempt));

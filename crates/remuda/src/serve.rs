@@ -45,6 +45,7 @@ pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     let source = arguments.source();
     let (config, notes) = load(&source)?;
     log::start(config.log.format);
+    say_warnings(&source, &config);
     for note in notes {
         tracing::warn!("{note}, to fit the descriptor limit");
     }
@@ -66,6 +67,12 @@ fn load(source: &Source) -> Result<(Config, Vec<String>), Problems> {
             file: source.name(),
             list: vec![problem],
         }),
+    }
+}
+
+fn say_warnings(source: &Source, config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{}", warning.in_file(&source.name()));
     }
 }
 
@@ -157,6 +164,7 @@ async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
     for note in notes {
         tracing::warn!("{note}");
     }
+    say_warnings(source, &new);
     tracing::info!("configuration reloaded");
     // What needs a restart is named again at every reload until it has happened.
     Config {

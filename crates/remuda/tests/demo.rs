@@ -25,10 +25,9 @@ async fn the_same_mail_needs_fewer_connections_with_reuse() {
     let found = with.cache.by_destination + with.cache.by_address + with.cache.handed_on;
     assert!(found > 0, "{:?}", with.cache);
     assert!(with.cache.round_trips_saved > 0 && without.cache.round_trips_saved == 0);
-    assert!(
-        text.contains("round trips saved") && text.contains("refused as unfit"),
-        "{text}"
-    );
+    assert!(text.contains("round trips saved"), "{text}");
+    // All sessions are alike here: none is ever refused, and a row of zeros would say nothing.
+    assert!(!text.contains("unfit"), "{text}");
     assert!(text.contains("admin API   http://127.0.0.1:"), "{text}");
     assert!(text.contains("without reuse"), "{text}");
     assert!(!text.contains('\u{1b}'));

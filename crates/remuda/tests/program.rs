@@ -134,19 +134,63 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
         );
         assert_eq!(errors(&output), expected, "{command:?}");
     }
-    let token = place.directory.path().join("token");
-    fs::write(&token, "0123456789abcdef").unwrap();
-    let closed = TcpListener::bind(ANY).unwrap().local_addr().unwrap();
-    let url = format!("http://{closed}");
-    let away = remuda(&[
-        "queue",
-        "--admin",
-        &url,
-        "--token-file",
-        token.to_str().unwrap(),
-        "list",
-    ]);
-    assert_eq!(code(&away), 69, "{}", errors(&away));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_one_line_that_says_how_to_start_one() {
+    let closed = TcpListener::bind(ANY).unwrap().local_addr().unwrap().to_string();
+    let place = Place::new(ANY, &closed, "");
+    let token = Path::new(&place.data()).join("admin.token");
+    // First as before any start: without a token.
+    for has_token in [false, true] {
+        if has_token {
+            fs::create_dir(place.data()).unwrap();
+            fs::write(&token, "0123456789abcdef").unwrap();
+        }
+        for command in [
+            &["queue", "list"][..],
+            &["queue", "retry", "--all"],
+            &["connections"],
+        ] {
+            let away = place.command(command);
+            let said = errors(&away);
+            assert_eq!(
+                (code(&away), said.lines().count()),
+                (69, 1),
+                "{command:?}: {said}"
+            );
+            let start = format!("start one with: remuda serve --config {}", place.file());
+            assert!(
+                said.contains(&format!("no server answers at http://{closed} (")),
+                "{said}"
+            );
+            assert!(said.contains(&start), "{said}");
+        }
+    }
+    // Who answers and has no use for us is no server that is away.
+    let other = Place::new(ANY, ANY, "");
+    let server = other.serve();
+    let url = format!("http://{}", server.admin);
+    let refused = remuda(&["queue", "--admin", &url, "--token-file", "/nowhere", "list"]);
+    assert_eq!(code(&refused), 1, "{}", errors(&refused));
+    assert!(errors(&refused).contains("/nowhere"), "{}", errors(&refused));
+}
+
+#[test]
+fn a_warning_is_one_line_and_stops_nothing() {
+    let place = Place::new(ANY, ANY, "[connection_cache]\nreuse_count_limit = 20\n");
+    let warning = format!(
+        "{}:8: connection_cache.reuse_count_limit: warning: a count sends ever more mail",
+        place.file()
+    );
+    let checked = place.command(&["check"]);
+    let said = String::from_utf8(checked.stdout.clone()).unwrap();
+    assert_eq!(code(&checked), 0);
+    assert!(said.starts_with(&warning) && said.ends_with(": ok\n"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let process = Process::start(PROGRAM, ["serve", "--config", &place.file()]).unwrap();
+    process.wait_for_line(&warning);
+    process.wait_for_line("remuda ready");
 }
 
 #[test]

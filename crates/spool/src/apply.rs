@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use remuda_mail::{EntryId, MessageId};
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::{
     Error,
+    claims::Claims,
     codec::{EntryRow, MessageRow, key},
     content::Place,
     files::ContentFile,
@@ -30,9 +31,18 @@ pub(crate) struct Effects {
     pub(crate) tried: Vec<MessageId>,
     /// Messages stored and entries settled, for the metrics.
     pub(crate) messages: u64,
+    /// Whose content stays readable though its row goes.
+    pub(crate) claims: Arc<Claims>,
 }
 
 impl Effects {
+    pub(crate) fn new(claims: &Arc<Claims>) -> Self {
+        Effects {
+            claims: claims.clone(),
+            ..Effects::default()
+        }
+    }
+
     /// Adds another change's.
     pub(crate) fn append(&mut self, mut other: Effects) {
         self.unlink.append(&mut other.unlink);
@@ -117,6 +127,13 @@ pub(crate) fn delete_entry(
         db.prepare_cached("UPDATE message SET entries = entries - 1 WHERE id = ?")?
             .execute([key(message.0)])?;
         return Ok(true);
+    }
+    if effects.claims.is_claimed(message) {
+        let mut row = db.prepare_cached("SELECT data FROM content WHERE message = ?")?;
+        let content: Option<Vec<u8>> = row.query_row([key(message.0)], |row| row.get(0)).optional()?;
+        if let Some(content) = content {
+            effects.claims.keep_row(message, content.into());
+        }
     }
     let in_row = db
         .prepare_cached("DELETE FROM content WHERE message = ?")?

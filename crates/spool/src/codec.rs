@@ -241,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn a_recipient_of_an_earlier_version_is_read() {
+        let mut pending = Pending::new(remuda_mail::Recipient::plain("b@a.test".parse().unwrap()));
+        let unmarked = json(&pending);
+        assert!(!unmarked.contains("duplicate"), "{unmarked}");
+        assert_eq!(parse(EntryId(1), &unmarked), Some(pending.clone()));
+        pending.may_be_duplicate = true;
+        assert_eq!(parse(EntryId(1), &json(&pending)), Some(pending));
+    }
+
+    #[test]
     fn an_attempt_of_an_earlier_version_is_read() {
         let log = r#"{"at":7,"relay":"mx[192.0.2.1]:25","result":"450 later"}"#;
         let read = attempts(EntryId(1), log);

@@ -37,6 +37,7 @@ mod admin;
 mod apply;
 mod browse;
 mod checkpoint;
+mod claims;
 mod codec;
 mod content;
 mod error;
@@ -58,6 +59,7 @@ mod writer;
 
 pub use admin::{Changed, Selection, Verb};
 pub use browse::{AGE_BUCKETS, AgeRow, Filter, Listed, Shown, ShownEntry};
+pub use claims::Claim;
 pub use content::{CONTENT_IN_ROW_MAX, Content, ContentReader, ContentWriter};
 pub use error::Error;
 pub use health::Health;

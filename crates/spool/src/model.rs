@@ -70,6 +70,9 @@ pub struct Pending {
     /// The last deferral in words, for `queue show` and the reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<remuda_mail::Refusal>,
+    /// A host may have accepted it already: a final reply was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_duplicate: bool,
 }
 
 impl Pending {
@@ -78,6 +81,7 @@ impl Pending {
         Pending {
             recipient,
             last: None,
+            may_be_duplicate: false,
         }
     }
 }
@@ -183,4 +187,6 @@ pub struct Settled {
     pub recipient: Recipient,
     /// What.
     pub outcome: Outcome,
+    /// As of [`Pending`].
+    pub may_be_duplicate: bool,
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use crate::{
     Error,
     apply::{self, Effects},
+    claims::Claims,
     error::Reach,
     files::ContentFile,
     queue::Request,
@@ -36,6 +37,7 @@ pub(crate) fn in_transaction(
     db: &Connection,
     ghosts: &Ghosts,
     batch: &mut [Request],
+    claims: &Arc<Claims>,
     apply: impl FnOnce(&Connection, &mut [Request], &mut Effects) -> Applied,
 ) -> Written {
     if !db.is_autocommit() {
@@ -43,7 +45,7 @@ pub(crate) fn in_transaction(
         db.execute_batch("ROLLBACK")?;
     }
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(claims);
     let applied = apply::forget(db, &ghosts.messages)
         .and_then(|()| apply(db, batch, &mut effects))
         .and_then(|outcomes| {
@@ -75,7 +77,7 @@ pub(crate) fn apply_each(db: &Connection, batch: &mut [Request], effects: &mut E
     let mut outcomes = Vec::new();
     for request in batch {
         db.prepare_cached("SAVEPOINT change")?.execute([])?;
-        let mut own = Effects::default();
+        let mut own = Effects::new(&effects.claims);
         match request.job.apply(db, &mut own) {
             Ok(()) => {
                 effects.append(own);

@@ -171,9 +171,9 @@ impl Writer {
             return Err(Error::Closed);
         };
         let started = shared.clock.now().monotonic;
-        let written = match in_transaction(db, &self.ghosts, batch, apply_fast) {
+        let written = match in_transaction(db, &self.ghosts, batch, &shared.claims, apply_fast) {
             Err(error) if error.reach() == Reach::Change => {
-                in_transaction(db, &self.ghosts, batch, apply_each)
+                in_transaction(db, &self.ghosts, batch, &shared.claims, apply_each)
             }
             other => other,
         };
@@ -195,7 +195,7 @@ impl Writer {
             shared.checkpointer.close();
             let db = schema::connect(&shared.paths.database, Role::Writer)?;
             let version = schema::version(&db)?;
-            in_transaction(&db, &self.ghosts, &mut [], |db, _, _| {
+            in_transaction(&db, &self.ghosts, &mut [], &shared.claims, |db, _, _| {
                 // The same value again: it is written all the same.
                 db.execute_batch(&format!("PRAGMA user_version = {version}"))?;
                 Ok(Vec::new())
@@ -331,7 +331,9 @@ fn finish(shared: &Shared, batch: Vec<Request>, outcomes: Vec<Result<(), Error>>
         answer(shared, request, outcome);
     }
     for message in effects.unlink {
-        shared.paths.remove_content(message);
+        if !shared.claims.keeps_file(message) {
+            shared.paths.remove_content(message);
+        }
     }
 }
 

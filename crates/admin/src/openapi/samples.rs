@@ -129,6 +129,7 @@ fn message() -> MessageShown {
             recipients: vec![RecipientShown {
                 address: "bob@example.net".into(),
                 reason: Some("450 4.2.1 busy".into()),
+                may_be_duplicate: true,
             }],
             last_attempts: vec![AttemptShown {
                 at: NOON,
@@ -168,7 +169,9 @@ fn connection() -> Connection {
         endpoint: "192.0.2.25:25".into(),
         host: "mx.example.net".into(),
         source: Some("198.51.100.7".into()),
+        user: Some("me".into()),
         tls: "none".into(),
+        clear: Some("not offered".into()),
         uses: 12,
         transactions_max: Some(20),
         age_seconds: 20.5,

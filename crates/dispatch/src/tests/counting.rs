@@ -5,8 +5,8 @@ use remuda_mail::SessionId;
 
 use super::world::*;
 use crate::{
-    command::{Command, Found},
-    event::{Death, Undecided},
+    command::{Command, Found, Rest},
+    event::{Death, Event, Undecided},
     search::{By, Considered, Search},
     settings::Settings,
     view::{BreakdownBy, Figures, SessionState},
@@ -316,6 +316,46 @@ fn a_failed_dial_and_the_next_host_are_told() {
         steps.steps().last(),
         Some(&Considered::Taken(SessionId(2), endpoint(2), Found::Miss))
     );
+}
+
+#[test]
+fn what_expires_tells_what_its_last_attempt_considered() {
+    let mut world = listed();
+    world.serve("a.test", &[1]);
+    let mut entry = world.entry("a.test");
+    entry.expires = remuda_clock::Wall(world.now.wall.0 + 1000);
+    world.accept_entry(entry);
+    world.answer(is_resolve);
+    world.wait(1000);
+    world.fail_dial();
+    assert!(matches!(&rests(&world)[..], [Rest::Bounce { .. }]));
+    assert_eq!(search(&world).found_nothing(), Some(Found::Miss));
+}
+
+/// Over dials that fail, hand-overs, deferrals and a session that dies; over any history: `histories`.
+#[test]
+fn every_transaction_and_every_session_is_counted_once() {
+    let mut world = listed();
+    world.serve("a.test", &[1, 2]);
+    world.serve("b.test", &[2]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    world.fail_dial();
+    defer(&mut world);
+    for name in ["b.test", "a.test", "b.test", "b.test"] {
+        world.accept(name);
+    }
+    world.settle_down();
+    let parked: Vec<_> = world.dispatch.connections(world.now).collect();
+    assert!(!parked.is_empty());
+    world.die(parked[0].session, None);
+    world.tell(Event::Stopping);
+    world.settle_down();
+    assert_eq!(world.dispatch.connections(world.now).count(), 0, "all have ended");
+    world.assert_counted();
+    let counts = world.dispatch.statistics();
+    assert_eq!(counts.closed_dead, 1);
+    assert!(counts.usage.dials_failed.values().sum::<u64>() == 1 && counts.usage.fresh > 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! * **Every recipient ends with exactly one outcome.** [`Delivery::finish`] gives one to each, from what
 //!   a server said last or from the rest that `dispatch` ordered.
 //! * **A final outcome is never replaced.** A later answer about a decided recipient is dropped.
+//! * **Who may have it already stays marked**: the mark of an earlier attempt stands on every later one.
 //!
 //! # Not here
 //! Writing it down (`settle`), logging it (`log`), deciding what is tried next (`dispatch`).
@@ -20,7 +21,7 @@ use remuda_dispatch::{
     command::{Found, Rest},
 };
 use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal, TlsProtocol};
-use remuda_spool::Queued;
+use remuda_spool::{Claim, Queued};
 
 use crate::session::order::Transacted;
 
@@ -58,7 +59,7 @@ pub struct Decided {
     pub outcome: Outcome,
     /// How; None when no host was asked.
     pub via: Option<Arc<Via>>,
-    /// A host may have accepted it before, in this delivery, and its reply was lost.
+    /// A host may have accepted it before, and its reply was lost: in this delivery or an earlier one.
     pub may_be_duplicate: bool,
 }
 
@@ -95,6 +96,8 @@ pub struct Delivery {
     pub choice: Option<Choice>,
     /// The TLS version of its session.
     pub tls: Option<TlsProtocol>,
+    /// Its content can be read until it is settled, also when the operator deletes it meanwhile.
+    pub claim: Option<Claim>,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -117,10 +120,10 @@ impl Delivery {
         let recipients = entry
             .recipients
             .iter()
-            .map(|_| Slot {
+            .map(|pending| Slot {
                 outcome: None,
                 via: None,
-                may_be_duplicate: false,
+                may_be_duplicate: pending.may_be_duplicate,
             })
             .collect();
         Delivery {
@@ -130,6 +133,7 @@ impl Delivery {
             unfit: None,
             choice: None,
             tls: None,
+            claim: None,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),
@@ -477,6 +481,22 @@ mod tests {
                 "it keeps what it had"
             );
         }
+    }
+
+    #[test]
+    fn who_may_have_it_already_stays_marked() {
+        let mut queued = fixture::queued(2);
+        queued.recipients[1].may_be_duplicate = true;
+        let mut delivery = Delivery::new(Arc::new(queued), Now::default());
+        delivery.batch(2, true, Found::Miss, Now::default());
+        delivery.answered(
+            &answer(vec![Some(delivered()), Some(delivered())]),
+            None,
+            Now::default(),
+        );
+        let ended = delivery.finish(&Rest::Nobody);
+        let marks: Vec<_> = ended.iter().map(|decided| decided.may_be_duplicate).collect();
+        assert_eq!(marks, [false, true]);
     }
 
     #[test]

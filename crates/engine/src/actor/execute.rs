@@ -9,7 +9,7 @@ use remuda_dispatch::{
     command::{Command, Flight, Found, RetireCause},
     event::{Event, Undecided, Unresolved},
 };
-use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId};
+use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId, Way};
 use remuda_smtp::client::Login;
 use remuda_spool::Heads;
 use tokio::sync::mpsc::error::TrySendError;
@@ -209,7 +209,9 @@ impl Actor {
     }
 
     pub(super) fn dial(&mut self, order: DialOrder, now: Now) {
-        let (id, source) = (order.session, order.source);
+        let (id, endpoint, source) = (order.session, order.endpoint, order.source);
+        let login = order.security.login.as_ref();
+        let user = login.map(|(_, login)| login.credentials.username.clone());
         let means = Means {
             network: self.around.network.clone(),
             clients: self.plan.clients.clone(),
@@ -221,10 +223,11 @@ impl Actor {
             id,
             Session {
                 orders,
-                source,
+                way: Way { endpoint, source },
                 dialled: now,
                 is_open: false,
                 tls: None,
+                user,
             },
         );
     }
@@ -251,7 +254,8 @@ impl Actor {
     }
 
     fn transact(&mut self, command: Transact, now: Now) {
-        let source = self.sessions.get(&command.session).and_then(|known| known.source);
+        let known = self.sessions.get(&command.session);
+        let source = known.and_then(|known| known.way.source);
         let Some(delivery) = self.delivery(command.delivery, command.entry) else {
             return;
         };
@@ -309,8 +313,9 @@ impl Actor {
                 );
                 return None;
             };
-            self.deliveries
-                .insert(id, Delivery::new(held.queued.clone(), held.loaded));
+            let mut delivery = Delivery::new(held.queued.clone(), held.loaded);
+            delivery.claim = Some(self.around.spool.claim(delivery.entry.message));
+            self.deliveries.insert(id, delivery);
         }
         self.deliveries.get_mut(&id)
     }

@@ -22,11 +22,6 @@ pub fn queued(recipients: usize) -> Queued {
         due: Wall(0),
         attempts: 0,
         state: State::Waiting,
-        recipients: (0..recipients)
-            .map(|i| Pending {
-                recipient: recipient(i),
-                last: None,
-            })
-            .collect(),
+        recipients: (0..recipients).map(|i| Pending::new(recipient(i))).collect(),
     }
 }

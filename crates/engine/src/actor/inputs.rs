@@ -8,7 +8,14 @@ use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
 
-use super::{Actor, Plan, entries::Came, moving::Moved, notices::Done, settle::Ended};
+use super::{
+    Actor, Plan,
+    entries::Came,
+    moving::Moved,
+    notices::Done,
+    settle::Ended,
+    taught::{self, Lesson},
+};
 use crate::session::order::{Report, Transacted};
 
 /// A question or an order that runs inside the actor.
@@ -153,18 +160,26 @@ impl Actor {
 
     fn parked_died(&mut self, session: SessionId, cause: Death, limit_met: Option<u32>, now: Now) {
         tracing::debug!(%session, cause = cause.as_str(), "parked session died");
-        self.sessions.remove(&session);
+        let known = self.sessions.remove(&session);
+        let lesson = limit_met.and(known).map(|known| Lesson {
+            way: known.way,
+            met: taught::in_words(None, Some(cause)),
+        });
         let event = Event::Died {
             session,
             cause,
             limit_met,
         };
-        self.handle(event, now);
+        self.handle_lesson(lesson, event, now);
     }
 
     fn transacted(&mut self, session: SessionId, answer: Transacted, now: Now) {
         let known = self.sessions.get(&session);
         let dialled = known.map(|known| known.dialled);
+        let lesson = answer.limit_met.and(known).map(|known| Lesson {
+            way: known.way,
+            met: taught::in_words(Some(&answer.cause), answer.death),
+        });
         if answer.session == After::Gone {
             self.sessions.remove(&session);
         }
@@ -185,7 +200,7 @@ impl Actor {
             delivery: answer.delivery,
             answer: summary(answer, ahead),
         };
-        self.handle(event, now);
+        self.handle_lesson(lesson, event, now);
     }
 }
 

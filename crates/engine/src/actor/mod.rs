@@ -31,6 +31,7 @@ mod moving;
 mod notices;
 mod operator;
 mod settle;
+mod taught;
 #[cfg(test)]
 mod tests;
 
@@ -45,7 +46,7 @@ use remuda_dispatch::{
     command::Command,
     event::{Backlog, Event},
 };
-use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol};
+use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol, Way};
 use remuda_spool::Spool;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -137,10 +138,12 @@ const TURNS_MAX: u64 = 256;
 /// A session's task as the actor knows it.
 struct Session {
     orders: mpsc::Sender<Order>,
-    source: Option<std::net::IpAddr>,
+    way: Way,
     dialled: Now,
     is_open: bool,
     tls: Option<TlsProtocol>,
+    /// As whom it logs in.
+    user: Option<Arc<str>>,
 }
 
 impl Actor {
@@ -191,6 +194,12 @@ impl Actor {
     /// The decisions, to be looked at.
     pub fn dispatch(&self) -> &Dispatch {
         &self.dispatch
+    }
+
+    /// As whom an open session is logged in; a reload that takes the credentials away changes nothing of it.
+    pub fn user(&self, session: SessionId) -> Option<&str> {
+        let known = self.sessions.get(&session).filter(|known| known.is_open)?;
+        known.user.as_deref()
     }
 
     /// The configuration in force.

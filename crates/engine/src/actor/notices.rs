@@ -256,6 +256,7 @@ fn delayed(pending: &remuda_spool::Pending) -> Settled {
     Settled {
         recipient: pending.recipient.clone(),
         outcome: Outcome::Deferred(refusal),
+        may_be_duplicate: pending.may_be_duplicate,
     }
 }
 

@@ -5,7 +5,7 @@
 //!   already, and brings `dispatch` and its own memory in line.
 //! * **An entry is counted out once**, whichever of the operator and its end is heard of first.
 //! * **An entry in flight goes on**: its transaction ends, and then the operator's word holds. The answer
-//!   says which these are.
+//!   says which these are. Its content can be read until then, also when it is deleted.
 //!
 //! # Not here
 //! How mail that waits follows a changed route: `moving`.

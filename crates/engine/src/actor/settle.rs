@@ -33,7 +33,7 @@ impl Actor {
         };
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
         let decided = delivery.finish(&rest);
-        self.log_outcomes(&queued, loaded, &decided, now);
+        self.log_outcomes(&queued, &decided, search, (loaded, now));
         let due = match rest {
             Rest::Defer { until, .. } => until,
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
@@ -50,7 +50,7 @@ impl Actor {
             refusal: None,
             expired: true,
         });
-        self.log_outcomes(&queued, now, &decided, now);
+        self.log_outcomes(&queued, &decided, &Search::default(), (now, now));
         let work = settlement(&queued, decided, now.wall, None);
         self.notices.expires(queued.id);
         let (reporter, spool, entry) = (self.reporter(), self.around.spool.clone(), queued.clone());
@@ -61,7 +61,9 @@ impl Actor {
         in_background(&self.inputs, work, move || notices::done(queued, true, None));
     }
 
-    fn log_outcomes(&self, queued: &Queued, loaded: Now, decided: &[Decided], now: Now) {
+    /// `when`: the entry came into memory, and ends.
+    fn log_outcomes(&self, queued: &Queued, decided: &[Decided], search: &Search, when: (Now, Now)) {
+        let (loaded, now) = when;
         let sender = queued.envelope.sender.as_str();
         let subject = log::Subject {
             id: queued.message,
@@ -69,13 +71,15 @@ impl Actor {
             arrived: queued.arrived,
             loaded,
             now,
+            search,
         };
-        for decided in decided {
+        for (pending, decided) in queued.recipients.iter().zip(decided) {
             log::delivery(&subject, decided);
             self.around
                 .metrics
                 .delivery(&decided.outcome, now.wall.since(queued.arrived));
-            if decided.may_be_duplicate {
+            // Each recipient counts once, with the attempt whose reply was lost.
+            if decided.may_be_duplicate && !pending.may_be_duplicate {
                 self.around.metrics.possible_duplicate(&decided.outcome);
             }
         }
@@ -179,12 +183,18 @@ async fn commit(
 /// Nobody who was to be told of a bounce loses it: its recipients wait.
 fn keep_unreported(settlement: &mut Settlement, settled: Vec<Settled>, now: Now) {
     let due = now.wall + UNREPORTED_PAUSE;
-    for Settled { recipient, outcome } in settled {
+    for Settled {
+        recipient,
+        outcome,
+        may_be_duplicate,
+    } in settled
+    {
         if let Outcome::Bounced(refusal) = outcome {
             settlement.due = settlement.due.max(due);
             settlement.left.push(Pending {
                 recipient,
                 last: Some(refusal),
+                may_be_duplicate,
             });
         }
     }
@@ -199,15 +209,23 @@ fn settlement(
     let mut left = Vec::new();
     let mut settled = Vec::new();
     for Decided {
-        recipient, outcome, ..
+        recipient,
+        outcome,
+        may_be_duplicate,
+        via: _,
     } in decided
     {
         match outcome {
             Outcome::Deferred(refusal) => left.push(Pending {
                 recipient,
                 last: Some(refusal),
+                may_be_duplicate,
             }),
-            outcome => settled.push(Settled { recipient, outcome }),
+            outcome => settled.push(Settled {
+                recipient,
+                outcome,
+                may_be_duplicate,
+            }),
         }
     }
     let settlement = Settlement {
@@ -275,7 +293,7 @@ mod tests {
             recipient: pending.recipient.clone(),
             outcome,
             via: None,
-            may_be_duplicate: false,
+            may_be_duplicate: true,
         });
         let now = Now::default();
         let Work {
@@ -287,6 +305,7 @@ mod tests {
         assert_eq!(settlement.left.len(), 1);
         assert_eq!(settlement.left[0].recipient, queued.recipients[1].recipient);
         assert_eq!(settlement.left[0].last, Some(refusal));
+        assert!(settlement.left[0].may_be_duplicate);
         assert_eq!(settlement.due, now.wall + UNREPORTED_PAUSE);
     }
 }

@@ -224,6 +224,22 @@ async fn a_deletion_heard_of_after_the_end_counts_nothing_out_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_deleted_in_flight_can_be_read_until_it_is_settled() {
+    let mut bench = Bench::new();
+    let queued = bench.in_flight().await;
+    let delivered = bench.input().await;
+    let (which, now) = (Selection::Message(queued.message), bench.now());
+    let deleted = bench.spool.delete(which, now.wall).await.unwrap();
+    assert_eq!(bench.actor.changed(Verb::Delete, &deleted, now), [queued.message]);
+    let content = bench.spool.content(queued.message).await.unwrap();
+    assert_eq!(content.size(), queued.size);
+    bench.actor.take_in(delivered);
+    bench.hear(is_settled).await;
+    let content = bench.spool.content(queued.message).await;
+    assert!(matches!(content, Err(Error::Missing { .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_and_a_release_in_flight_leave_no_trace() {
     let mut bench = Bench::new();
     let queued = bench.in_flight().await;

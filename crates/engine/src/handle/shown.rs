@@ -2,12 +2,12 @@
 
 use remuda_clock::Wall;
 use remuda_dispatch::view::{ConnectionView, SessionState};
-use remuda_mail::{MessageId, Tls, TlsProtocol};
+use remuda_mail::{Clear, MessageId, Tls, TlsProtocol};
 use remuda_spool::{AgeRow, Attempt, Considered, Listed, Pending, Queued, Shown, ShownEntry, State};
 
 use crate::operations::*;
 
-pub(super) fn connection(view: ConnectionView) -> Connection {
+pub(super) fn connection(user: Option<&str>, view: ConnectionView) -> Connection {
     Connection {
         session: view.session.0,
         state: match view.state {
@@ -21,7 +21,9 @@ pub(super) fn connection(view: ConnectionView) -> Connection {
         endpoint: view.endpoint.to_string(),
         host: view.host.to_string(),
         source: view.source.map(|source| source.to_string()),
+        user: user.map(str::to_owned),
         tls: tls(view.tls.as_ref()).to_owned(),
+        clear: clear(view.tls.as_ref()).map(str::to_owned),
         uses: view.uses,
         transactions_max: view.transactions_max,
         age_seconds: view.age.as_secs_f64(),
@@ -37,6 +39,16 @@ fn tls(tls: Option<&Tls>) -> &'static str {
         None => "-",
         Some(Tls::Clear(_)) => "none",
         Some(tls) => tls.protocol().map_or("none", TlsProtocol::as_str),
+    }
+}
+
+/// Why a session is in clear.
+fn clear(tls: Option<&Tls>) -> Option<&'static str> {
+    match tls? {
+        Tls::Clear(Clear::ByPolicy) => Some("by policy"),
+        Tls::Clear(Clear::NotOffered) => Some("not offered"),
+        Tls::Clear(Clear::HandshakeFailed(_)) => Some("handshake failed"),
+        Tls::Encrypted { .. } => None,
     }
 }
 
@@ -105,6 +117,7 @@ fn recipient(pending: &Pending) -> RecipientShown {
     RecipientShown {
         address: pending.recipient.address.to_string(),
         reason,
+        may_be_duplicate: pending.may_be_duplicate,
     }
 }
 
@@ -144,5 +157,37 @@ pub(super) fn selection(selection: &Selection) -> remuda_spool::Selection {
         Selection::Message(id) => remuda_spool::Selection::Message(*id),
         Selection::Destination(destination) => remuda_spool::Selection::Destination(destination.clone()),
         Selection::All => remuda_spool::Selection::All,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_clock::Monotonic;
+    use remuda_mail::Authenticated;
+
+    use super::*;
+
+    #[test]
+    fn a_session_in_clear_says_why() {
+        let protocol = TlsProtocol::Tls13;
+        let authenticated = Authenticated::Nobody;
+        for (tls, why) in [
+            (Tls::Clear(Clear::ByPolicy), Some("by policy")),
+            (Tls::Clear(Clear::NotOffered), Some("not offered")),
+            (
+                Tls::Clear(Clear::HandshakeFailed(Monotonic::ZERO)),
+                Some("handshake failed"),
+            ),
+            (
+                Tls::Encrypted {
+                    protocol,
+                    authenticated,
+                },
+                None,
+            ),
+        ] {
+            assert_eq!(clear(Some(&tls)), why);
+        }
+        assert_eq!(clear(None), None, "it is being opened");
     }
 }

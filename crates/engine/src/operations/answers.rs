@@ -114,8 +114,14 @@ pub struct Connection {
     /// The address of ours that it is bound to, when a `[[source]]` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The user name that it is logged in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The TLS version, or `none`.
     pub tls: String,
+    /// Why it is in clear: `by policy`, `not offered`, `handshake failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clear: Option<String>,
     /// Transactions begun on it.
     pub uses: u32,
     /// Transactions that its server takes on a session, where that was learned.
@@ -243,6 +249,9 @@ pub struct RecipientShown {
     pub address: String,
     /// The last deferral, in words.
     pub reason: Option<String>,
+    /// A host may have accepted it already: a final reply was lost.
+    #[serde(default)]
+    pub may_be_duplicate: bool,
 }
 
 /// One attempt.

@@ -71,3 +71,31 @@ fn from_system() -> RootCertStore {
     }
     roots
 }
+
+#[cfg(test)]
+mod tests {
+    use remuda_testing::certificates::Authority;
+
+    use super::*;
+
+    #[test]
+    fn a_ca_file_that_is_named_is_used_or_the_start_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let failed = |why: &str| {
+            let error = roots(Some(&path)).unwrap_err().to_string();
+            let named = format!("delivery.tls.ca_file {}: ", path.display());
+            assert!(error.starts_with(&named) && error.contains(why), "{error}");
+        };
+        failed("");
+        std::fs::write(&path, "no certificate").unwrap();
+        failed("no certificate in it");
+        let good = Authority::new().unwrap().pem();
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        std::fs::write(&path, format!("{good}{bad}")).unwrap();
+        failed("");
+        std::fs::write(&path, &good).unwrap();
+        let used = roots(Some(&path)).unwrap();
+        assert_eq!(used.len(), 1, "and nobody else's");
+    }
+}

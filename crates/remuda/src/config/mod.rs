@@ -10,6 +10,7 @@
 //! # Contract
 //! * **All problems of a file are found at once**, each with its line and what would be right.
 //! * **Nothing wrong is tolerated**: an unknown key, a wrong type or an impossible value is a problem.
+//! * **A warning stops nothing**: what works and is seldom meant is one line, in `check` and at start.
 //! * **Reading changes nothing on disk.**
 //!
 //! # Not here
@@ -32,15 +33,17 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use remuda_engine::settings::Settings;
+use remuda_dispatch::settings::Rule;
+use remuda_engine::settings::{Delivery, Route, Settings};
 use toml::de::DeTable;
 
 pub use limits::{SessionLines, descriptors_needed, fit_descriptors};
 pub use problem::{Problem, Problems};
 
-use reader::Notes;
+use reader::{Notes, Section};
 
 /// A configuration file is a few kilobytes; this is a mistake.
 pub const FILE_SIZE_MAX: u64 = 4 << 20;
@@ -59,6 +62,8 @@ pub struct Config {
     pub log: Log,
     /// Where the session limits are set.
     pub session_lines: SessionLines,
+    /// What works and is seldom meant.
+    pub warnings: Vec<Problem>,
 }
 
 /// `[admin]`.
@@ -192,10 +197,7 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let (limits, inbound) = sections::limits(&top);
     let relay = sections::relay(&top);
     let dns_servers = sections::dns(&top);
-    let routes = sections::routes(&top);
-    let (delivery, outbound) = sections::delivery(&top, &identity.hostname);
-    let destinations = sections::destinations(&top, &delivery);
-    let sources = sections::sources(&top, &delivery.helo_name);
+    let away = read_away(&top, &identity.hostname);
     let cache = sections::connection_cache(&top);
     let admin = sections::admin(&top, &identity.data_dir, &listeners);
     let log = sections::log(&top);
@@ -203,9 +205,10 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     Config {
         admin,
         log,
+        warnings: notes.warnings(),
         session_lines: SessionLines {
             inbound,
-            outbound,
+            outbound: away.sessions_line,
             parked: cache.connections_line,
         },
         settings: Settings {
@@ -216,12 +219,35 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
             limits,
             relay,
             dns_servers,
-            routes,
-            destinations,
-            sources,
-            delivery,
+            routes: away.routes,
+            destinations: away.destinations,
+            sources: away.sources,
+            delivery: away.delivery,
             connection_cache: cache.settings,
             status_update_time: cache.status_update_time,
         },
+    }
+}
+
+/// What decides how mail leaves.
+struct Away {
+    routes: Vec<Route>,
+    delivery: Delivery,
+    destinations: Vec<Rule>,
+    sources: Vec<Arc<remuda_mail::Source>>,
+    sessions_line: Option<usize>,
+}
+
+fn read_away(top: &Section<'_, '_>, hostname: &Arc<str>) -> Away {
+    let routes = sections::routes(top);
+    let (delivery, sessions_line) = sections::delivery(top, hostname);
+    let destinations = sections::destinations(top, &delivery, &routes);
+    let sources = sections::sources(top, &delivery.helo_name);
+    Away {
+        routes: routes.list,
+        delivery,
+        destinations,
+        sources,
+        sessions_line,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One thing that is wrong, or (a warning) seldom meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The line, counted from 1; None when the file as a whole is meant.
@@ -15,6 +15,14 @@ pub struct Problem {
     pub key: String,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+impl Problem {
+    /// Its line, with the file as the user named it.
+    pub fn in_file(&self, file: &str) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{file}{line}: {}: {}", self.key, self.message)
+    }
 }
 
 /// All problems of one file.
@@ -32,11 +40,7 @@ impl fmt::Display for Problems {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            f.write_str(&self.file)?;
-            if let Some(line) = problem.line {
-                write!(f, ":{line}")?;
-            }
-            write!(f, ": {}: {}", problem.key, problem.message)?;
+            write!(f, "{}", problem.in_file(&self.file))?;
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ use super::{nearest::nearest, problem::Problem};
 pub struct Notes<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
     asked: RefCell<BTreeMap<String, BTreeSet<&'static str>>>,
     unknown: RefCell<Vec<(String, String, usize)>>,
 }
@@ -62,6 +63,7 @@ impl<'t> Notes<'t> {
         Notes {
             text,
             problems: RefCell::default(),
+            warnings: RefCell::default(),
             asked: RefCell::default(),
             unknown: RefCell::default(),
         }
@@ -96,6 +98,13 @@ impl<'t> Notes<'t> {
             table: Some(table),
             line: 1,
         }
+    }
+
+    /// What works and is seldom meant, in the order of the file.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.warnings.take();
+        warnings.sort_by_key(|warning| warning.line);
+        warnings
     }
 
     /// All problems in the order of the file, those of unknown keys included.
@@ -140,9 +149,24 @@ impl<'n, 't> Section<'n, 't> {
         join(self.name, key)
     }
 
+    /// The line that sets `key`, which was read before.
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        let (name, _) = self.table?.get_key_value(key)?;
+        Some(self.notes.line_of(&name.span()))
+    }
+
     /// Notes a problem with `key`.
     pub fn problem(&self, line: Option<usize>, key: &str, message: impl Into<String>) {
         self.notes.problem(line, self.full(key), message);
+    }
+
+    /// Notes that `key` works and is seldom meant so.
+    pub fn warning(&self, line: Option<usize>, key: &str, message: &str) {
+        self.notes.warnings.borrow_mut().push(Problem {
+            line,
+            key: self.full(key),
+            message: format!("warning: {message}"),
+        });
     }
 
     fn find(&self, key: &'static str) -> Option<(usize, Value<'n, 't>)> {

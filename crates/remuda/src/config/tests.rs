@@ -1,6 +1,7 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
 mod overrides;
+mod warnings;
 
 use std::time::Duration;
 
@@ -157,6 +158,7 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         admin,
         log,
         session_lines,
+        warnings,
     } = sound(EVERY_KEY);
     let delivery = &settings.delivery;
     assert_eq!(
@@ -212,6 +214,7 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         (8026, Some("/etc/remuda.token"))
     );
     assert_eq!(log.format, LogFormat::Json);
+    assert_eq!(warnings[0].key, "connection_cache.reuse_count_limit");
     assert!(
         session_lines.inbound.is_some() && session_lines.outbound.is_some() && session_lines.parked.is_some()
     );

@@ -90,7 +90,7 @@ fn row(pass: &Pass) -> String {
 
 fn table(with: &Pass, without: &Pass) -> String {
     type Cell = fn(&Pass) -> String;
-    let rows: [(&str, Cell); 14] = [
+    let rows: [(&str, Cell); 13] = [
         ("messages", |pass| pass.messages.to_string()),
         ("connections", |pass| pass.connections.to_string()),
         ("messages per connection", |pass| {
@@ -111,7 +111,6 @@ fn table(with: &Pass, without: &Pass) -> String {
         ("round trips saved", |pass| {
             pass.cache.round_trips_saved.to_string()
         }),
-        ("refused as unfit", |pass| pass.cache.refusals()),
         ("seconds", |pass| format!("{:.1}", pass.elapsed.as_secs_f64())),
         ("latency p50, ms", |pass| pass.latency_ms(50).to_string()),
         ("latency p99, ms", |pass| pass.latency_ms(99).to_string()),

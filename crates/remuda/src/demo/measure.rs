@@ -5,7 +5,7 @@
 //! * **Latency is the user's**: from handing a message to the server to its arrival at the receiver, queue
 //!   and disk included.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use remuda_clock::Wall;
 use remuda_sink::Report;
@@ -48,8 +48,6 @@ pub struct Cache {
     pub misses: u64,
     /// Round trips that were not needed, because the session was open.
     pub round_trips_saved: u64,
-    /// Sessions refused for a message, by reason.
-    pub unfit: BTreeMap<String, u64>,
     /// Sessions that were found dead.
     pub dead: u64,
 }
@@ -59,19 +57,6 @@ impl Cache {
     pub fn hit_percent(&self) -> f64 {
         let hits = self.by_destination + self.by_address;
         ratio(100 * hits, hits + self.misses)
-    }
-
-    /// The refusals in words: `size 3, smtputf8 1`, or `0`.
-    pub fn refusals(&self) -> String {
-        let words: Vec<String> = self
-            .unfit
-            .iter()
-            .map(|(reason, count)| format!("{reason} {count}"))
-            .collect();
-        match words.is_empty() {
-            true => "0".to_owned(),
-            false => words.join(", "),
-        }
     }
 }
 
@@ -85,7 +70,6 @@ impl Pass {
             handed_on: counts.handovers,
             misses: counts.destination_misses + counts.address_misses,
             round_trips_saved: counts.round_trips_saved,
-            unfit: counts.unfit,
             dead: counts.deaths.values().sum(),
         };
         Ok(Pass {
@@ -172,19 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn hits_and_refusals_are_told() {
+    fn hits_are_told_of_a_hundred_look_ups() {
         let cache = Cache {
             by_destination: 2,
             by_address: 1,
             misses: 1,
-            unfit: [("size".to_owned(), 3), ("smtputf8".to_owned(), 1)].into(),
             ..Cache::default()
         };
-        assert_eq!(
-            (cache.hit_percent(), cache.refusals().as_str()),
-            (75.0, "size 3, smtputf8 1")
-        );
-        assert_eq!(Cache::default().refusals(), "0");
+        assert_eq!(cache.hit_percent(), 75.0);
+        assert_eq!(Cache::default().hit_percent(), 0.0);
     }
 
     #[test]

@@ -1,14 +1,31 @@
-//! An attempt of `queue show`: when, where, what came of it, and how it came by its session.
+//! Who waits and each attempt in `queue show`: when, where, what came of it, and how it came by its session.
 //!
 //! # Contract
 //! * **Readable at 80 columns**: what is longer goes on in the next line, further in.
 
-use remuda_engine::operations::{AttemptShown, ConsideredShown};
+use remuda_engine::operations::{AttemptShown, ConsideredShown, RecipientShown};
 
 use crate::table::time;
 
 /// Columns of a line.
 const WIDTH: usize = 80;
+
+/// The lines of one recipient.
+pub(super) fn recipient(recipient: &RecipientShown) -> String {
+    let reason = recipient
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    let mut text = line(2, &format!("<{}>{reason}", recipient.address));
+    if recipient.may_be_duplicate {
+        text.push_str(&line(
+            4,
+            "may have it already: a final reply was lost (duplicate=possible)",
+        ));
+    }
+    text
+}
 
 /// The lines of one attempt.
 pub(super) fn attempt(attempt: &AttemptShown) -> String {
@@ -92,6 +109,20 @@ mod tests {
             verdict: verdict.into(),
             reason: (verdict == "unfit").then(|| "size".to_owned()),
         }
+    }
+
+    #[test]
+    fn who_may_have_it_already_is_said() {
+        let mut waits = RecipientShown {
+            address: "b@a.test".into(),
+            reason: Some("4.4.2: connection lost".into()),
+            may_be_duplicate: false,
+        };
+        let plain = "  <b@a.test>: 4.4.2: connection lost\n";
+        assert_eq!(recipient(&waits), plain);
+        waits.may_be_duplicate = true;
+        let marked = "    may have it already: a final reply was lost (duplicate=possible)\n";
+        assert_eq!(recipient(&waits), format!("{plain}{marked}"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use remuda_sink::{Listener, Running};
 
+use crate::logged::Logged;
 use crate::world::{World, arrived, message, receiver, recipients, route};
 
 /// Sends so many messages to a receiver with this behaviour, each once and none deferred; answers the
@@ -72,6 +73,31 @@ async fn a_limit_is_learned_within_three_sessions_and_nothing_is_deferred() {
                 "remuda_connection_cache_closed_total{cause=\"count\"} 3",
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_comes_into_force_is_one_line() {
+    for (manner, met) in [
+        ("silent", ["the session was closed", "the session was reset"]),
+        ("421", ["the host said so", "said: 421"]),
+        ("452", ["said: 452", "said: 452"]),
+    ] {
+        let (logged, _guard) = Logged::here("limit of transactions learned");
+        let sink = receiver(Listener {
+            close_after: Some(format!("3:{manner}").parse().unwrap()),
+            ..Listener::default()
+        })
+        .await;
+        // Others meet it when it is known already.
+        nothing_is_deferred_at(&sink, 200, 10).await;
+        let lines = logged.lines();
+        let [line] = &lines[..] else {
+            panic!("one line, not {lines:#?}");
+        };
+        let endpoint = format!("endpoint={} transactions_max=3 met=", sink.address());
+        assert!(line.contains(&endpoint), "{endpoint} not in {line}");
+        assert!(met.iter().any(|met| line.contains(met)), "{met:?} not in {line}");
     }
 }
 

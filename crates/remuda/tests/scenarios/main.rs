@@ -9,11 +9,13 @@
 mod backlog;
 mod deaths;
 mod digests;
+mod duplicates;
 mod endings;
 mod flights;
 mod gate;
 mod hosts;
 mod learned;
+mod logged;
 mod misbehaving;
 mod operator;
 mod overrides;

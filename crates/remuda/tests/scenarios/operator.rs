@@ -1,6 +1,10 @@
 //! What an operator's verbs do to mail that waits, and to mail in flight.
 
-use remuda_engine::operations::{EntryStatus, Verb};
+use remuda_engine::{
+    operations::{EntryStatus, QueueFilter, Selection, Verb},
+    settings::Route,
+};
+use remuda_mail::{Destination, TlsLevel};
 
 use crate::{
     gate::Gate,
@@ -146,4 +150,50 @@ async fn retry_of_a_destination_ends_its_suspension() {
         .unwrap();
     arrived(&sink, 10).await;
     world.empty().await;
+}
+
+/// What an operator types is the host, not all that a route says of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_named_as_people_type_it() {
+    let sink = receiver(replying(&["rcpt=450 4.2.1 busy"])).await;
+    let host = sink.address();
+    let with = |domain: &str, tls| Route {
+        tls: Some(tls),
+        ..route(domain, &[host])
+    };
+    let routes = vec![with("may.test", TlsLevel::May), with("none.test", TlsLevel::None)];
+    let world = World::start(routes).await;
+    world.send(message("a@source.test", "b@may.test")).await;
+    world.waiting_as(EntryStatus::Deferred).await;
+    let change = async |verb, typed: &str| {
+        let selection = Selection::Destination(Destination::from_key(typed));
+        let changed = world.operations().queue_change(verb, selection).await;
+        changed.map(|changed| changed.changed)
+    };
+    let host = host.to_string();
+    for typed in [&host, "127.0.0.1"] {
+        assert_eq!(change(Verb::Hold, typed).await, Ok(1), "{typed}");
+        assert_eq!(change(Verb::Release, typed).await, Ok(1), "{typed}");
+    }
+    assert_eq!(change(Verb::Delete, &host).await, Ok(0));
+    let filter = QueueFilter {
+        destination: Some(Destination::from_key(&host)),
+        ..QueueFilter::default()
+    };
+    let page = world.operations().queue_list(filter.clone()).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+
+    world.send(message("a@source.test", "b@none.test")).await;
+    world
+        .until("both are counted", async || {
+            let queue = world.operations().status().await.unwrap().queue;
+            queue.active + queue.deferred == 2
+        })
+        .await;
+    let several = change(Verb::Retry, "127.0.0.1").await.unwrap_err().to_string();
+    let expected = format!("127.0.0.1 names several destinations: {host};tls=may and {host};tls=none");
+    assert_eq!(several, expected);
+    assert!(world.operations().queue_list(filter).await.is_err());
+    let key = format!("{host};TLS=may");
+    assert_eq!(change(Verb::Delete, &key).await, Ok(1));
 }

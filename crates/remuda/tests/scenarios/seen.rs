@@ -1,23 +1,20 @@
 //! What is shown of the connection cache: counts that equal the receivers' own, what each session does, what
 //! each attempt considered.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use remuda_engine::{
     operations::{
-        Breakdown, BreakdownBy, CacheCounts, ConnectionFilter, ConnectionState, EntryStatus, FiguresRow,
+        Breakdown, BreakdownBy, CacheCounts, ConnectionFilter, ConnectionState, EntryStatus, FiguresRow, Verb,
     },
-    settings::Settings,
+    settings::{Route, Settings},
 };
+use remuda_mail::TlsLevel;
 use remuda_sink::{Certificate, Listener, Report};
 
 use crate::{
     gate::Gate,
+    logged::Logged,
     world::{Message, World, arrived, message, receiver, receivers, replying, route},
 };
 
@@ -405,45 +402,58 @@ async fn a_deferred_message_shows_what_each_attempt_considered() {
     );
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    fn lines(&self) -> Vec<String> {
-        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let text = String::from_utf8(text).unwrap();
-        text.lines()
-            .filter(|line| line.contains("connection-cache-statistics"))
-            .map(str::to_owned)
-            .collect()
+/// contract.md, "Delivery log": also where no session was got.
+#[tokio::test]
+async fn cache_stands_wherever_a_session_was_looked_for() {
+    let sink = receiver(Listener::default()).await;
+    let dead = ([127, 0, 0, 1], remuda_testing::free_port().unwrap()).into();
+    let secret = Route {
+        tls: Some(TlsLevel::Encrypt),
+        ..route("secret.test", &[sink.address()])
+    };
+    let routes = vec![
+        route("dead.test", &[dead]),
+        route("dest.test", &[sink.address()]),
+        secret,
+    ];
+    let (logged, _guard) = Logged::here("status=");
+    for on_demand in [true, false] {
+        let world = World::start_with(routes.clone(), |settings| {
+            settings.connection_cache.on_demand = on_demand;
+            if on_demand {
+                settings.connection_cache.destinations.insert("*".into());
+            }
+            settings.connection_cache.idle_time_limit = Duration::from_secs(60);
+        })
+        .await;
+        world.send(message("a@source.test", "b@dest.test")).await;
+        world.empty().await;
+        for domain in ["dead.test", "secret.test"] {
+            world.send(message("a@source.test", &format!("b@{domain}"))).await;
+            let entry = world.waiting_as(EntryStatus::Deferred).await;
+            world.change(Verb::Delete, &entry.id).await;
+            world.empty().await;
+        }
     }
-}
-
-impl Write for Logged {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+    let lines = logged.lines();
+    let found = [
+        " cache=\"miss\"",
+        " cache=\"miss\"",
+        " cache=\"miss\" unfit=\"tls\"",
+        " cache=\"off\"",
+        " cache=\"off\"",
+        " cache=\"off\"",
+    ];
+    assert_eq!(lines.len(), found.len(), "{lines:#?}");
+    for (line, end) in lines.iter().zip(found) {
+        assert!(line.ends_with(end), "{end} is not the end of {line}");
     }
 }
 
 /// T83: a reload and a stop write what has happened since the last line, an idle interval nothing.
 #[tokio::test]
 async fn statistics_are_logged_when_something_happened() {
-    let logged = Logged::default();
-    let writer = logged.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (logged, _guard) = Logged::here("connection-cache-statistics");
     let sink = receiver(Listener::default()).await;
     let world = World::start_with(vec![route("dest.test", &[sink.address()])], |settings| {
         brief(settings);

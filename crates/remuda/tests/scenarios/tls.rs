@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use remuda_engine::{
-    operations::{ConnectionFilter, EntryStatus},
+    operations::{Connection, ConnectionFilter, ConnectionState, EntryStatus},
     settings::{Login, Route},
 };
 use remuda_mail::{Credentials, Secret, TlsLevel, TlsMode};
@@ -252,6 +252,61 @@ async fn each_user_has_sessions_of_its_own_and_a_wrong_password_hurts_nobody_els
             received.tls && recipient.ends_with(&format!("@{user}.test")),
             "{received:?}"
         );
+    }
+    for shown in parked(&world).await {
+        let user = if shown.destination.contains("user=one") {
+            "one"
+        } else {
+            "two"
+        };
+        assert_eq!((shown.user.as_deref(), shown.clear), (Some(user), None));
+        assert!(
+            shown.destination.contains(&format!("user={user}")),
+            "{}",
+            shown.destination
+        );
+    }
+}
+
+/// The parked sessions, of which there is one at least.
+async fn parked(world: &World) -> Vec<Connection> {
+    let all = async || {
+        let all = world
+            .operations()
+            .connections(ConnectionFilter::default())
+            .await
+            .unwrap();
+        all.into_iter()
+            .filter(|one| one.state == ConnectionState::Parked)
+            .collect::<Vec<_>>()
+    };
+    world
+        .until("a session is parked", async || !all().await.is_empty())
+        .await;
+    all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_in_clear_says_why() {
+    let sinks = receivers(vec![self_signed(), Listener::default()]).await;
+    let [offering, without] = sinks.addresses() else {
+        panic!("two")
+    };
+    for (host, level, why) in [
+        (offering, TlsLevel::May, None),
+        (offering, TlsLevel::None, Some("by policy")),
+        (without, TlsLevel::May, Some("not offered")),
+    ] {
+        let world = World::start_with(vec![with("dest.test", *host, level)], |settings| {
+            settings.connection_cache.destinations.insert("*".into());
+        })
+        .await;
+        world.send(message("", "b@dest.test")).await;
+        let shown = parked(&world).await;
+        assert_eq!(shown[0].clear.as_deref(), why, "{shown:?}");
+        assert_eq!(shown[0].tls == "none", why.is_some(), "{shown:?}");
+        assert_eq!(shown[0].user, None);
+        world.stop().await;
     }
 }
 

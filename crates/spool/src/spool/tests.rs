@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Attempt, NewEntry, Origin, Pending, State, schema};
 
+mod claims;
 mod settling;
 mod verbs;
 mod writing;

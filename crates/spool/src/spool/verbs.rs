@@ -1,6 +1,6 @@
 //! Reading from the spool, and the operator's verbs.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, path::Path};
 
 use remuda_clock::Wall;
 use remuda_mail::{Destination, EntryId, MessageId};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Spool;
 use crate::{
-    AgeRow, Backlog, Changed, ContentReader, Error, Filter, Heads, Listed, NewEntry, Notices, Queued,
+    AgeRow, Backlog, Changed, Claim, ContentReader, Error, Filter, Heads, Listed, NewEntry, Notices, Queued,
     Selection, Shown,
     admin::{STEP, Sweep, Verb},
     apply::{self, Effects},
@@ -55,8 +55,21 @@ impl Spool {
             return Ok(ContentReader::new(Source::Memory(content)));
         }
         let path = self.shared.paths.content(message);
-        let source = self.read(move |db| find_content(db, message, path)).await?;
-        Ok(ContentReader::new(source))
+        let claims = self.shared.claims.clone();
+        let find = move |db: &mut Connection| match find_content(db, message, &path) {
+            Err(Error::Missing { message }) => {
+                let claimed = claims.find(message, &path);
+                claimed.ok_or(Error::Missing { message })
+            }
+            found => found,
+        };
+        Ok(ContentReader::new(self.read(find).await?))
+    }
+
+    /// Keeps the content of a message readable while the claim lives, also when the message is deleted
+    /// meanwhile. Does not wait for anything.
+    pub fn claim(&self, message: MessageId) -> Claim {
+        Claim::new(self.shared.claims.clone(), self.shared.paths.clone(), message)
     }
 
     /// A page of the queue in order of age.
@@ -175,7 +188,7 @@ impl Spool {
     }
 }
 
-fn find_content(db: &Connection, message: MessageId, path: PathBuf) -> Result<Source, Error> {
+fn find_content(db: &Connection, message: MessageId, path: &Path) -> Result<Source, Error> {
     let content: Option<Vec<u8>> = db
         .prepare_cached("SELECT data FROM content WHERE message = ?")?
         .query_row([codec::key(message.0)], |row| row.get(0))
@@ -186,9 +199,9 @@ fn find_content(db: &Connection, message: MessageId, path: PathBuf) -> Result<So
     if !apply::is_stored(db, message)? {
         return Err(Error::Missing { message });
     }
-    let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     match opened {
-        Ok((size, file)) => Ok(Source::File(file, path, size)),
+        Ok((size, file)) => Ok(Source::File(file, path.to_owned(), size)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing { message }),
         Err(error) => Err(Error::io("open", path, error)),
     }

@@ -45,6 +45,7 @@ fn settled(address: &str, outcome: Outcome) -> Settled {
     Settled {
         recipient: Recipient::plain(address.parse().unwrap()),
         outcome,
+        may_be_duplicate: false,
     }
 }
 

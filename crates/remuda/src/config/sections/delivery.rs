@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use remuda_dispatch::settings::{CacheSettings, EndpointChoice, PIPELINE_DEPTH_MAX};
 use remuda_engine::settings::Delivery;
 
-use super::{duration_from, host_name, security};
+use super::{destination::reuse_count_limit, duration_from, host_name, security};
 use crate::config::{
     limits::{Side, ordered},
     reader::{Section, boolean, number, text},
@@ -165,13 +165,8 @@ pub fn connection_cache(top: &Section<'_, '_>) -> ConnectionCache {
         destinations: listed.map_or(default.destinations, |list| list.value.into_iter().collect()),
         idle_time_limit,
         reuse_time_limit,
-        reuse_count_limit: section
-            .read(
-                "reuse_count_limit",
-                default.reuse_count_limit,
-                number(0..=1_000_000_000_u32),
-            )
-            .value,
+        reuse_count_limit: reuse_count_limit(&section)
+            .map_or(default.reuse_count_limit, |setting| setting.value),
         reuse_reply_timeout: time("reuse_reply_timeout", default.reuse_reply_timeout, 1).value,
         connections,
         connections_per_endpoint,

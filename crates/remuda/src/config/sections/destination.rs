@@ -6,14 +6,14 @@ use remuda_dispatch::settings::{PIPELINE_DEPTH_MAX, Pattern, Rule};
 use remuda_engine::settings::Delivery;
 use remuda_mail::Domain;
 
-use super::security;
+use super::{route::Routes, security};
 use crate::config::{
-    reader::{Section, number, text},
+    reader::{Section, Setting, number, text},
     values,
 };
 
-/// Reads every `[[destination]]`.
-pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery) -> Vec<Rule> {
+/// Reads every `[[destination]]`, and checks that the routes get on with them.
+pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery, routes: &Routes) -> Vec<Rule> {
     let mut seen = BTreeSet::new();
     let mut rules = Vec::new();
     for section in top.sections("destination").unwrap_or_default() {
@@ -40,9 +40,7 @@ pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery) -> Vec<Rule> {
             pipeline_depth: section
                 .optional("pipeline_depth", number(1..=PIPELINE_DEPTH_MAX))
                 .map(|setting| setting.value),
-            reuse_count_limit: section
-                .optional("reuse_count_limit", number(0..=1_000_000_000_u32))
-                .map(|setting| setting.value),
+            reuse_count_limit: reuse_count_limit(&section).map(|setting| setting.value),
             tls: section
                 .optional("tls", text(security::level))
                 .map(|setting| setting.value),
@@ -50,7 +48,21 @@ pub fn destinations(top: &Section<'_, '_>, delivery: &Delivery) -> Vec<Rule> {
         rules.push(rule);
         section.close();
     }
+    security::check_logins(top, routes, &rules, delivery.tls.level);
     rules
+}
+
+/// Reads `reuse_count_limit`. With a count in force each host gets as many messages from a session, whatever
+/// it takes for them: the slowest ends with most sessions and most of the mail.
+pub fn reuse_count_limit(section: &Section<'_, '_>) -> Option<Setting<u32>> {
+    let setting = section.optional("reuse_count_limit", number(0..=1_000_000_000_u32))?;
+    if setting.value > 0 {
+        let message = "a count sends ever more mail to the slowest host, whose sessions are used up last; \
+                       reuse_time_limit bounds reuse without that, so keep a count only where a receiver \
+                       demands it";
+        section.warning(setting.line, "reuse_count_limit", message);
+    }
+    Some(setting)
 }
 
 /// The lowest counts, so a higher one than for all would do nothing.

@@ -11,14 +11,24 @@ use crate::config::{
     values,
 };
 
+/// All routes.
+#[derive(Default)]
+pub struct Routes {
+    /// In the order of the file.
+    pub list: Vec<Route>,
+    /// Where each says its `username`.
+    pub username_lines: Vec<Option<usize>>,
+}
+
 /// Reads every `[[route]]`.
-pub fn routes(top: &Section<'_, '_>) -> Vec<Route> {
+pub fn routes(top: &Section<'_, '_>) -> Routes {
     let mut seen = BTreeSet::new();
-    let mut routes = Vec::new();
+    let mut routes = Routes::default();
     for section in top.sections("route").unwrap_or_default() {
         if let Some(route) = route(&section, &mut seen) {
-            security::check_password(&section, &route, &routes);
-            routes.push(route);
+            security::check_password(&section, &route, &routes.list);
+            routes.list.push(route);
+            routes.username_lines.push(section.line_of("username"));
         }
         section.close();
     }

@@ -2,13 +2,15 @@
 //!
 //! # Contract
 //! * **What would never work is a problem**: AUTH without TLS or leave to do without, a password that is none.
-//! * **A password is read once, here**, and shown nowhere.
+//! * **A password is read once, here**, and shown nowhere. That others may read its file is a warning.
 
-use std::{io::Read, path::PathBuf, sync::Arc};
+use std::{io::Read, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
+use remuda_dispatch::settings::{Rule, level_of};
 use remuda_engine::settings::{Login, Route, Tls};
 use remuda_mail::{Credentials, Domain, Names, NextHop, Secret, TlsLevel, TlsMode};
 
+use super::route::Routes;
 use crate::config::reader::{Section, Setting, boolean, text};
 
 /// What a `[[route]]` says.
@@ -62,6 +64,7 @@ pub fn route(section: &Section<'_, '_>) -> RouteSecurity {
 fn login(section: &Section<'_, '_>, level: Option<TlsLevel>) -> Option<Login> {
     let username = section.optional("username", text(username)).filter(is_given);
     let password = section.optional("password_file", text(password)).filter(is_given);
+    warn_of_readers(section, password.as_ref());
     let in_clear = section.read("auth_in_clear", false, boolean);
     match (&username, &password) {
         (Some(username), None) if !section.is_set("password_file") => {
@@ -88,10 +91,52 @@ fn login(section: &Section<'_, '_>, level: Option<TlsLevel>) -> Option<Login> {
     Some(Login {
         credentials: Credentials {
             username: username.value?,
-            password: password?.value?,
+            password: password?.value?.secret,
         },
         in_clear: in_clear.value,
     })
+}
+
+fn warn_of_readers(section: &Section<'_, '_>, password: Option<&Setting<Option<Password>>>) {
+    let Some(Setting {
+        value: Some(password),
+        line,
+    }) = password
+    else {
+        return;
+    };
+    if password.mode & READ_BY_OTHERS != 0 {
+        let mode = password.mode & 0o7777;
+        let message = format!(
+            "others than its owner may read the file (mode {mode:04o}); chmod 600 keeps the password"
+        );
+        section.warning(*line, "password_file", &message);
+    }
+}
+
+/// A route that leaves its TLS to others may be left without: then it cannot log in.
+pub fn check_logins(top: &Section<'_, '_>, routes: &Routes, rules: &[Rule], general: TlsLevel) {
+    for (route, line) in routes.list.iter().zip(&routes.username_lines) {
+        let Some(login) = &route.login else { continue };
+        if login.in_clear || route.tls.is_some() {
+            continue;
+        }
+        if level_of(rules, &destination(route), &best_hosts(route), general) == TlsLevel::None {
+            let message = "AUTH needs TLS, and without tls of its own the route gets level \"none\" of \
+                           [delivery.tls] or a [[destination]]; set its tls, or auth_in_clear = true";
+            top.problem(*line, "route.username", message);
+        }
+    }
+}
+
+/// The names that `mx:` of a `[[destination]]` is compared with; unknown before DNS was asked.
+fn best_hosts(route: &Route) -> Vec<Arc<str>> {
+    let best = route.hosts.iter().map(|host| host.preference).min();
+    let hosts = route
+        .hosts
+        .iter()
+        .filter(|host| !route.mx && Some(host.preference) == best);
+    hosts.map(|host| host.host.clone()).collect()
 }
 
 /// Two routes that log in as one user to the same hosts are one destination, and have one password.
@@ -159,7 +204,8 @@ fn ca_file(path: &str) -> Result<Option<PathBuf>, String> {
     if path.is_empty() {
         return Ok(None);
     }
-    if !start_of(path, CA_FILE_MAX)?.contains("-----BEGIN CERTIFICATE-----") {
+    let (content, _) = start_of(path, CA_FILE_MAX)?;
+    if !content.contains("-----BEGIN CERTIFICATE-----") {
         return Err(format!(
             "{path:?} holds no certificate; name a PEM file with some, or \"\" for the system's"
         ));
@@ -176,30 +222,43 @@ fn username(text: &str) -> Result<Option<Arc<str>>, String> {
     Ok(Some(text.into()).filter(|text: &Arc<str>| !text.is_empty()))
 }
 
-fn password(path: &str) -> Result<Option<Secret>, String> {
+/// A password, and who may read its file.
+struct Password {
+    secret: Secret,
+    mode: u32,
+}
+
+fn password(path: &str) -> Result<Option<Password>, String> {
     if path.is_empty() {
         return Ok(None);
     }
-    let content = start_of(path, 2 * WORD_MAX as u64)?;
+    let (content, mode) = start_of(path, 2 * WORD_MAX as u64)?;
     let password = content.lines().next().unwrap_or_default();
     if password.is_empty() || password.len() > WORD_MAX || password.contains(char::is_control) {
         return Err(format!(
             "{path:?} holds no password; write it into the first line, at most {WORD_MAX} octets"
         ));
     }
-    Ok(Some(Secret::new(password)))
+    let secret = Secret::new(password);
+    Ok(Some(Password { secret, mode }))
 }
 
-/// The beginning of a file.
-fn start_of(path: &str, max: u64) -> Result<String, String> {
+/// The beginning of a file, and its mode.
+fn start_of(path: &str, max: u64) -> Result<(String, u32), String> {
     let mut octets = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(max).read_to_end(&mut octets));
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mode = file.metadata()?.permissions().mode();
+        file.take(max).read_to_end(&mut octets)?;
+        Ok(mode)
+    });
     match read {
-        Ok(_) => Ok(String::from_utf8_lossy(&octets).into_owned()),
+        Ok(mode) => Ok((String::from_utf8_lossy(&octets).into_owned(), mode)),
         Err(error) => Err(format!("{path:?} cannot be read: {error}; name a readable file")),
     }
 }
 
+/// The bits of a file's mode that let its group or everybody read it.
+const READ_BY_OTHERS: u32 = 0o044;
 /// Octets of a user's name or password: both fit a line of AUTH.
 const WORD_MAX: usize = 255;
 /// All the certificates that anybody trusts are some hundred kilobytes.

@@ -182,6 +182,25 @@ fn a_refusal_that_came_early_decides() {
 }
 
 #[test]
+fn nobody_is_judged_twice() {
+    for (content, first, others) in [
+        ("250 ok", "bounced", "delivered"),
+        ("451 4.3.0 later", "bounced", "deferred"),
+        ("554 5.6.0 never", "bounced", "bounced"),
+    ] {
+        let mut client = open(PLAIN);
+        begin(&mut client, &["c@d.test", "e@d.test"]);
+        let replies = ["250 m", "550 5.1.1 nobody", "250 r", "354 d", content];
+        let (finished, _) = run(&mut client, &replies);
+        assert_eq!(words(&finished), format!("{first} {others}"), "{content}");
+        let Some(Outcome::Bounced(refusal)) = &finished.outcomes[0] else {
+            panic!("{finished:?}")
+        };
+        assert_eq!(refusal.status.to_string(), "5.1.1", "by its own reply");
+    }
+}
+
+#[test]
 fn a_2xx_to_the_whole_content_decides_also_when_the_connection_ends_behind_it() {
     // T43.
     let mut client = open(PIPELINING);

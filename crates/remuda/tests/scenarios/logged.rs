@@ -1,0 +1,52 @@
+//! What is logged on this thread: for tests whose engine runs on it alone.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::subscriber::DefaultGuard;
+
+/// The lines so far.
+#[derive(Clone)]
+pub struct Logged {
+    octets: Arc<Mutex<Vec<u8>>>,
+    word: &'static str,
+}
+
+impl Logged {
+    /// Keeps what is logged while the guard lives; lines with this word are shown.
+    pub fn here(word: &'static str) -> (Logged, DefaultGuard) {
+        let logged = Logged {
+            octets: Arc::default(),
+            word,
+        };
+        let writer = logged.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (logged, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        let text = self.octets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = String::from_utf8(text).unwrap();
+        let lines = text.lines().filter(|line| line.contains(self.word));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Logged {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.octets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
