@@ -214,12 +214,13 @@ impl Dispatch {
         let from = self.sources_of(&self.deliveries[&id].entry.destination);
         let (equals, is_best) = servers.equals(way.endpoint, &self.hosts, &from, now);
         let is_random = self.settings.endpoint_choice == EndpointChoice::Random;
-        if is_begun || !is_best || is_late {
-            return Choice::Fallback;
-        }
         if is_trial {
             return Choice::Trial;
         }
+        if is_begun || !is_best || is_late {
+            return Choice::Fallback;
+        }
+        self.hosts.used(way);
         if equals.len() < 2 {
             return Choice::Only;
         }

@@ -59,8 +59,12 @@ impl Dispatch {
         }
         for (at, dial) in &self.late {
             let session = &self.sessions[dial];
-            let is_waited_for = matches!(session.state, State::Dialling(Some(_)));
-            assert!(is_waited_for && session.late == Some(*at), "{dial:?}");
+            let is_under_way = matches!(session.state, State::Dialling(_));
+            assert!(is_under_way && session.late == Some(*at), "{dial:?}");
+        }
+        for dial in &self.late_orphans {
+            let session = &self.sessions[dial];
+            assert!(session.is_late && matches!(session.state, State::Dialling(None)));
         }
         assert_eq!(parked, self.cache.len());
         for (id, parked) in self.cache.parked() {

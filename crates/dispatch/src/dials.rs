@@ -3,7 +3,7 @@
 //! # Contract
 //! * **A dial is not wasted**: when its delivery has found another session it goes on for whoever comes, and is
 //!   adopted only by a delivery whose own dial would bring the same.
-//! * **A dial that nobody waits for gives way** when all sessions are in use and somebody needs one.
+//! * **A late dial that nobody waits for gives way** when all sessions are in use and somebody needs one.
 //! * **A failed handshake is remembered while the session is opened**, and excuses `may` alone.
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
@@ -93,18 +93,20 @@ impl Dispatch {
 
     /// A dial's delivery has found another session: the dial goes on for whoever comes.
     pub(crate) fn orphan(&mut self, dial: SessionId) {
-        self.disarm(dial);
         if let Some(session) = self.sessions.get_mut(&dial) {
+            if session.is_late {
+                self.late_orphans.insert(dial);
+            }
             session.state = State::Dialling(None);
             self.orphans.entry(session.way()).or_default().push_back(dial);
         }
     }
 
-    /// Gives up the oldest dial that nobody waits for, because somebody needs a session; answers whether there
-    /// was one.
+    /// Gives up the oldest late dial that nobody waits for, because somebody needs a session; answers whether
+    /// there was one.
     pub(crate) fn give_up_an_orphan(&mut self) -> bool {
         // Ids are given in the order of dialling.
-        let oldest = self.orphans.values().flatten().min().copied();
+        let oldest = self.late_orphans.first().copied();
         oldest.is_some_and(|dial| self.give_up(dial))
     }
 
@@ -148,6 +150,7 @@ impl Dispatch {
     }
 
     pub(crate) fn strike_orphan(&mut self, way: Way, dial: SessionId) {
+        self.late_orphans.remove(&dial);
         if let Some(dials) = self.orphans.get_mut(&way) {
             dials.retain(|other| *other != dial);
             if dials.is_empty() {

@@ -118,6 +118,8 @@ pub struct Dispatch {
     /// Dials, and when they are late.
     late: BTreeSet<(Monotonic, SessionId)>,
     stagger_credit: Credit,
+    /// Dials that are late and that nobody waits for.
+    late_orphans: BTreeSet<SessionId>,
     /// Deliveries that wait for a better host, and until when.
     holds: BTreeSet<(Monotonic, DeliveryId)>,
     /// Free sessions that wait for a commit, and until when.
@@ -158,6 +160,7 @@ impl Dispatch {
             orphans: Orphans::new(),
             late: BTreeSet::new(),
             stagger_credit: Credit::new(),
+            late_orphans: BTreeSet::new(),
             holds: BTreeSet::new(),
             lingering: BTreeSet::new(),
             busy: 0,

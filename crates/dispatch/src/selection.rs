@@ -46,9 +46,9 @@ impl Dispatch {
 
     /// Gives what became free to the deliveries that wait longest for it.
     fn serve_starved(&mut self) {
-        // A dial that nobody waits for gives way to them.
+        // A late dial that nobody waits for gives way to them.
         while let Some((_, id)) = self.lines.starved()
-            && (self.has_session_left() || !self.orphans.is_empty())
+            && (self.has_session_left() || !self.late_orphans.is_empty())
         {
             self.seek(id);
         }

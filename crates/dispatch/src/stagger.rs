@@ -78,21 +78,13 @@ impl Dispatch {
 
     fn arm(&mut self, dial: SessionId, late: Duration) {
         let at = self.now.monotonic + late;
-        let is_of_use = self.settings.endpoint_choice == EndpointChoice::Adaptive;
-        let Some(session) = self.sessions.get_mut(&dial) else {
-            return;
-        };
-        if is_of_use && let State::Dialling(Some(owner)) = session.state {
-            let delivery = self.deliveries.get(&owner);
-            let has_choice = delivery.is_some_and(|one| one.itinerary.servers().endpoints.len() > 1);
-            if has_choice {
-                session.late = Some(at);
-                self.late.insert((at, dial));
-            }
+        if let Some(session) = self.sessions.get_mut(&dial) {
+            session.late = Some(at);
+            self.late.insert((at, dial));
         }
     }
 
-    /// A dial is not waited for any longer, or has come to its end.
+    /// A dial has come to its end.
     pub(crate) fn disarm(&mut self, dial: SessionId) {
         if let Some(at) = self
             .sessions
@@ -110,26 +102,27 @@ impl Dispatch {
                 break;
             }
             self.disarm(dial);
-            if let Some(session) = self.sessions.get(&dial)
-                && let State::Dialling(Some(owner)) = session.state
-            {
-                self.stagger(owner, dial);
+            let Some(session) = self.sessions.get_mut(&dial) else {
+                continue;
+            };
+            session.is_late = true;
+            match session.state {
+                State::Dialling(Some(owner)) => self.stagger(owner, dial),
+                _ => drop(self.late_orphans.insert(dial)),
             }
         }
     }
 
     /// Makes a second dial for a delivery, if there is a host for it.
     fn stagger(&mut self, id: DeliveryId, late: SessionId) {
-        if self.is_stopping || !self.stagger_credit.is_enough() {
+        let is_adaptive = self.settings.endpoint_choice == EndpointChoice::Adaptive;
+        if self.is_stopping || !is_adaptive || !self.stagger_credit.is_enough() {
             return;
         }
         let Some(way) = self.other_than(id, late) else {
             return;
         };
         self.stagger_credit.spend();
-        if let Some(session) = self.sessions.get_mut(&late) {
-            session.is_late = true;
-        }
         self.orphan(late);
         if !self.has_session_left() {
             self.give_up(late);

@@ -50,10 +50,15 @@ impl Hosts {
             trial.passed_over = trial.passed_over.saturating_add(1);
             if is_slow && trial.after.is_zero() {
                 trial.after = TRIAL_MIN;
-            } else if !is_slow {
-                trial.after = Duration::ZERO;
             }
         });
+    }
+
+    /// It gets a message that is no trial: it is not slow.
+    pub fn used(&mut self, way: Way) {
+        if self.is_slow(way) {
+            self.change(way, |record| record.trial.after = Duration::ZERO);
+        }
     }
 
     /// A trial begins.
@@ -148,6 +153,8 @@ mod tests {
         }
         assert_eq!(after, [2, 4, 8, 16, 30, 30]);
         hosts.passed_over(way(1), false);
+        assert!(hosts.is_slow(way(1)), "one hiccup of the others is not enough");
+        hosts.used(way(1));
         assert!(!hosts.is_slow(way(1)));
     }
 }

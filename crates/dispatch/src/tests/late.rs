@@ -190,6 +190,8 @@ fn a_dial_that_nobody_waits_for_gives_way() {
         world.withdraw(entry, true);
     }
     world.accept("a.test");
+    assert_eq!(world.count(is_retire), 0, "they may open any moment");
+    tick(&mut world);
     assert_eq!((world.count(is_dial), world.count(is_retire)), (8, 2));
     while let Some(command) = world.next(|command| !is_dial_to(command, 1)) {
         let event = world.good_answer(&command);
@@ -206,6 +208,7 @@ fn a_dial_that_was_given_up_may_fail_all_the_same() {
     world.withdraw(first, true);
     world.accept("a.test");
     world.answer(is_resolve);
+    tick(&mut world);
     let given_up = world.next(is_retire).expect("it gave way");
     let Command::Retire { session, .. } = given_up else {
         return;
