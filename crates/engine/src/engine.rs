@@ -29,45 +29,13 @@ use crate::{
     network::{Network, TcpNetwork},
     operations::Operations,
     receive::{self, Receiver},
-    resolve::{Resolver, ResolverError},
+    resolve::Resolver,
     route::Router,
     settings::Settings,
-    tls::{Clients, TrustError},
+    start_error::StartError,
+    tls::Clients,
     vault::Vault,
 };
-
-/// Why the engine does not start, or keeps its old configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory cannot be made or read.
-    #[error("data_dir {path}: {error}; make it, or give its owner's rights to this user")]
-    DataDir {
-        /// Which.
-        path: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The spool cannot be used.
-    #[error("spool in {path}: {error}")]
-    Spool {
-        /// Where.
-        path: String,
-        /// Why.
-        error: remuda_spool::Error,
-    },
-    /// The DNS servers cannot be used.
-    #[error(transparent)]
-    Resolver(#[from] ResolverError),
-    /// A listener's address cannot be bound, or the hostname is none.
-    #[error(transparent)]
-    Receive(#[from] receive::Error),
-    /// Those whom TLS is to trust cannot be read.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The descriptor limit is too low for the sessions asked for.
-    #[error("{0}")]
-    Descriptors(String),
-}
 
 /// A running engine.
 pub struct Engine {

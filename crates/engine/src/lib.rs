@@ -27,9 +27,11 @@ pub mod resolve;
 pub mod route;
 pub mod session;
 pub mod settings;
+mod start_error;
 pub mod tls;
 mod vault;
 mod watchdog;
 
 pub use actor::Watch;
-pub use engine::{Engine, StartError};
+pub use engine::Engine;
+pub use start_error::StartError;
