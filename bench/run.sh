@@ -7,6 +7,7 @@
 #   parked.py   what parked sessions cost
 #   large.py    250 for small mail while large messages stream
 #   backlog.py  a million deferred messages: start, memory, queue commands
+#   simulated.py  the simulator's rates beside the server's
 #   simulator.sh  ten thousand hosts and a million messages, simulated
 # Arguments go to relay.py.
 set -euo pipefail
@@ -19,4 +20,5 @@ python3 bench/limits.py
 python3 bench/parked.py
 python3 bench/large.py
 python3 bench/backlog.py
+python3 bench/simulated.py
 bench/simulator.sh

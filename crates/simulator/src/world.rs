@@ -8,8 +8,8 @@
 //!
 //! # Contract
 //! * **It decides nothing**: every choice is a command of `dispatch`; here are only its consequences.
-//! * **Every command that has an answer gets exactly one**, as `remuda_dispatch::event` demands.
-//! * **At one instant what happens comes before a tick.**
+//! * **It reports as the engine does**: each command that has an answer gets exactly one, and a dial tells of its
+//!   connection before.
 
 mod execute;
 
@@ -161,6 +161,7 @@ impl<'r> World<'r> {
             return false;
         }
         self.move_to(at);
+        // What happens at a deadline comes before the tick: each event lets time pass in `dispatch` too.
         if due.is_some_and(|due| due <= at) {
             if let Some((_, happening)) = self.agenda.take() {
                 self.happen(happening);

@@ -184,3 +184,21 @@ fn a_count_of_reuses_gives_sessions_up() {
     assert!(figures.reuse > 20.0, "{}", figures.reuse);
     assert!(!lines.iter().any(|line| line.ends_with("count")));
 }
+
+#[test]
+fn it_reports_as_the_engine_does_and_tells_of_a_connection_before_its_answer() {
+    let text = two("state = 'never_greets'", "rate = 1").replace("messages = 300", "messages = 1");
+    let first_at_a = (0..20).find_map(|seed| {
+        let (_, lines) = logged(&format!("seed = {seed}\n{text}"), Policy::Adaptive);
+        lines[0].ends_with("dial #1 a").then_some(lines)
+    });
+    let lines = first_at_a.expect("one host or the other is first");
+    let millis = |line: &str| -> u64 {
+        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    let time = |line: &String| millis(line.split(' ').next().unwrap());
+    assert!(lines[1].ends_with("dial #2 b"), "{lines:?}");
+    // A connection that is not greeted is late after three seconds, one that does not come after a quarter.
+    assert_eq!(time(&lines[1]) - time(&lines[0]), 3005);
+}

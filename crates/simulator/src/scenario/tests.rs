@@ -54,6 +54,7 @@ fn a_problem_names_line_and_key_and_what_would_be_right() {
             "{new}: {problem}"
         );
         assert!(problem.message.contains(words), "{new}: {problem}");
+        assert_eq!(problem.to_string(), format!("{line}: {key}: {}", problem.message));
     }
 }
 
