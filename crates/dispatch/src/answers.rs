@@ -15,6 +15,7 @@ use crate::{
     command::{Flight, Found, RetireCause},
     deliveries::Stage,
     event::{After, Answer, DialStep, Undecided},
+    following::FLIGHT_CONTENT_MAX,
     sessions::{State, Terms},
     verdicts::Next,
 };
@@ -74,12 +75,12 @@ impl Dispatch {
             // It was given up, and has failed before it heard of that.
             return self.ended(id);
         };
-        let (way, endpoint) = (session.way(), session.endpoint);
+        let (way, endpoint, dialled) = (session.way(), session.endpoint, session.dialled);
         if self.is_for_room(way, step, &failure) {
             return self.turned_away(id, way, owner, step);
         }
         let has_another_source = self.blame_source(id, step, &failure);
-        self.note_dial_failure(way, &failure);
+        self.note_dial_failure(way, dialled, &failure);
         self.count_dial_failed(id, step);
         self.bury(id);
         let Some(owner) = owner else { return };
@@ -131,9 +132,15 @@ impl Dispatch {
         }
         let (way, endpoint) = (carrier.way(), carrier.endpoint);
         let is_fresh = carrier.is_fresh();
+        let is_small = self
+            .deliveries
+            .get(&id)
+            .is_some_and(|one| one.entry.size <= FLIGHT_CONTENT_MAX);
         if answer.accepted {
-            self.hosts.waited(way, answer.waited);
-        } else if answer.conduct.has_deferred_message {
+            // Of a large one our transfer and its scanning are a part.
+            self.hosts
+                .accepted(way, Some(answer.waited).filter(|_| is_small), self.now.monotonic);
+        } else if answer.begun {
             self.note_deferral(id, way);
         }
         self.note_break(way, &answer);

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! # Contract
-//! * **Asleep only while every endpoint is paused** or on trial.
+//! * **Asleep only while every endpoint is paused** or on trial, and no session to one is open: that goes on.
 //! * **Woken at the end of the first pause, and by what becomes of a trial**, whosever it was.
 //! * **An operator's wish wakes**: the pauses of its endpoints end with it.
 //!
@@ -31,10 +31,10 @@ pub(crate) type Asleep = HashMap<Way, BTreeSet<Destination>>;
 impl Dispatch {
     /// Puts a destination to sleep if all its endpoints are paused; answers whether it is.
     pub(crate) fn sleep_if_dead(&mut self, destination: &Destination, servers: &Servers) -> bool {
-        let from = self.sources_of(destination);
-        let Some((until, way)) = servers.rest_until(&self.hosts, &from, self.now.monotonic) else {
+        let Some((until, way)) = self.rest_until(destination, servers) else {
             return false;
         };
+        let from = self.sources_of(destination);
         let reason = self
             .hosts
             .get(way)
@@ -51,6 +51,31 @@ impl Dispatch {
         self.unload(unloaded);
         self.abandon_starved(destination);
         true
+    }
+
+    /// When the first pause ends, and of which way, if all hosts are paused from each of our addresses in turn.
+    fn rest_until(&mut self, destination: &Destination, servers: &Servers) -> Option<(Monotonic, Way)> {
+        let mut rest = None;
+        for _ in 0..=self.settings.sources.len() {
+            let from = self.sources_of(destination);
+            let this = servers.rest_until(&self.hosts, &from, self.now.monotonic)?;
+            rest = Some(this);
+            let (source, failures) = match this.1.source {
+                Some(source) => (source, self.hosts.failures(this.1)),
+                None => return rest,
+            };
+            let all = &self.settings.sources;
+            let Some(site) = self
+                .sites
+                .get_mut(destination)
+                .filter(|_| failures >= SOURCE_FAILURES)
+            else {
+                return rest;
+            };
+            // Others have found that it is refused from there.
+            site.whence.unusable(source, destination, all);
+        }
+        rest
     }
 
     /// As [`sleep_if_dead`](Self::sleep_if_dead), by the servers last known.
@@ -70,6 +95,17 @@ impl Dispatch {
         }
     }
 
+    /// A pause has become longer: who sleeps for want of the way sleeps on.
+    pub(crate) fn sleep_on(&mut self, way: Way) {
+        let sleepers = self.asleep.get(&way).cloned().unwrap_or_default();
+        for destination in sleepers {
+            if !self.sleep_if_known_dead(&destination) {
+                self.forget_sleeper(&destination);
+                self.schedule.thaw(&destination);
+            }
+        }
+    }
+
     /// An operator wants a destination tried: no pause of its endpoints keeps it.
     pub(crate) fn rouse_for(&mut self, destination: &Destination) {
         let from = self.sources_of(destination);
@@ -79,7 +115,7 @@ impl Dispatch {
         for endpoint in site.endpoints.clone().iter() {
             let way = from.way_to(*endpoint);
             if self.hosts.is_paused(way, self.now.monotonic) {
-                self.hosts.answers(way);
+                self.hosts.answers(way, self.now.monotonic);
                 self.rouse(way);
             }
         }
@@ -112,7 +148,7 @@ impl Servers {
         let mut first: Option<(Monotonic, Way)> = None;
         for endpoint in self.endpoints.iter() {
             let way = from.way_to(*endpoint);
-            if !hosts.is_paused(way, now) {
+            if !hosts.is_paused(way, now) || hosts.open(way) > 0 {
                 return None;
             }
             let until = hosts.paused_until(way, now).unwrap_or(now + TRIAL_MAX);
@@ -123,6 +159,9 @@ impl Servers {
         first
     }
 }
+
+/// Dials from one of our addresses that failed in a row, whosever they were, after which another is taken.
+const SOURCE_FAILURES: u32 = 3;
 
 /// A trial takes no longer: connect, greeting, EHLO, TLS.
 const TRIAL_MAX: std::time::Duration = std::time::Duration::from_secs(1200);

@@ -56,7 +56,8 @@ impl Dispatch {
             || !site.starved.is_empty()
             || !site.benched.is_empty()
             || site.is_fresh(now, keep)
-            || !self.schedule.is_at_rest(&destination);
+            || !self.schedule.is_at_rest(&destination)
+            || (!site.asleep_at.is_empty() && self.schedule.is_suspended(&destination));
         let has_mail = !self.schedule.is_empty(&destination);
         let is_told = site.whence.is_telling() && (has_mail || site.is_fresh(now, SOURCE_KEEP));
         if is_of_use || is_told {
@@ -134,6 +135,10 @@ impl Dispatch {
         for (destination, site) in &mut self.sites {
             site.is_listed = is_listed(destination, &settings.cache);
             site.whence.reconfigure(destination, &settings.sources);
+        }
+        let asleep: std::collections::BTreeSet<_> = self.asleep.keys().copied().collect();
+        for way in asleep {
+            self.rouse(way);
         }
         self.rules = Rules::new(&settings.rules);
         self.settings = settings;

@@ -16,7 +16,8 @@
 //! * **A free session at a host that takes more than twice the best carries nothing but the trial**: it is parked
 //!   or retired.
 //! * **Nobody starves**: who is passed over gets a trial (`remuda_hosts`, trial), so a recovery is seen.
-//! * **A delivery does not wait long for a better host**: half of what the next one would take.
+//! * **A delivery does not wait long for a better host**: half of what the next one would take, and at most
+//!   [`HOLD_MAX`] in all.
 //! * **Measures are shared** by all destinations that use an endpoint.
 //!
 //! # Rejected
@@ -93,6 +94,12 @@ struct Scales {
 }
 
 impl Scales {
+    fn cheapest_first(&self, at: &[Way]) -> Vec<Way> {
+        let mut places: Vec<usize> = (0..at.len()).collect();
+        places.sort_by_key(|place| self.costs[*place]);
+        places.into_iter().map(|place| at[place]).collect()
+    }
+
     fn is_worth(&self, place: usize) -> bool {
         self.costs[place] <= self.best.saturating_mul(WORTH_TIMES)
     }
@@ -117,8 +124,8 @@ impl Dispatch {
         if good.is_empty() {
             let slow = (0..at.len()).filter(open).map(|place| scales.costs[place]).min();
             return match slow {
-                Some(slow) if is_patient => Turn::Hold(slow / WORTH_TIMES),
-                _ => Turn::To(at.to_vec()),
+                Some(slow) if is_patient => Turn::Hold((slow / WORTH_TIMES).min(HOLD_MAX)),
+                _ => Turn::To(scales.cheapest_first(at)),
             };
         }
         self.pick_two(&mut good);
@@ -150,7 +157,7 @@ impl Dispatch {
         let now = self.now.monotonic;
         let is_due = |way: &Way| {
             let is_back = self.hosts.is_failing(*way) && self.hosts.sessions(*way) == 0;
-            (is_back || self.hosts.is_trial_due(*way, now)) && self.may_use(*way)
+            (is_back || self.hosts.is_trial_due(*way, now)) && self.may_dial(*way)
         };
         at.iter().copied().find(is_due)
     }
@@ -239,7 +246,7 @@ impl Dispatch {
         choice
     }
 
-    /// A transaction ended with 4xx to MAIL or content.
+    /// A transaction ended, and nothing was accepted.
     pub(crate) fn note_deferral(&mut self, id: DeliveryId, way: Way) {
         let now = self.now.monotonic;
         let Some(delivery) = self.deliveries.get(&id) else {
@@ -268,6 +275,9 @@ impl Dispatch {
         }
     }
 }
+
+/// No delivery waits longer for a better host.
+const HOLD_MAX: Duration = Duration::from_secs(30);
 
 /// More than so many times the best is not worth a message.
 const WORTH_TIMES: u32 = 2;

@@ -163,7 +163,8 @@ impl Dispatch {
         let room = self.hosts.get(way).map(|record| &record.room);
         let limit = room.and_then(remuda_hosts::Room::limit_met);
         let used = self.hosts.open(way) + self.hosts.dials(way);
-        self.has_room(way) && limit.is_none_or(|limit| used < limit)
+        let is_held_back = self.hosts.open(way) > 0 && self.hosts.is_failing(way);
+        self.has_room(way) && limit.is_none_or(|limit| used < limit) && !is_held_back
     }
 
     fn assert_nobody_waits_in_vain(&self) {

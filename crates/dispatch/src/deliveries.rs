@@ -58,6 +58,8 @@ pub(crate) struct Delivery {
     pub(crate) trial: Option<Way>,
     /// It has waited for a better host, and takes any now.
     pub(crate) has_waited: bool,
+    /// Until when it waits for a better host, once it does.
+    pub(crate) holds_until: Option<Monotonic>,
     /// Sources that this machine could not use for it.
     pub(crate) sources_failed: u32,
     /// Why a parked session was refused when it last looked for one.
@@ -125,6 +127,7 @@ impl Delivery {
             caches,
             trial: None,
             has_waited: false,
+            holds_until: None,
             sources_failed: 0,
             unfit: None,
             is_again: false,

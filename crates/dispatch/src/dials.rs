@@ -116,13 +116,14 @@ impl Dispatch {
             return false;
         };
         let (way, age) = (session.way(), self.now.monotonic - session.dialled);
-        self.hosts.not_opened(way, age);
+        self.hosts.not_opened(way, age, self.now.monotonic);
         self.strike_orphan(way, dial);
         self.disarm(dial);
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.state = State::Retiring;
         }
         self.hosts.undialled(way);
+        self.rouse(way);
         self.vacate(way);
         self.cache.count_dial_failed("given_up");
         let cause = RetireCause::NotParked;

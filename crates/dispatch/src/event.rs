@@ -109,8 +109,6 @@ pub struct Conduct {
     pub is_disorderly: bool,
     /// A recipient was refused, in order.
     pub has_refused_recipient: bool,
-    /// MAIL or the content was answered with 4xx.
-    pub has_deferred_message: bool,
 }
 
 /// How a transaction went.

@@ -115,7 +115,7 @@ impl Dispatch {
         }
         let destination = &session.destination;
         let may_open =
-            !self.schedule.is_full(destination) && self.has_room(facts.way()) && self.has_session_left();
+            !self.schedule.is_full(destination) && self.may_dial(facts.way()) && self.has_session_left();
         if may_open {
             return None;
         }

@@ -111,6 +111,13 @@ impl Lines {
         self.starved.iter().next().map(|(ticket, id)| (*ticket, *id))
     }
 
+    /// The first behind `last` that lacks a session in all.
+    pub(crate) fn starved_after(&self, last: Option<Ticket>) -> Option<(Ticket, DeliveryId)> {
+        let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut line = self.starved.range((behind, Bound::Unbounded));
+        line.next().map(|(ticket, id)| (*ticket, *id))
+    }
+
     /// The ways to an endpoint that somebody waits for, in order.
     pub(crate) fn ways_to(&self, endpoint: Endpoint) -> impl Iterator<Item = Way> + '_ {
         let ways = self.at.range(Way::from(endpoint)..).map(|(way, _)| *way);

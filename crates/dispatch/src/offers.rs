@@ -89,14 +89,18 @@ impl Dispatch {
             return self.retire(id, cause);
         }
         let fresh = facts.uses == 0;
-        match self.next_for(id, &facts) {
+        let next = self.next_for(id, &facts);
+        let is_needed = matches!(next, Next::Another);
+        match next {
             Next::Waiting(delivery) => {
                 let found = if fresh { Found::Miss } else { Found::Handover };
                 self.assign(delivery, id, found);
             }
             Next::SameDestination => self.start_on(id, fresh),
             Next::Another | Next::Nobody => {
-                if fresh || self.is_worth_parking(id) {
+                // Parked, it would count against what its endpoint lets in, for whom it does not fit too.
+                let is_needed = is_needed && !self.hosts.has_room(facts.way(), self.now.monotonic);
+                if !is_needed && (fresh || self.is_worth_parking(id)) {
                     self.park(id, facts);
                 } else {
                     self.retire(id, RetireCause::NotParked);
@@ -201,6 +205,10 @@ impl Dispatch {
 
     /// Answers whether a session by a way is good enough for a delivery in line.
     pub(crate) fn is_worth_to(&self, way: Way, delivery: &Delivery) -> bool {
+        if delivery.trial.is_some_and(|trial| trial != way) {
+            // It waits for the one that it is to try, until that is late.
+            return false;
+        }
         let at = delivery.wait().map(|wait| wait.at.as_slice()).unwrap_or_default();
         delivery.has_waited || self.is_worth(way, at)
     }

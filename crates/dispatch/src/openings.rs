@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use remuda_clock::Monotonic;
 use remuda_connection_cache::{Unfit, fitness};
 use remuda_mail::{
     Blame, Clear, DeliveryId, Endpoint, EnhancedStatus, Facts, Failure, Refusal, SessionId, Source, Sources,
@@ -35,7 +36,7 @@ impl Dispatch {
             self.hosts.opened_after(way, now - session.dialled);
             self.hosts.let_in(way, now);
         }
-        self.hosts.answers(way);
+        self.hosts.answers(way, now);
         self.rouse(way);
         match facts.tls {
             Tls::Clear(Clear::HandshakeFailed(at)) => self.hosts.failed_handshake(way, at),
@@ -45,13 +46,13 @@ impl Dispatch {
     }
 
     /// A dial has failed this way.
-    pub(crate) fn note_dial_failure(&mut self, way: Way, failure: &Failure) {
+    pub(crate) fn note_dial_failure(&mut self, way: Way, dialled: Monotonic, failure: &Failure) {
         if failure.blame == Blame::Policy {
             // It was there, and is no worse for what we demand.
-            self.hosts.answers(way);
+            self.hosts.answers(way, self.now.monotonic);
             self.rouse(way);
         } else {
-            self.blame_way(way, failure);
+            self.blame_way(way, dialled, failure);
         }
     }
 
@@ -60,7 +61,8 @@ impl Dispatch {
         let way = session.way();
         if session.tls.is_some() {
             self.hosts.let_out(way);
-            if self.hosts.connections_max(way, self.now.monotonic).is_some() {
+            let is_held_back = self.hosts.is_failing(way);
+            if is_held_back || self.hosts.connections_max(way, self.now.monotonic).is_some() {
                 // Who waits to dial there may now.
                 self.freed.push(way);
             }
@@ -72,12 +74,14 @@ impl Dispatch {
     /// A transaction may have shown that its host does not work, though it lets us in.
     pub(crate) fn note_break(&mut self, way: Way, answer: &Answer) {
         let words = match &answer.cause {
-            _ if answer.undecided == 0 => return,
-            Undecided::Failed(failure) if is_of_the_host(failure) => failure.refusal.words(),
+            Undecided::Failed(failure) if answer.undecided > 0 && is_of_the_host(failure) => {
+                failure.refusal.words()
+            }
+            Undecided::PerhapsAccepted if !answer.accepted => "lost connection after the content".into(),
             _ => return,
         };
         if self.hosts.broke(way, &words, self.now.monotonic, &mut self.rng) {
-            self.rouse(way);
+            self.sleep_on(way);
         }
     }
 
@@ -93,6 +97,7 @@ impl Dispatch {
     pub(crate) fn turned_away(&mut self, id: SessionId, way: Way, owner: Option<DeliveryId>, step: DialStep) {
         self.hosts.met_room(way, self.now.monotonic);
         self.hosts.undialled(way);
+        self.rouse(way);
         self.count_dial_failed(id, step);
         self.bury(id);
         if let Some(owner) = owner {

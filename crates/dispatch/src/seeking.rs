@@ -60,7 +60,11 @@ impl Dispatch {
         if at.is_empty() {
             return self.end_without_host(id);
         }
-        if !self.has_session_left() && !self.give_up_an_orphan() {
+        if self.is_dead_before_it_began(id, at[0]) {
+            return self.abandon(id);
+        }
+        let may_find = at.iter().any(|way| self.may_use(*way));
+        if !self.has_session_left() && !(may_find && self.give_up_an_orphan()) {
             self.note(id, Considered::Full(None));
             return self.wait(id, Waiting::for_room(at, Lack::Session));
         }
@@ -68,7 +72,7 @@ impl Dispatch {
             Turn::To(ways) => self.go(id, at, &ways),
             Turn::Try(way) => self.go(id, at, &[way]),
             Turn::Hold(time) => {
-                let hold = Some(now + time);
+                let hold = Some(self.hold_of(id, now + time));
                 self.wait(
                     id,
                     Waiting {
@@ -78,6 +82,22 @@ impl Dispatch {
                 );
             }
         }
+    }
+
+    /// Answers whether all hosts of a delivery that has tried nothing yet are paused; its destination sleeps then.
+    fn is_dead_before_it_began(&mut self, id: DeliveryId, first: Way) -> bool {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return false;
+        };
+        let is_new = !delivery.is_answered && !delivery.itinerary.is_begun() && delivery.at.is_none();
+        let destination = delivery.entry.destination.clone();
+        is_new && self.hosts.is_paused(first, self.now.monotonic) && self.sleep_if_known_dead(&destination)
+    }
+
+    /// Until when a delivery waits for a better host: the first time that was said.
+    fn hold_of(&mut self, id: DeliveryId, until: Monotonic) -> Monotonic {
+        let delivery = self.deliveries.get_mut(&id);
+        delivery.map_or(until, |delivery| *delivery.holds_until.get_or_insert(until))
     }
 
     /// No host is left to try.
@@ -96,8 +116,11 @@ impl Dispatch {
             .get(&id)
             .is_some_and(|delivery| !delivery.has_waited);
         let turn = self.turn_among(at, is_patient);
-        if let (Turn::Try(way), Some(delivery)) = (&turn, self.deliveries.get_mut(&id)) {
-            delivery.trial = Some(*way);
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.trial = match turn {
+                Turn::Try(way) => Some(way),
+                Turn::To(_) | Turn::Hold(_) => None,
+            };
         }
         turn
     }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use remuda_clock::Monotonic;
-use remuda_mail::{Destination, NextHop, Refusal};
+use remuda_mail::{Destination, NextHop, Refusal, Way};
 use remuda_schedule::Retry;
 
 use crate::{
@@ -47,25 +47,33 @@ impl Dispatch {
     /// Gives what became free to the deliveries that wait longest for it.
     fn serve_starved(&mut self) {
         // A late dial that nobody waits for gives way to them.
-        while let Some((_, id)) = self.lines.starved()
-            && (self.has_session_left() || !self.late_orphans.is_empty())
+        let mut last = None;
+        while (self.has_session_left() || !self.late_orphans.is_empty())
+            && let Some((ticket, id)) = self.lines.starved_after(last)
         {
             self.seek(id);
+            last = Some(ticket);
         }
-        for way in std::mem::take(&mut self.freed) {
-            // Without a session left in all, it waits for that from now on. Who is still not served, because
-            // what lies parked does not fit and no further connection is let in, is passed by.
-            let (mut last, mut unserved) = (None, 0);
-            while self.may_use(way)
-                && unserved < LOOK_AT_MAX
-                && let Some((ticket, id)) = self.lines.starved_behind(way, last)
-            {
-                self.seek(id);
-                last = Some(ticket);
-                unserved += usize::from(self.lines.is_starved_at(way, ticket));
+        while !self.freed.is_empty() {
+            for way in std::mem::take(&mut self.freed) {
+                self.serve_starved_at(way);
             }
         }
-        self.freed.clear();
+    }
+
+    /// Gives the room by one way to those who wait longest for it.
+    fn serve_starved_at(&mut self, way: Way) {
+        // Without a session left in all, it waits for that from now on. Who is still not served, because
+        // what lies parked does not fit and no further connection is let in, is passed by.
+        let (mut last, mut unserved) = (None, 0);
+        while self.may_use(way)
+            && unserved < LOOK_AT_MAX
+            && let Some((ticket, id)) = self.lines.starved_behind(way, last)
+        {
+            self.seek(id);
+            last = Some(ticket);
+            unserved += usize::from(self.lines.is_starved_at(way, ticket));
+        }
     }
 
     /// A destination's turn: it starts one delivery, or asks for its servers first.
@@ -214,6 +222,7 @@ impl Dispatch {
             self.schedule.release(destination);
         }
         let until = valid_until.max(self.now.monotonic + self.settings.minimal_backoff);
+        self.forget_sleeper(destination);
         let unloaded = self.schedule.suspend(destination, until, reason);
         self.unload(unloaded);
         self.abandon_starved(destination);

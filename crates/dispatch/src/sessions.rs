@@ -324,7 +324,10 @@ impl Dispatch {
 
     /// Answers whether another session by this way may be dialled.
     pub(crate) fn may_dial(&self, way: Way) -> bool {
-        self.has_room(way) && self.hosts.has_room(way, self.now.monotonic)
+        let now = self.now.monotonic;
+        // In a pause the sessions that are open are waited for.
+        let is_held_back = self.hosts.open(way) > 0 && self.hosts.is_paused(way, now);
+        self.has_room(way) && self.hosts.has_room(way, now) && !is_held_back
     }
 
     /// Answers whether a delivery may find a session by this way: parked or by a dial.

@@ -16,6 +16,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Failure, SessionId, Source, Sources, Way};
 
 use crate::{Dispatch, answers::is_of_the_host, event::DialStep, sessions::State};
@@ -121,13 +122,14 @@ impl Dispatch {
     }
 
     /// A dial has failed: the way is avoided for a while, unless the fault was ours.
-    pub(crate) fn blame_way(&mut self, way: Way, failure: &Failure) {
+    pub(crate) fn blame_way(&mut self, way: Way, dialled: Monotonic, failure: &Failure) {
         if is_of_the_host(failure) {
             let (words, now) = (failure.refusal.words(), self.now.monotonic);
-            self.hosts.failed(way, &words, now, &mut self.rng);
-            self.rouse(way);
+            self.hosts.failed(way, (dialled, &words), now, &mut self.rng);
+            self.sleep_on(way);
         } else {
             self.hosts.undialled(way);
+            self.rouse(way);
         }
     }
 

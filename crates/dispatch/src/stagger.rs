@@ -10,7 +10,8 @@
 //! * **Late is relative**: without a TCP connection after [`CONNECT_MIN`] or twice what the endpoint usually takes;
 //!   without a session after twice its usual time from there on, or [`GREETING_UNKNOWN`] while that is not known,
 //!   because some receivers delay their greeting on purpose. Once that is known no second dial is made for it.
-//! * **Only to an equal endpoint with room**, one such dial at a time to each, and at most one dial in ten, after
+//! * **A trial is late sooner**: its message is somebody's.
+//! * **Only to an equal endpoint with room** that is not slow, one such dial at a time to each, and at most one dial in ten, after
 //!   the first few: it must not look like an attack when many hosts are slow.
 //! * **The late dial goes on**: a session that comes of it serves who waits, or is parked.
 //!
@@ -65,12 +66,18 @@ impl Dispatch {
             return;
         }
         session.connected = Some(now);
+        let is_trial = match session.state {
+            State::Dialling(Some(owner)) => {
+                self.deliveries.get(&owner).is_some_and(|one| one.trial.is_some())
+            }
+            _ => false,
+        };
         self.hosts.connected(way, after);
         self.disarm(dial);
         let usual = self.hosts.get(way).and_then(|record| record.speed.greeting);
         let late = match usual {
             Some(usual) => (usual * 2).max(CONNECT_MIN),
-            None if self.hosts.is_failing(way) => CONNECT_MIN * 2,
+            None if is_trial || self.hosts.is_failing(way) => CONNECT_MIN * 2,
             None => GREETING_UNKNOWN,
         };
         self.arm(dial, late);
@@ -107,7 +114,12 @@ impl Dispatch {
             };
             session.is_late = true;
             match session.state {
-                State::Dialling(Some(owner)) => self.stagger(owner, dial),
+                State::Dialling(Some(owner)) => {
+                    if let Some(delivery) = self.deliveries.get_mut(&owner) {
+                        delivery.trial = None;
+                    }
+                    self.stagger(owner, dial);
+                }
                 _ => drop(self.late_orphans.insert(dial)),
             }
         }
@@ -153,6 +165,7 @@ impl Dispatch {
             .iter()
             .copied()
             .filter(|way| *way != late && self.may_dial(*way) && !self.hosts.is_paused(*way, now))
+            .filter(|way| !self.hosts.is_slow(*way))
             .filter(|way| !has_second(*way))
             .collect();
         // The line's order is random already.

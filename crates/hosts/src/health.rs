@@ -2,7 +2,8 @@
 //!
 //! # Contract
 //! * **A failed dial pauses an endpoint**, the longer the more failed in a row: 1 s … 10 min, with jitter.
-//! * **Failures of dials that began together count once**: within a pause it does not grow.
+//! * **Failures of dials that began together count once**: what began before the last pause, or before the last
+//!   answer, says nothing new.
 //! * **One trial at its end.** When a pause is over, one dial tries; until it is answered the endpoint
 //!   counts as paused for everybody else.
 //! * **A session that opens ends the memory of failures.**
@@ -26,6 +27,8 @@ pub struct Health {
     pub failures: u32,
     /// Why the last one failed, in words; empty when it did not.
     pub last_failure: String,
+    /// When it answered last, and when its last pause began: what began before says nothing new.
+    known: Monotonic,
     /// Not dialled first until then.
     pub paused_until: Monotonic,
     /// When a TLS handshake failed last; None once one has succeeded.
@@ -41,7 +44,8 @@ impl Health {
         self.is_on_trial || self.paused_until > now
     }
 
-    fn mend(&mut self) {
+    fn mend(&mut self, now: Monotonic) {
+        self.known = now;
         self.failures = 0;
         self.last_failure.clear();
         self.paused_until = Monotonic::ZERO;
@@ -56,6 +60,7 @@ impl Health {
             self.failures = self.failures.max(broken).saturating_add(1);
             let doublings = (self.failures - 1).min(16);
             let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
+            self.known = now;
             self.paused_until = now + pause.mul_f64(jitter);
         }
         self.is_on_trial = false;
@@ -88,14 +93,29 @@ impl Hosts {
     }
 
     /// A dial succeeded, or failed for reasons that are not the endpoint's.
-    pub fn answers(&mut self, way: Way) {
-        self.change(way, |record| record.health.mend());
+    pub fn answers(&mut self, way: Way, now: Monotonic) {
+        self.change(way, |record| record.health.mend(now));
     }
 
-    /// A dial failed.
-    pub fn failed(&mut self, way: Way, words: &str, now: Monotonic, rng: &mut impl Rng) {
+    /// A dial that began then failed, in these words.
+    pub fn failed(
+        &mut self,
+        way: Way,
+        (began, words): (Monotonic, &str),
+        now: Monotonic,
+        rng: &mut impl Rng,
+    ) {
         let jitter = rng.random_range(0.9..1.1);
-        self.change(way, |record| record.health.fail(words, jitter, now));
+        self.change(way, |record| {
+            if began >= record.health.known {
+                record.health.fail(words, jitter, now);
+            }
+        });
+    }
+
+    /// Dials that failed since the last that did not.
+    pub fn failures(&self, way: Way) -> u32 {
+        self.get(way).map_or(0, |record| record.health.failures)
     }
 
     /// A transaction was broken off: the connection lost, a reply that did not come. [`BROKEN_MAX`] in a row are a
@@ -104,6 +124,10 @@ impl Hosts {
         let jitter = rng.random_range(0.9..1.1);
         let mut is_failure = false;
         self.change(way, |record| {
+            if record.health.is_paused(now) {
+                // Those of one moment are one.
+                return;
+            }
             record.health.broken = record.health.broken.saturating_add(1);
             is_failure = record.health.broken >= BROKEN_MAX;
             if is_failure {
@@ -156,7 +180,7 @@ mod tests {
     fn fail(hosts: &mut Hosts, now: Monotonic) -> Duration {
         let mut rng = StdRng::seed_from_u64(1);
         hosts.dialled(way(1), now);
-        hosts.failed(way(1), "refused", now, &mut rng);
+        hosts.failed(way(1), (now, "refused"), now, &mut rng);
         let until = hosts.paused_until(way(1), now);
         until.map_or(Duration::ZERO, |until| until - now)
     }
@@ -194,6 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn a_dial_that_began_before_the_last_answer_says_nothing_new() {
+        let mut hosts = Hosts::default();
+        let mut rng = StdRng::seed_from_u64(1);
+        hosts.answers(way(1), at(100));
+        hosts.failed(way(1), (at(0), "timed out"), at(30_000), &mut rng);
+        assert!(!hosts.is_paused(way(1), at(30_000)));
+        hosts.failed(way(1), (at(100), "refused"), at(30_000), &mut rng);
+        assert!(hosts.is_paused(way(1), at(30_000)));
+    }
+
+    #[test]
+    fn a_session_that_opens_ends_the_memory_of_failures() {
+        let mut hosts = Hosts::default();
+        fail(&mut hosts, at(0));
+        hosts.answers(way(1), at(1));
+        assert!(!hosts.is_paused(way(1), at(1)) && failures(&hosts) == Some(0));
+    }
+
+    #[test]
     fn one_dial_tries_when_a_pause_is_over() {
         let mut hosts = Hosts::default();
         fail(&mut hosts, at(0));
@@ -201,7 +244,7 @@ mod tests {
         assert!(!hosts.is_paused(way(1), at(2000)));
         hosts.dialled(way(1), at(2000));
         assert!(hosts.is_paused(way(1), at(2001)), "for all others");
-        hosts.answers(way(1));
+        hosts.answers(way(1), at(0));
         assert!(!hosts.is_paused(way(1), at(2002)));
         assert_eq!(failures(&hosts), Some(0));
     }
@@ -219,10 +262,10 @@ mod tests {
                 .map_or(0, |until| (until - now).as_secs_f64().round() as u64);
             pauses.push(pause);
             now += Duration::from_secs(pause + 1);
-            hosts.answers(way(1));
+            hosts.answers(way(1), at(0));
         }
         assert_eq!(pauses, [0, 0, 1, 2, 4]);
-        hosts.waited(way(1), Duration::from_millis(1));
+        hosts.accepted(way(1), Some(Duration::from_millis(1)), now);
         assert!(!hosts.broke(way(1), "lost", now, &mut rng));
     }
 
@@ -230,7 +273,7 @@ mod tests {
     fn a_failed_handshake_is_remembered_for_an_hour_or_until_one_succeeds() {
         let mut hosts = Hosts::default();
         hosts.failed_handshake(way(1), at(1000));
-        hosts.answers(way(1));
+        hosts.answers(way(1), at(0));
         assert_eq!(hosts.handshake_failed(way(1), at(3_600_999)), Some(at(1000)));
         assert_eq!(hosts.handshake_failed(way(1), at(3_601_000)), None);
         // Told again of what it knows, it does not begin anew.

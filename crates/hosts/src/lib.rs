@@ -162,7 +162,7 @@ impl Hosts {
     /// Forgets what was learned of an endpoint, because an operator says so. What is under way stays counted.
     pub fn forgive(&mut self, way: Way) {
         if self.records.contains_key(&way) {
-            self.answers(way);
+            self.answers(way, Monotonic::ZERO);
             self.made_handshake(way);
             self.change(way, |record| {
                 record.health.broken = 0;
@@ -234,10 +234,10 @@ mod tests {
         hosts.add_session(way(1));
         hosts.let_in(way(1), at(0));
         for port in 2..=4 {
-            hosts.waited(way(port), Duration::from_millis(1));
+            hosts.accepted(way(port), Some(Duration::from_millis(1)), at(0));
         }
-        hosts.waited(way(3), Duration::from_millis(1));
-        hosts.waited(way(5), Duration::from_millis(1));
+        hosts.accepted(way(3), Some(Duration::from_millis(1)), at(0));
+        hosts.accepted(way(5), Some(Duration::from_millis(1)), at(0));
         assert_eq!(hosts.sessions(way(1)), 1);
         assert!(hosts.get(way(3)).is_some() && hosts.get(way(5)).is_some());
         assert_eq!(hosts.len(), 3);
@@ -253,9 +253,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         hosts.let_in(way(1), at(0));
         hosts.met_room(way(1), at(0));
-        hosts.waited(way(1), Duration::from_secs(9));
+        hosts.accepted(way(1), Some(Duration::from_secs(9)), at(0));
         hosts.began_dial(way(1), remuda_mail::SessionId(7), at(0));
-        hosts.failed(way(1), "refused", at(0), &mut rng);
+        hosts.failed(way(1), (at(0), "refused"), at(0), &mut rng);
         hosts.forgive(way(1));
         assert!(!hosts.is_paused(way(1), at(1)) && hosts.has_room(way(1), at(1)));
         assert_eq!(
@@ -274,7 +274,7 @@ mod tests {
             ..way(1)
         };
         let mut rng = StdRng::seed_from_u64(1);
-        hosts.failed(from(101), "refused", at(0), &mut rng);
+        hosts.failed(from(101), (at(0), "refused"), at(0), &mut rng);
         hosts.add_session(from(102));
         assert!(hosts.is_paused(from(101), at(1)) && !hosts.is_paused(from(102), at(1)));
         assert!(!hosts.is_paused(way(1), at(1)));

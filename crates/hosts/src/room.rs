@@ -68,6 +68,7 @@ impl Room {
         self.opened = self.opened.saturating_add(1);
         if self.limit.is_some_and(|limit| self.open > limit) {
             self.limit = Some(self.open);
+            self.times_met = self.times_met.min(1);
             self.met = now;
             self.opened = 0;
         }

@@ -14,8 +14,7 @@
 //!   large message does not make its host look slow.
 //! * **A host that stalls is noticed before it answers**: what is unanswered counts with half of its mean age (the
 //!   oldest of several lasts long on any host), and a dial with all of it. A transaction with much content does not, since its age is our transfer.
-//! * **A host that defers quickly attracts nothing.** A transaction that ends with 4xx to MAIL or content
-//!   counts as the slowest sibling's time, stays in use for that long, and weighs more with each in a row.
+//! * **A host that defers quickly attracts nothing.** A transaction of which nothing is accepted counts as the slowest sibling's time, stays in use for that long, and weighs more with each in a row.
 //! * **A host that has become faster is half believed at once**, so that a few trials bring it back; one slow
 //!   answer weighs an eighth, because every host has some.
 //!
@@ -37,6 +36,8 @@ use crate::{Hosts, Record};
 /// What is known of an endpoint's speed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Speed {
+    /// When a transaction was accepted last: what is unanswered is old from then on.
+    accepted: Monotonic,
     /// Smoothed time spent waiting for replies in a transaction.
     pub wait: Option<Duration>,
     /// Smoothed time from a dial to the TCP connection.
@@ -45,7 +46,7 @@ pub struct Speed {
     pub greeting: Option<Duration>,
     /// Smoothed time from a dial to a session that is ready.
     pub opening: Option<Duration>,
-    /// Transactions in a row that ended with 4xx to MAIL or content.
+    /// Transactions in a row of which nothing was accepted.
     pub deferring: u32,
     /// What such a transaction counts as.
     deferred_as: Duration,
@@ -70,7 +71,10 @@ impl Speed {
 
     /// How long those that are unanswered have lasted, on the average: the oldest of several is old on any host.
     fn mean_age(&self, now: Monotonic) -> Duration {
-        let ages = self.under_way.iter().map(|(since, _)| now - *since);
+        let ages = self
+            .under_way
+            .iter()
+            .map(|(since, _)| now - (*since).max(self.accepted));
         let count = u32::try_from(self.under_way.len()).unwrap_or(u32::MAX);
         ages.sum::<Duration>() / count.max(1)
     }
@@ -164,25 +168,29 @@ impl Hosts {
         });
     }
 
-    /// A transaction was accepted after `wait` of waiting for replies.
-    pub fn waited(&mut self, way: Way, wait: Duration) {
+    /// A transaction was accepted, after `wait` of waiting for replies, if that tells of the host.
+    pub fn accepted(&mut self, way: Way, wait: Option<Duration>, now: Monotonic) {
         self.change(way, |record| {
-            if record.speed.wait.is_some_and(|so_far| wait * 2 < so_far) {
+            let speed = &mut record.speed;
+            speed.accepted = now;
+            speed.deferring = 0;
+            speed.ghosts.clear();
+            record.health.broken = 0;
+            let Some(wait) = wait else { return };
+            if speed.wait.is_some_and(|so_far| wait * 2 < so_far) {
                 record.trial.hasten();
             }
-            record.speed.wait = Some(smoothed(record.speed.wait, wait));
-            record.speed.deferring = 0;
-            record.health.broken = 0;
+            speed.wait = Some(smoothed(speed.wait, wait));
         });
     }
 
-    /// A transaction ended with 4xx to MAIL or content, where the slowest sibling takes `slowest`.
+    /// A transaction ended and nothing was accepted, where the slowest sibling takes `slowest`.
     pub fn deferred(&mut self, way: Way, slowest: Duration, now: Monotonic) {
         self.change(way, |record| {
             let speed = &mut record.speed;
             speed.deferring = speed.deferring.saturating_add(1);
             speed.deferred_as = slowest.max(speed.wait.unwrap_or_default());
-            let counts_as = speed.deferred_as * speed.deferring.min(DEFERRING_MAX);
+            let counts_as = (speed.deferred_as * speed.deferring.min(DEFERRING_MAX)).min(GHOST_MAX);
             speed.ghosts.retain(|until| *until > now);
             if speed.ghosts.len() < GHOSTS_MAX {
                 speed.ghosts.push_back(now + counts_as);
@@ -193,7 +201,6 @@ impl Hosts {
     /// A dial begins.
     pub fn began_dial(&mut self, way: Way, dial: SessionId, now: Monotonic) {
         self.change(way, |record| {
-            record.trial.began(now);
             record.speed.dials.push_back((now, dial));
         });
     }
@@ -227,8 +234,9 @@ impl Hosts {
 
     /// A dial was given up after so long: a session takes longer than that, and each such dial makes it look longer
     /// still, so that they become rare.
-    pub fn not_opened(&mut self, way: Way, after: Duration) {
+    pub fn not_opened(&mut self, way: Way, after: Duration, now: Monotonic) {
         self.change(way, |record| {
+            record.trial.began(now);
             let opening = record.speed.opening.unwrap_or(OPENING_MIN).saturating_mul(2);
             record.speed.opening = Some(opening.max(after).min(OPENING_MAX));
         });
@@ -262,6 +270,8 @@ const DEFERRING_MAX: u32 = 1024;
 const OPENING_MIN: Duration = Duration::from_millis(1);
 /// No dial takes longer: connect, greeting, EHLO.
 const OPENING_MAX: Duration = Duration::from_secs(900);
+/// One counts as in use for so long at the most.
+const GHOST_MAX: Duration = Duration::from_secs(60);
 /// Deferred transactions that count as in use at once.
 const GHOSTS_MAX: usize = 64;
 
@@ -289,18 +299,18 @@ mod tests {
     #[test]
     fn the_wait_is_smoothed() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), MS(80));
-        hosts.waited(way(1), MS(160));
+        hosts.accepted(way(1), Some(MS(80)), at(0));
+        hosts.accepted(way(1), Some(MS(160)), at(0));
         assert_eq!(hosts.wait(way(1)), Some(MS(90)));
     }
 
     #[test]
     fn a_host_that_has_become_faster_is_half_believed_at_once() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), MS(2000));
+        hosts.accepted(way(1), Some(MS(2000)), at(0));
         let waits: Vec<_> = (0..6)
             .map(|_| {
-                hosts.waited(way(1), MS(50));
+                hosts.accepted(way(1), Some(MS(50)), at(0));
                 hosts.wait(way(1)).unwrap().as_millis()
             })
             .collect();
@@ -311,7 +321,7 @@ mod tests {
     fn sessions_in_use_and_a_cold_start_cost() {
         let mut hosts = Hosts::default();
         assert_eq!(expected(&hosts, 1, 0), MS(10), "unknown");
-        hosts.waited(way(1), MS(50));
+        hosts.accepted(way(1), Some(MS(50)), at(0));
         hosts.add_session(way(1));
         hosts.add_session(way(1));
         assert_eq!(expected(&hosts, 1, 0), MS(150));
@@ -332,7 +342,7 @@ mod tests {
     #[test]
     fn a_host_that_stalls_is_noticed_before_it_answers() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), MS(50));
+        hosts.accepted(way(1), Some(MS(50)), at(0));
         hosts.began(way(1), SessionId(1), true, at(0));
         hosts.began(way(1), SessionId(2), true, at(100));
         assert_eq!(expected(&hosts, 1, 150), MS(50), "any host has such");
@@ -351,7 +361,7 @@ mod tests {
     #[test]
     fn a_large_message_does_not_make_its_host_look_slow() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), MS(50));
+        hosts.accepted(way(1), Some(MS(50)), at(0));
         hosts.began(way(1), SessionId(1), false, at(0));
         assert_eq!(expected(&hosts, 1, 60_000), MS(50));
     }
@@ -373,11 +383,11 @@ mod tests {
     #[test]
     fn dials_given_up_make_a_host_look_slower_until_one_opens() {
         let mut hosts = Hosts::default();
-        hosts.not_opened(way(1), MS(300));
-        hosts.not_opened(way(1), MS(10));
+        hosts.not_opened(way(1), MS(300), at(0));
+        hosts.not_opened(way(1), MS(10), at(0));
         assert_eq!(hosts.opening(way(1)), Some(MS(600)));
         for _ in 0..100 {
-            hosts.not_opened(way(1), MS(10));
+            hosts.not_opened(way(1), MS(10), at(0));
         }
         assert_eq!(hosts.opening(way(1)), Some(OPENING_MAX));
         for _ in 0..20 {
@@ -389,15 +399,24 @@ mod tests {
     #[test]
     fn a_host_that_defers_quickly_attracts_nothing() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), MS(5));
+        hosts.accepted(way(1), Some(MS(5)), at(0));
         hosts.deferred(way(1), MS(100), at(0));
         assert_eq!(expected(&hosts, 1, 50), MS(200), "the ghost is in use");
         assert_eq!(expected(&hosts, 1, 100), MS(100), "and then it is not");
         hosts.deferred(way(1), MS(100), at(100));
         hosts.deferred(way(1), MS(100), at(100));
         assert_eq!(expected(&hosts, 1, 150), MS(900), "3 in a row, 2 of them in use");
-        hosts.waited(way(1), MS(5));
+        hosts.accepted(way(1), Some(MS(5)), at(0));
         assert_eq!(expected(&hosts, 1, 1000), MS(5));
+    }
+
+    #[test]
+    fn one_that_hangs_is_not_held_against_a_host_that_goes_on() {
+        let mut hosts = Hosts::default();
+        hosts.began(way(1), SessionId(1), true, at(0));
+        hosts.accepted(way(1), Some(MS(50)), at(60_000));
+        assert_eq!(expected(&hosts, 1, 60_050), MS(50));
+        assert_eq!(expected(&hosts, 1, 61_000), MS(500));
     }
 
     #[test]

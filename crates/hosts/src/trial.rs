@@ -7,10 +7,12 @@
 //! * **Nobody starves**: an endpoint that could be used gets a transaction at the latest [`TRIAL_MAX`] after its
 //!   last, if mail flows: [`TRIAL_SHARE`] deliveries must have gone elsewhere, so that a trickle of mail does
 //!   not go to the slow host.
+//! * **A trial counts by its transaction**: one whose dial came to nothing for its message is due again.
 //! * **One that was found slow is tried after 2, 4, 8, 16 and then each 30 seconds**, so that one slow answer
 //!   does not cost half a minute of use.
 //! * **A trial that shows it faster lets the next follow at once.**
-//! * **One trial at a time**: none while anything is under way there.
+//! * **One trial at a time**: none while anything is under way there, unless it has hung for [`TRIAL_MAX`]; none
+//!   while a dial is.
 
 use std::time::Duration;
 
@@ -89,8 +91,13 @@ impl Hosts {
     /// Answers whether a trial is due: the time is over and nothing is under way there.
     pub fn is_trial_due(&self, way: Way, now: Monotonic) -> bool {
         self.get(way).is_some_and(|record| {
+            // What hangs there does not keep it for ever, but a dial that does.
+            let has_hung = record
+                .trial
+                .last_begun
+                .is_some_and(|last| now - last >= TRIAL_MAX);
             record.trial.passed_over >= TRIAL_SHARE
-                && record.sessions == 0
+                && (record.sessions == 0 || (has_hung && self.dials(way) == 0))
                 && self.next_trial(way).is_none_or(|at| at <= now)
         })
     }
@@ -122,16 +129,22 @@ mod tests {
         assert!(!hosts.is_trial_due(way(1), at(29_999)));
         assert!(hosts.is_trial_due(way(1), at(30_000)));
         hosts.add_session(way(1));
-        assert!(!hosts.is_trial_due(way(1), at(30_000)), "it is under way");
+        hosts.began_dial(way(1), SessionId(2), at(0));
+        assert!(!hosts.is_trial_due(way(1), at(30_000)), "a dial is under way");
+        hosts.ended_dial(way(1), SessionId(2));
+        assert!(
+            hosts.is_trial_due(way(1), at(30_000)),
+            "what is under way has hung"
+        );
     }
 
     #[test]
     fn a_trial_that_shows_it_faster_lets_the_next_follow_at_once() {
         let mut hosts = Hosts::default();
-        hosts.waited(way(1), Duration::from_secs(2));
+        hosts.accepted(way(1), Some(Duration::from_secs(2)), at(0));
         for (wait, is_due) in [(Duration::from_secs(2), false), (Duration::from_millis(50), true)] {
             hosts.began(way(1), SessionId(1), true, at(0));
-            hosts.waited(way(1), wait);
+            hosts.accepted(way(1), Some(wait), at(0));
             (0..TRIAL_SHARE).for_each(|_| hosts.passed_over(way(1), true));
             assert_eq!(hosts.is_trial_due(way(1), at(1)), is_due);
         }

@@ -11,7 +11,7 @@ use super::world::*;
 use crate::{
     choice::Choice,
     command::Command,
-    event::{Answer, Conduct, DialStep, Event, Undecided},
+    event::{Answer, DialStep, Event, Undecided},
     settings::Settings,
 };
 
@@ -214,10 +214,6 @@ impl Town {
         let answer = Answer {
             waited: Duration::from_millis(mood.takes_ms),
             accepted: !mood.defers,
-            conduct: Conduct {
-                has_deferred_message: mood.defers,
-                ..Conduct::default()
-            },
             ..answer(
                 u32::from(!mood.defers),
                 u32::from(mood.defers),

@@ -380,7 +380,6 @@ impl World {
             },
         };
         answer.conduct.is_disorderly = how.is_multiple_of(64);
-        answer.conduct.has_deferred_message = how % 16 >= 8;
         answer.waited = Duration::from_millis(u64::from(how) * 20);
         let may_be_limit = matches!(
             answer.cause,

@@ -9,7 +9,7 @@ use super::world::*;
 use crate::{
     choice::Choice,
     command::Command,
-    event::{Answer, Conduct, DialStep, Event, Undecided},
+    event::{Answer, DialStep, Event, Undecided},
     settings::{EndpointChoice, Settings},
     view::HostState,
 };
@@ -150,10 +150,6 @@ impl Timed {
         let answer = Answer {
             waited: Duration::from_millis(self.takes[&host]),
             accepted: !is_deferred,
-            conduct: Conduct {
-                has_deferred_message: is_deferred,
-                ..Conduct::default()
-            },
             ..answer(
                 u32::from(!is_deferred),
                 u32::from(is_deferred),

@@ -194,7 +194,6 @@ impl Session {
             conduct: Conduct {
                 is_disorderly: finished.is_disorderly || finished.accepted_after_refusal,
                 has_refused_recipient: finished.has_refused_recipient,
-                has_deferred_message: finished.has_deferred_message,
             },
             flights: finished.flights,
             session: match finished.health {

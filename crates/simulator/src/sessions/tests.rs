@@ -97,7 +97,6 @@ fn a_refused_mail_defers_and_leaves_the_session() {
     begin(&mut session, 1, at(0), Verdict::Defers);
     let deferred = answer(&mut session);
     assert_eq!((deferred.deferred, deferred.accepted), (1, false));
-    assert!(deferred.conduct.has_deferred_message);
     let After::Free(facts) = deferred.session else {
         panic!("free")
     };

@@ -70,8 +70,6 @@ pub struct Finished {
     pub is_disorderly: bool,
     /// A recipient was refused, in order.
     pub has_refused_recipient: bool,
-    /// MAIL or the content was answered with 4xx: the host, and not a recipient, would not have it now.
-    pub has_deferred_message: bool,
     /// Groups of octets that went out, each after waiting for replies.
     pub flights: u32,
     /// The session.

@@ -114,7 +114,6 @@ impl Client {
             accepted_after_refusal: false,
             is_disorderly: false,
             has_refused_recipient: false,
-            has_deferred_message: false,
             flights: 0,
             health: self.line.health,
         }

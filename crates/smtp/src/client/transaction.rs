@@ -21,7 +21,7 @@ use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
     flight::Cut,
-    words::{clipped, defers_message, is_negative, is_too_many, is_unversed, verdict},
+    words::{clipped, is_negative, is_too_many, is_unversed, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -46,7 +46,6 @@ pub(super) struct Transaction {
     accepted_after_refusal: bool,
     pub(super) is_disorderly: bool,
     has_refused_recipient: bool,
-    has_deferred_message: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +96,6 @@ impl Transaction {
             accepted_after_refusal: false,
             is_disorderly: false,
             has_refused_recipient: false,
-            has_deferred_message: false,
             facts,
         }
     }
@@ -165,7 +163,6 @@ impl Transaction {
             accepted_after_refusal: self.accepted_after_refusal,
             is_disorderly: self.is_disorderly,
             has_refused_recipient: self.has_refused_recipient,
-            has_deferred_message: self.has_deferred_message,
             flights: 0,
             health: line.health,
         }
@@ -181,7 +178,6 @@ impl Transaction {
             return self.on_farewell(step, reply, line);
         }
         self.believe_refusal();
-        self.has_deferred_message |= defers_message(step, reply, !self.accepted.is_empty());
         match step {
             Step::Rset => self.on_rset(reply, line),
             Step::Mail => self.on_mail(reply, line),

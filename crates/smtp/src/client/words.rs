@@ -126,16 +126,6 @@ pub(super) fn is_negative(reply: &Reply) -> bool {
     matches!(reply.class(), Class::Transient | Class::Permanent)
 }
 
-/// Answers whether a reply defers the message, and not a recipient or nobody (`has_recipients`: some were taken).
-pub(super) fn defers_message(step: Step, reply: &Reply, has_recipients: bool) -> bool {
-    let is_of_message = match step {
-        Step::Mail => true,
-        Step::Rset | Step::Rcpt => false,
-        _ => has_recipients,
-    };
-    is_of_message && reply.class() == Class::Transient
-}
-
 /// Answers whether a reply complains about our SMTP, as Postfix sees it: 500 to 509 and 555.
 pub(super) fn is_unversed(reply: &Reply) -> bool {
     matches!(reply.code, 500..=509 | 555)

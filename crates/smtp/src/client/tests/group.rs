@@ -409,24 +409,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn mail_or_content_deferred_is_told_apart_from_recipients_deferred() {
-    for (replies, is_deferred) in [
-        ("451 m\r\n503 r\r\n503 c\r\n", true),
-        ("250 m\r\n250 r\r\n451 c\r\n", true),
-        ("250 m\r\n451 r\r\n451 nobody\r\n", false),
-        ("250 m\r\n250 r\r\n550 c\r\n", false),
-        ("250 m\r\n250 r\r\n250 c\r\n", false),
-    ] {
-        let mut client = open(CHUNKING);
-        begin_whole(&mut client, &["c@d.test"]);
-        sent(&mut client);
-        client.receive(replies.as_bytes());
-        assert_eq!(
-            client.finished().unwrap().has_deferred_message,
-            is_deferred,
-            "{replies}"
-        );
-    }
-}
