@@ -89,6 +89,8 @@ impl Dispatch {
 
     /// A way may be used again, or its trial has failed: who sleeps for want of it looks again.
     pub(crate) fn rouse(&mut self, way: Way) {
+        // Who waits there for a session that is open may dial.
+        self.freed.push(way);
         for destination in self.asleep.remove(&way).unwrap_or_default() {
             self.forget_sleeper(&destination);
             self.schedule.thaw(&destination);

@@ -174,7 +174,11 @@ impl Dispatch {
             match wait.lack {
                 Lack::Nothing => {}
                 Lack::Session => assert!(!self.has_session_left(), "{id:?} could have a session"),
-                Lack::Endpoint => assert!(!is_room || !self.has_session_left(), "{id:?} could dial"),
+                Lack::Endpoint => assert!(
+                    !is_room || !self.has_session_left(),
+                    "{id:?} could dial: {wait:?}; {:?}",
+                    wait.at.iter().map(|way| self.hosts.get(*way)).collect::<Vec<_>>()
+                ),
             }
         }
     }

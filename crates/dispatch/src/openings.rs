@@ -61,13 +61,13 @@ impl Dispatch {
         let way = session.way();
         if session.tls.is_some() {
             self.hosts.let_out(way);
-            let is_held_back = self.hosts.is_failing(way);
-            if is_held_back || self.hosts.connections_max(way, self.now.monotonic).is_some() {
-                // Who waits to dial there may now.
-                self.freed.push(way);
-            }
         } else {
             self.hosts.ended_dial(way, id);
+        }
+        let is_held_back = self.hosts.is_failing(way);
+        if is_held_back || self.hosts.connections_max(way, self.now.monotonic).is_some() {
+            // Who waits to dial there may now.
+            self.freed.push(way);
         }
     }
 

@@ -63,8 +63,9 @@ impl Dispatch {
         if self.is_dead_before_it_began(id, at[0]) {
             return self.abandon(id);
         }
-        let may_find = at.iter().any(|way| self.may_use(*way));
-        if !self.has_session_left() && !(may_find && self.give_up_an_orphan()) {
+        let may_find = |this: &Self| at.iter().any(|way| this.may_use(*way));
+        let has_one = self.has_session_left() || (may_find(self) && self.give_up_an_orphan());
+        if !has_one {
             self.note(id, Considered::Full(None));
             return self.wait(id, Waiting::for_room(at, Lack::Session));
         }

@@ -12,6 +12,7 @@ mod learned;
 mod limits;
 mod operating;
 mod reuse;
+mod reviewed;
 mod rules;
 mod security;
 mod sources;

@@ -28,7 +28,7 @@ pub struct Health {
     /// Why the last one failed, in words; empty when it did not.
     pub last_failure: String,
     /// When it answered last, and when its last pause began: what began before says nothing new.
-    known: Monotonic,
+    known: Option<Monotonic>,
     /// Not dialled first until then.
     pub paused_until: Monotonic,
     /// When a TLS handshake failed last; None once one has succeeded.
@@ -45,7 +45,7 @@ impl Health {
     }
 
     fn mend(&mut self, now: Monotonic) {
-        self.known = now;
+        self.known = Some(now);
         self.failures = 0;
         self.last_failure.clear();
         self.paused_until = Monotonic::ZERO;
@@ -60,7 +60,7 @@ impl Health {
             self.failures = self.failures.max(broken).saturating_add(1);
             let doublings = (self.failures - 1).min(16);
             let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
-            self.known = now;
+            self.known = Some(now);
             self.paused_until = now + pause.mul_f64(jitter);
         }
         self.is_on_trial = false;
@@ -107,7 +107,7 @@ impl Hosts {
     ) {
         let jitter = rng.random_range(0.9..1.1);
         self.change(way, |record| {
-            if began >= record.health.known {
+            if record.health.known.is_none_or(|known| began > known) {
                 record.health.fail(words, jitter, now);
             }
         });
@@ -224,7 +224,7 @@ mod tests {
         hosts.answers(way(1), at(100));
         hosts.failed(way(1), (at(0), "timed out"), at(30_000), &mut rng);
         assert!(!hosts.is_paused(way(1), at(30_000)));
-        hosts.failed(way(1), (at(100), "refused"), at(30_000), &mut rng);
+        hosts.failed(way(1), (at(101), "refused"), at(30_000), &mut rng);
         assert!(hosts.is_paused(way(1), at(30_000)));
     }
 
