@@ -184,8 +184,10 @@ impl Dial<'_> {
         }
     }
 
-    fn session(&self, wire: Wire, client: Client, opened: Monotonic, tls: Tls) -> Session {
+    fn session(&self, mut wire: Wire, client: Client, opened: Monotonic, tls: Tls) -> Session {
         let order = self.order;
+        // A greeting that was delayed says nothing of how long a message takes.
+        wire.take_waited();
         let facts = Facts {
             endpoint: order.endpoint,
             source: order.source,

@@ -70,6 +70,15 @@ async fn each_recipient_gets_its_own_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delayed_greeting_is_not_waiting_of_the_first_message() {
+    let late = vec![peer::Step::Wait(Duration::from_secs(20))];
+    let mut fixture = Fixture::new(Script::of(vec![late, open(PIPELINING), peer::success()]));
+    fixture.opened().await;
+    let answer = fixture.transact(&["c@d.test"]).await;
+    assert_eq!(answer.waited, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_replies_is_measured_and_transfer_is_not() {
     let wait = |seconds| peer::Step::Wait(Duration::from_secs(seconds));
     let transaction = vec![
