@@ -28,6 +28,10 @@ pub(crate) struct Session {
     pub(crate) under_way: VecDeque<Job>,
     /// When the host is done with what is under way.
     pub(crate) busy_until: Monotonic,
+    /// Its host has let it in, and counts it.
+    pub(crate) is_let_in: bool,
+    /// It has been greeted.
+    pub(crate) is_open: bool,
     close_after: Option<u32>,
     /// The host has closed it.
     is_closed: bool,
@@ -82,6 +86,8 @@ impl Session {
             facts,
             state: State::Dialling,
             under_way: VecDeque::new(),
+            is_let_in: false,
+            is_open: false,
             close_after,
             is_closed: false,
         }

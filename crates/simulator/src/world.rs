@@ -240,7 +240,12 @@ impl<'r> World<'r> {
     fn strike(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(&id)?;
         let age = self.age(&session);
-        self.tallies[session.host].session_time += age;
+        let tally = &mut self.tallies[session.host];
+        tally.session_time += age;
+        tally.dials_failed += u64::from(!session.is_open);
+        if session.is_let_in {
+            self.peers.disconnected(session.host);
+        }
         self.count(session.host, false);
         Some(session)
     }

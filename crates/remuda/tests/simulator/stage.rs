@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use remuda_clock::{Now, SharedClock, SystemClock};
+use remuda_clock::{Clock, Monotonic, Now, SharedClock, SystemClock, Timer, Wall};
 use remuda_dispatch::command::Command;
 use remuda_engine::{
     Engine,
@@ -53,7 +53,7 @@ impl Stage {
 
     /// What the engine decides, and when it began.
     pub async fn engine(&self) -> (Vec<String>, Now) {
-        let clock: SharedClock = Arc::new(SystemClock::paused());
+        let clock: SharedClock = Arc::new(SomeDay(SystemClock::paused()));
         self.fill(&clock).await;
         let decisions = Arc::new(Mutex::new(Vec::<(Now, Command)>::new()));
         let seen = decisions.clone();
@@ -138,6 +138,23 @@ async fn store(spool: &Spool, clock: &SharedClock, destination: Destination) {
         }],
     };
     spool.store(message).await.unwrap();
+}
+
+/// Paused time that begins on the same day in every run: the engine's seed is that time.
+struct SomeDay(SystemClock);
+
+impl Clock for SomeDay {
+    fn now(&self) -> Now {
+        let monotonic = self.0.now().monotonic;
+        Now {
+            monotonic,
+            wall: Wall(1_800_000_000_000) + monotonic.since_start(),
+        }
+    }
+
+    fn sleep_until(&self, deadline: Monotonic) -> Timer {
+        self.0.sleep_until(deadline)
+    }
 }
 
 /// How often the engine is looked at, in its own time.

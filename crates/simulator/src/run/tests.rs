@@ -202,3 +202,19 @@ fn it_reports_as_the_engine_does_and_tells_of_a_connection_before_its_answer() {
     // A connection that is not greeted is late after three seconds, one that does not come after a quarter.
     assert_eq!(time(&lines[1]) - time(&lines[0]), 3005);
 }
+
+#[test]
+fn a_dial_that_is_given_up_frees_its_place_at_the_host() {
+    let text = two("greeting = '60s'\nsession_limit = 4", "").replace("concurrency = 10", "sessions = 4");
+    let (figures, lines) = logged(&text, Policy::Adaptive);
+    assert_conserved(&figures);
+    assert_eq!(figures.left, 0);
+    let a = &figures.hosts[0];
+    let given_up = lines
+        .iter()
+        .filter(|line| line.contains("retire") && line.contains(" a "))
+        .count();
+    assert!(given_up > 0, "nobody waits for what is dialled there");
+    assert_eq!((a.transactions, a.dials_failed), (0, given_up as u64));
+    assert!(a.sessions_mean < f64::from(a.sessions_peak), "{a:?}");
+}

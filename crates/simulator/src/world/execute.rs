@@ -80,8 +80,7 @@ impl World<'_> {
             Happening::Connected(session) => self.connected(session),
             Happening::Opened(session) => self.opened(session),
             Happening::Failed(session, failing) => {
-                if let Some(failed) = self.strike(session) {
-                    self.tallies[failed.host].dials_failed += 1;
+                if self.dialling(session).is_some() && self.strike(session).is_some() {
                     self.tell(Event::DialFailed {
                         session,
                         step: failing.step,
@@ -92,8 +91,7 @@ impl World<'_> {
             Happening::Answered(session) => self.answered(session),
             Happening::Died(session) => self.died(session),
             Happening::Ended(session) => {
-                if let Some(ended) = self.strike(session) {
-                    self.peers.disconnected(ended.host);
+                if self.strike(session).is_some() {
                     self.tell(Event::Ended { session });
                 }
             }
@@ -158,10 +156,14 @@ impl World<'_> {
 
     fn connected(&mut self, id: SessionId) {
         let now = self.now.monotonic;
-        let Some(session) = self.sessions.get(&id) else {
+        let Some(session) = self.dialling(id) else {
             return;
         };
-        let greeted = self.peers.connected(session.host, now.since_start());
+        let host = session.host;
+        let greeted = self.peers.connected(host, now.since_start());
+        if let Some(session) = self.dialling(id) {
+            session.is_let_in = greeted.is_ok();
+        }
         self.tell(Event::Connected { session: id });
         match greeted {
             Ok(greeting) => self.agenda.put(now + greeting, Happening::Opened(id)),
@@ -173,12 +175,19 @@ impl World<'_> {
 
     fn opened(&mut self, id: SessionId) {
         let now = self.now.monotonic;
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.dialling(id) {
             session.state = State::Used;
+            session.is_open = true;
             session.facts.last_used = now;
             let facts = session.facts.clone();
             self.tell(Event::Opened { session: id, facts });
         }
+    }
+
+    /// A session that is still being dialled; a dial that nobody waits for may have been given up.
+    fn dialling(&mut self, id: SessionId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(&id)?;
+        (session.state == State::Dialling).then_some(session)
     }
 
     fn transact(&mut self, id: SessionId, ids: (DeliveryId, EntryId), reply: Reply) {
@@ -228,7 +237,6 @@ impl World<'_> {
         }
         if is_over && answer.session == remuda_dispatch::event::After::Gone {
             self.strike(id);
-            self.peers.disconnected(host);
         }
         self.tell(Event::Answered {
             session: Some(id),
@@ -254,7 +262,6 @@ impl World<'_> {
             return;
         }
         if let Some(session) = self.strike(id) {
-            self.peers.disconnected(session.host);
             self.tell(Event::Died {
                 session: id,
                 limit_met: Some(session.facts.uses),
