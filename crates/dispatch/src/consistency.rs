@@ -13,6 +13,7 @@ impl Dispatch {
         self.schedule.assert_consistent();
         self.cache.assert_consistent();
         self.assert_sessions();
+        self.assert_late();
         self.assert_deliveries();
         self.assert_slots();
         self.assert_ceilings();
@@ -57,15 +58,6 @@ impl Dispatch {
                 State::Retiring => assert!(self.cache.get(*id).is_none()),
             }
         }
-        for (at, dial) in &self.late {
-            let session = &self.sessions[dial];
-            let is_under_way = matches!(session.state, State::Dialling(_));
-            assert!(is_under_way && session.late == Some(*at), "{dial:?}");
-        }
-        for dial in &self.late_orphans {
-            let session = &self.sessions[dial];
-            assert!(session.is_late && matches!(session.state, State::Dialling(None)));
-        }
         assert_eq!(parked, self.cache.len());
         for (id, parked) in self.cache.parked() {
             let max = self
@@ -90,6 +82,18 @@ impl Dispatch {
                 let state = self.sessions.get(dial).map(|session| &session.state);
                 assert!(matches!(state, Some(State::Dialling(None))), "{way:?}: {state:?}");
             }
+        }
+    }
+
+    fn assert_late(&self) {
+        for (at, dial) in &self.late {
+            let session = &self.sessions[dial];
+            let is_under_way = matches!(session.state, State::Dialling(_));
+            assert!(is_under_way && session.late == Some(*at), "{dial:?}");
+        }
+        for dial in &self.late_orphans {
+            let session = &self.sessions[dial];
+            assert!(session.is_late && matches!(session.state, State::Dialling(None)));
         }
     }
 

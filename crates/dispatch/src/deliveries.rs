@@ -248,28 +248,6 @@ impl Dispatch {
         }
     }
 
-    /// Tells the schedule how the destination did, and takes out of memory what may not be tried any more.
-    fn learn(&mut self, id: DeliveryId, feedback: Feedback) {
-        let Some(delivery) = self.deliveries.get(&id) else {
-            return;
-        };
-        let destination = delivery.entry.destination.clone();
-        let is_barred = delivery.is_barred;
-        if matches!(feedback, Feedback::Negative(_)) && self.sleep_if_known_dead(&destination) {
-            return;
-        }
-        let feedback = match feedback {
-            // Some host of it may still be used.
-            Feedback::Negative(_) if !is_barred => Feedback::Failing,
-            other => other,
-        };
-        let unloaded = self.schedule.feedback(&destination, feedback);
-        self.unload(unloaded);
-        if self.schedule.is_suspended(&destination) {
-            self.abandon_starved(&destination);
-        }
-    }
-
     /// Gives up a delivery that waits: untried it goes back, else what it has is recorded.
     pub(crate) fn abandon(&mut self, id: DeliveryId) {
         self.leave_lines(id);

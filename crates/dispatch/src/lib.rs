@@ -52,6 +52,7 @@ mod lines;
 mod offers;
 mod openings;
 mod retries;
+mod room;
 mod rules;
 pub mod search;
 mod seeking;

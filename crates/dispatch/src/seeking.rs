@@ -63,9 +63,7 @@ impl Dispatch {
         if self.is_dead_before_it_began(id, at[0]) {
             return self.abandon(id);
         }
-        let may_find = |this: &Self| at.iter().any(|way| this.may_use(*way));
-        let has_one = self.has_session_left() || (may_find(self) && self.give_up_an_orphan());
-        if !has_one {
+        if !self.finds_a_session_left(&at) {
             self.note(id, Considered::Full(None));
             return self.wait(id, Waiting::for_room(at, Lack::Session));
         }
@@ -83,6 +81,12 @@ impl Dispatch {
                 );
             }
         }
+    }
+
+    /// Answers whether another session may be busy; if not, a late dial that nobody waits for gives way to one
+    /// that may be found by these ways.
+    fn finds_a_session_left(&mut self, at: &[Way]) -> bool {
+        self.has_session_left() || (at.iter().any(|way| self.may_use(*way)) && self.give_up_an_orphan())
     }
 
     /// Answers whether all hosts of a delivery that has tried nothing yet are paused; its destination sleeps then.

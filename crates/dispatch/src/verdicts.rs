@@ -4,9 +4,11 @@
 //! * **What a session and not the host has failed is tried again at once**, where `retries` allows it.
 //! * **One that is withdrawn goes no further** than the transaction at hand.
 
-use remuda_mail::{Endpoint, EnhancedStatus, Refusal, Scope};
+use remuda_mail::{DeliveryId, Endpoint, EnhancedStatus, Refusal, Scope};
+use remuda_schedule::Feedback;
 
 use crate::{
+    Dispatch,
     answers::is_of_the_host,
     deliveries::Delivery,
     event::{Answer, Undecided},
@@ -112,6 +114,30 @@ impl Delivery {
             return false;
         }
         std::mem::take(&mut self.may_bind)
+    }
+}
+
+impl Dispatch {
+    /// Tells the schedule how the destination did, and takes out of memory what may not be tried any more.
+    pub(crate) fn learn(&mut self, id: DeliveryId, feedback: Feedback) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return;
+        };
+        let destination = delivery.entry.destination.clone();
+        let is_barred = delivery.is_barred;
+        if matches!(feedback, Feedback::Negative(_)) && self.sleep_if_known_dead(&destination) {
+            return;
+        }
+        let feedback = match feedback {
+            // Some host of it may still be used.
+            Feedback::Negative(_) if !is_barred => Feedback::Failing,
+            other => other,
+        };
+        let unloaded = self.schedule.feedback(&destination, feedback);
+        self.unload(unloaded);
+        if self.schedule.is_suspended(&destination) {
+            self.abandon_starved(&destination);
+        }
     }
 }
 

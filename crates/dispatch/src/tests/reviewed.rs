@@ -631,23 +631,10 @@ fn room_that_a_given_up_dial_leaves_is_not_forgotten() {
     let mut tight = settings();
     tight.sessions = 3;
     tight.initial_concurrency = 1;
-    let rule = |name: &str| crate::settings::Rule {
-        pattern: crate::settings::Pattern::Domain(name.into()),
-        sessions_per_endpoint: Some(1),
-        ..Default::default()
-    };
-    let _ = rule;
     tight.sessions_per_endpoint = 1;
     let mut world = World::new(tight);
-    for (name, id) in [
-        ("a.test", 1),
-        ("d.test", 1),
-        ("o.test", 2),
-        ("b.test", 2),
-        ("c.test", 3),
-        ("e.test", 4),
-    ] {
-        world.serve(name, &[id]);
+    for (name, id) in ["a", "d", "o", "b", "c", "e"].into_iter().zip([1, 1, 2, 2, 3, 4]) {
+        world.serve(&format!("{name}.test"), &[id]);
     }
     let work = |world: &mut World| {
         while let Some(c) = world.next(|c| !is_dial(c) && !is_transact(c) && !is_retire(c)) {
