@@ -44,4 +44,10 @@ impl Dispatch {
         self.hosts.remove_session(way);
         self.freed.push(way);
     }
+
+    /// Answers whether another session may be busy; if not, a late dial that nobody waits for gives way to one
+    /// that may be found by these ways.
+    pub(crate) fn finds_a_session_left(&mut self, at: &[Way]) -> bool {
+        self.has_session_left() || (at.iter().any(|way| self.may_use(*way)) && self.give_up_an_orphan())
+    }
 }

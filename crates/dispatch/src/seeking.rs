@@ -83,12 +83,6 @@ impl Dispatch {
         }
     }
 
-    /// Answers whether another session may be busy; if not, a late dial that nobody waits for gives way to one
-    /// that may be found by these ways.
-    fn finds_a_session_left(&mut self, at: &[Way]) -> bool {
-        self.has_session_left() || (at.iter().any(|way| self.may_use(*way)) && self.give_up_an_orphan())
-    }
-
     /// Answers whether all hosts of a delivery that has tried nothing yet are paused; its destination sleeps then.
     fn is_dead_before_it_began(&mut self, id: DeliveryId, first: Way) -> bool {
         let Some(delivery) = self.deliveries.get(&id) else {
