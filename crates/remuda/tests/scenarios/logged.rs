@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracing::subscriber::DefaultGuard;
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 /// The lines so far.
 #[derive(Clone)]
@@ -14,9 +17,17 @@ pub struct Logged {
     word: &'static str,
 }
 
+/// Lines are kept while it lives.
+pub struct Here {
+    _default: DefaultGuard,
+    /// While there is only one subscriber, a place that logs for the first time asks the one of its own thread
+    /// whether anybody listens. With two all are asked, and no thread of another test answers for this one.
+    _second: Dispatch,
+}
+
 impl Logged {
     /// Keeps what is logged while the guard lives; lines with this word are shown.
-    pub fn here(word: &'static str) -> (Logged, DefaultGuard) {
+    pub fn here(word: &'static str) -> (Logged, Here) {
         let logged = Logged {
             octets: Arc::default(),
             word,
@@ -26,7 +37,11 @@ impl Logged {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        (logged, tracing::subscriber::set_default(subscriber))
+        let here = Here {
+            _default: tracing::subscriber::set_default(subscriber),
+            _second: Dispatch::new(NoSubscriber::default()),
+        };
+        (logged, here)
     }
 
     pub fn lines(&self) -> Vec<String> {
