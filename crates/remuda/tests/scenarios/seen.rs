@@ -437,10 +437,10 @@ async fn cache_stands_wherever_a_session_was_looked_for() {
     }
     let lines = logged.lines();
     let found = [
-        " cache=\"miss\"",
+        " cache=\"miss\" choice=\"only\"",
         " cache=\"miss\"",
         " cache=\"miss\" unfit=\"tls\"",
-        " cache=\"off\"",
+        " cache=\"off\" choice=\"only\"",
         " cache=\"off\"",
         " cache=\"off\"",
     ];
