@@ -153,7 +153,7 @@ impl Servers {
             if !hosts.is_paused(way, now) || hosts.open(way) > 0 {
                 return None;
             }
-            let until = hosts.paused_until(way, now).unwrap_or(now + TRIAL_MAX);
+            let until = hosts.paused_until(way, now).unwrap_or(now + TRIAL_LONGEST);
             if first.is_none_or(|(earliest, _)| until < earliest) {
                 first = Some((until, way));
             }
@@ -166,4 +166,4 @@ impl Servers {
 const SOURCE_FAILURES: u32 = 3;
 
 /// A trial takes no longer: connect, greeting, EHLO, TLS.
-const TRIAL_MAX: std::time::Duration = std::time::Duration::from_secs(1200);
+const TRIAL_LONGEST: std::time::Duration = std::time::Duration::from_secs(1200);

@@ -211,15 +211,12 @@ impl Dispatch {
 
     /// Says why a delivery's message goes by a way, and notes at the others that they were passed over.
     pub(crate) fn say_choice(&mut self, id: DeliveryId, way: Way) -> Choice {
-        let now = self.now.monotonic;
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Choice::Only;
         };
         let is_trial = delivery.trial.take() == Some(way);
         let (is_begun, is_late) = (delivery.itinerary.is_begun(), delivery.has_waited);
-        let servers = delivery.itinerary.servers().clone();
-        let from = self.sources_of(&self.deliveries[&id].entry.destination);
-        let (equals, is_best) = servers.equals(way.endpoint, &self.hosts, &from, now);
+        let (equals, is_best) = self.equals_of(id, way);
         let is_random = self.settings.endpoint_choice == EndpointChoice::Random;
         if is_trial {
             return Choice::Trial;
@@ -248,15 +245,21 @@ impl Dispatch {
 
     /// A transaction ended, and nothing was accepted.
     pub(crate) fn note_deferral(&mut self, id: DeliveryId, way: Way) {
-        let now = self.now.monotonic;
-        let Some(delivery) = self.deliveries.get(&id) else {
-            return;
-        };
-        let servers = delivery.itinerary.servers().clone();
-        let from = self.sources_of(&delivery.entry.destination);
-        let (equals, _) = servers.equals(way.endpoint, &self.hosts, &from, now);
+        let (equals, _) = self.equals_of(id, way);
         let slowest = equals.iter().filter_map(|way| self.hosts.wait(*way)).max();
-        self.hosts.deferred(way, slowest.unwrap_or(UNKNOWN), now);
+        self.hosts
+            .deferred(way, slowest.unwrap_or(UNKNOWN), self.now.monotonic);
+    }
+
+    /// The endpoints among which a delivery's way was, or might have been, chosen; and whether none is preferred
+    /// to them.
+    fn equals_of(&self, id: DeliveryId, way: Way) -> (Vec<Way>, bool) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return (vec![way], true);
+        };
+        let from = self.sources_of(&delivery.entry.destination);
+        let servers = delivery.itinerary.servers();
+        servers.equals(way.endpoint, &self.hosts, &from, self.now.monotonic)
     }
 
     /// A delivery has waited long enough for a better host.

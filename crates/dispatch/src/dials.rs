@@ -55,8 +55,7 @@ impl Dispatch {
             destination: destination.clone(),
             security: self.security(&servers, way),
         });
-        self.hosts.dialled(way, self.now.monotonic);
-        self.hosts.began_dial(way, id, self.now.monotonic);
+        self.hosts.dialled(way, id, self.now.monotonic);
         self.cache.count_dial(&destination, endpoint);
         self.occupy(way);
         let wanted = Wanted::new(&servers, endpoint);

@@ -11,6 +11,7 @@ mod late;
 mod learned;
 mod limits;
 mod operating;
+mod paced;
 mod reuse;
 mod reviewed;
 mod rules;

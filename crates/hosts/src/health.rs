@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 use remuda_clock::Monotonic;
-use remuda_mail::{HANDSHAKE_MEMORY, Way};
+use remuda_mail::{HANDSHAKE_MEMORY, SessionId, Way};
 
 use crate::Hosts;
 
@@ -85,8 +85,9 @@ impl Hosts {
     }
 
     /// A dial begins.
-    pub fn dialled(&mut self, way: Way, now: Monotonic) {
+    pub fn dialled(&mut self, way: Way, dial: SessionId, now: Monotonic) {
         self.change(way, |record| {
+            record.speed.dials.push_back((now, dial));
             let health = &mut record.health;
             health.is_on_trial |= health.failures > 0 && health.paused_until <= now;
         });
@@ -179,7 +180,7 @@ mod tests {
 
     fn fail(hosts: &mut Hosts, now: Monotonic) -> Duration {
         let mut rng = StdRng::seed_from_u64(1);
-        hosts.dialled(way(1), now);
+        hosts.dialled(way(1), SessionId(1), now);
         hosts.failed(way(1), (now, "refused"), now, &mut rng);
         let until = hosts.paused_until(way(1), now);
         until.map_or(Duration::ZERO, |until| until - now)
@@ -242,7 +243,7 @@ mod tests {
         fail(&mut hosts, at(0));
         assert!(hosts.is_paused(way(1), at(500)));
         assert!(!hosts.is_paused(way(1), at(2000)));
-        hosts.dialled(way(1), at(2000));
+        hosts.dialled(way(1), SessionId(1), at(2000));
         assert!(hosts.is_paused(way(1), at(2001)), "for all others");
         hosts.answers(way(1), at(0));
         assert!(!hosts.is_paused(way(1), at(2002)));
@@ -290,10 +291,10 @@ mod tests {
     fn a_trial_that_comes_to_nothing_through_us_leaves_room_for_another() {
         let mut hosts = Hosts::default();
         fail(&mut hosts, at(0));
-        hosts.dialled(way(1), at(2000));
+        hosts.dialled(way(1), SessionId(1), at(2000));
         hosts.undialled(way(1));
         assert!(!hosts.is_paused(way(1), at(2001)));
-        hosts.dialled(way(1), at(2001));
+        hosts.dialled(way(1), SessionId(1), at(2001));
         assert!(
             hosts.is_paused(way(1), at(2002)),
             "it failed before, and is on trial"

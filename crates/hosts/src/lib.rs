@@ -254,7 +254,7 @@ mod tests {
         hosts.let_in(way(1), at(0));
         hosts.met_room(way(1), at(0));
         hosts.accepted(way(1), Some(Duration::from_secs(9)), at(0));
-        hosts.began_dial(way(1), remuda_mail::SessionId(7), at(0));
+        hosts.dialled(way(1), remuda_mail::SessionId(7), at(0));
         hosts.failed(way(1), (at(0), "refused"), at(0), &mut rng);
         hosts.forgive(way(1));
         assert!(!hosts.is_paused(way(1), at(1)) && hosts.has_room(way(1), at(1)));

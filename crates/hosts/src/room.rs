@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(hosts.connections_max(way(1), at(1)), Some(5));
         hosts.let_out(way(1));
         assert!(hosts.has_room(way(1), at(1)));
-        hosts.began_dial(way(1), SessionId(1), at(1));
+        hosts.dialled(way(1), SessionId(1), at(1));
         assert!(!hosts.has_room(way(1), at(1)), "a dial counts");
         assert_eq!(hosts.open(way(1)), 4);
     }

@@ -55,7 +55,7 @@ pub struct Speed {
     /// Transactions with little content that wait for replies, oldest first.
     under_way: VecDeque<(Monotonic, SessionId)>,
     /// Dials under way, oldest first.
-    dials: VecDeque<(Monotonic, SessionId)>,
+    pub(crate) dials: VecDeque<(Monotonic, SessionId)>,
 }
 
 impl Speed {
@@ -195,13 +195,6 @@ impl Hosts {
             if speed.ghosts.len() < GHOSTS_MAX {
                 speed.ghosts.push_back(now + counts_as);
             }
-        });
-    }
-
-    /// A dial begins.
-    pub fn began_dial(&mut self, way: Way, dial: SessionId, now: Monotonic) {
-        self.change(way, |record| {
-            record.speed.dials.push_back((now, dial));
         });
     }
 
@@ -369,7 +362,7 @@ mod tests {
     #[test]
     fn a_dial_that_takes_long_counts_with_its_age_until_it_is_over() {
         let mut hosts = Hosts::default();
-        hosts.began_dial(way(1), SessionId(1), at(0));
+        hosts.dialled(way(1), SessionId(1), at(0));
         let cold = |now| Question {
             is_warm: false,
             ..question(at(now))

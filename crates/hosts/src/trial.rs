@@ -129,7 +129,7 @@ mod tests {
         assert!(!hosts.is_trial_due(way(1), at(29_999)));
         assert!(hosts.is_trial_due(way(1), at(30_000)));
         hosts.add_session(way(1));
-        hosts.began_dial(way(1), SessionId(2), at(0));
+        hosts.dialled(way(1), SessionId(2), at(0));
         assert!(!hosts.is_trial_due(way(1), at(30_000)), "a dial is under way");
         hosts.ended_dial(way(1), SessionId(2));
         assert!(

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use remuda_clock::Monotonic;
-use remuda_mail::{Blame, DeliveryId, Endpoint, Failure, Refusal, Reply, Scope, SessionId};
+use remuda_mail::{Blame, Failure, Refusal, Reply, Scope, SessionId};
 
-use super::world::*;
+use super::{
+    paced::{Kind, Paced, number},
+    world::*,
+};
 use crate::{
     choice::Choice,
     command::Command,
@@ -23,13 +25,6 @@ fn dialled(world: &World) -> BTreeMap<SessionId, u8> {
         _ => None,
     };
     world.log.iter().filter_map(dialled).collect()
-}
-
-fn number(endpoint: Endpoint) -> u8 {
-    match endpoint.0.ip() {
-        std::net::IpAddr::V4(ip) => ip.octets()[3],
-        std::net::IpAddr::V6(_) => 0,
-    }
 }
 
 /// Where each transaction went, and why.
@@ -59,124 +54,9 @@ fn settle_but(world: &mut World, these: impl Fn(&Command) -> bool) {
     }
 }
 
-/// Hosts that take their time.
-struct Timed {
-    world: World,
-    /// Milliseconds that each takes.
-    takes: BTreeMap<u8, u64>,
-    /// Answers 4xx to the content.
-    defers: Option<u8>,
-    since: BTreeMap<DeliveryId, Monotonic>,
-    at: BTreeMap<SessionId, u8>,
-}
-
-impl Timed {
-    /// Ten sessions at these hosts, and always more mail.
-    fn new(settings: Settings, takes: &[(u8, u64)]) -> Self {
-        let settings = Settings {
-            initial_concurrency: 10,
-            concurrency: 10,
-            pipeline_depth: 1,
-            ..settings
-        };
-        let mut world = World::new(settings);
-        world.checks = false;
-        let ids: Vec<u8> = takes.iter().map(|(id, _)| *id).collect();
-        world.serve("a.test", &ids);
-        for _ in 0..20 {
-            world.accept("a.test");
-        }
-        Timed {
-            world,
-            takes: takes.iter().copied().collect(),
-            defers: None,
-            since: BTreeMap::new(),
-            at: BTreeMap::new(),
-        }
-    }
-
-    /// Lets so much time pass.
-    fn run(&mut self, for_ms: u64) {
-        let until = self.world.now.monotonic + Duration::from_millis(for_ms);
-        loop {
-            settle(&mut self.world);
-            let next = self.next_end();
-            let deadline = self.world.dispatch.next_deadline();
-            let at = next.map(|next| next.0).into_iter().chain(deadline).min();
-            let Some(at) = at.filter(|at| *at <= until) else {
-                let rest = until - self.world.now.monotonic;
-                return self.world.wait(rest.as_millis() as u64);
-            };
-            let rest = at - self.world.now.monotonic;
-            self.world
-                .wait(rest.as_millis() as u64 + u64::from(!rest.subsec_nanos().is_multiple_of(1_000_000)));
-            match next.filter(|next| next.0 <= at) {
-                None => drop(self.world.tell(Event::Tick)),
-                Some((_, delivery, session)) => self.finish(delivery, session),
-            }
-        }
-    }
-
-    /// Which transaction ends next, and when.
-    fn next_end(&mut self) -> Option<(Monotonic, DeliveryId, SessionId)> {
-        let now = self.world.now.monotonic;
-        if self.world.todo.iter().any(|command| match command {
-            Command::Transact { session, .. } => !self.at.contains_key(session),
-            _ => false,
-        }) {
-            self.at = dialled(&self.world);
-        }
-        let end = |command: &Command| match command {
-            Command::Transact {
-                delivery, session, ..
-            } => {
-                let since = *self.since.entry(*delivery).or_insert(now);
-                let takes = Duration::from_millis(self.takes[&self.at[session]]);
-                Some((since + takes, *delivery, *session))
-            }
-            _ => None,
-        };
-        self.world.todo.iter().filter_map(end).min()
-    }
-
-    fn finish(&mut self, delivery: DeliveryId, session: SessionId) {
-        let is_it =
-            |command: &Command| matches!(command, Command::Transact { delivery: of, .. } if *of == delivery);
-        self.world.next(is_it);
-        self.since.remove(&delivery);
-        let host = self.at[&session];
-        let after = self.world.free(session);
-        let is_deferred = self.defers == Some(host);
-        let answer = Answer {
-            waited: Duration::from_millis(self.takes[&host]),
-            accepted: !is_deferred,
-            ..answer(
-                u32::from(!is_deferred),
-                u32::from(is_deferred),
-                0,
-                Undecided::NextTransaction,
-                after,
-            )
-        };
-        self.world.tell(answered(session, delivery, answer));
-        // There is always more.
-        self.world.accept("a.test");
-    }
-
-    /// The share of a host in the transactions from the `since`th on.
-    fn share(&self, host: u8, since: usize) -> f64 {
-        let all = &hosts(&self.world)[since..];
-        all.iter().filter(|one| **one == host).count() as f64 / all.len() as f64
-    }
-
-    fn count(&self) -> usize {
-        self.world.count(is_transact)
-    }
-}
-
 #[test]
 fn a_slow_host_gets_only_the_trial() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 2000)], 0);
     timed.run(60_000);
     let all = went(&timed.world);
     // Ten sessions at 50 ms make 200 a second.
@@ -199,7 +79,7 @@ fn at_random_the_slow_host_keeps_its_sessions() {
         endpoint_choice: EndpointChoice::Random,
         ..settings()
     };
-    let mut timed = Timed::new(random, &[(1, 50), (2, 2000)]);
+    let mut timed = Paced::new(random, &[(1, 50), (2, 2000)], 0);
     timed.run(60_000);
     let all = went(&timed.world);
     assert!((all.len() as f64) < 0.8 * 200.0 * 60.0, "{}", all.len());
@@ -208,7 +88,7 @@ fn at_random_the_slow_host_keeps_its_sessions() {
 
 #[test]
 fn equal_hosts_share_the_mail() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 50), (3, 50), (4, 50)]);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 50), (3, 50), (4, 50)], 0);
     timed.run(10_000);
     for host in 1..=4 {
         let share = timed.share(host, 0);
@@ -218,11 +98,11 @@ fn equal_hosts_share_the_mail() {
 
 #[test]
 fn a_host_that_recovers_is_used_again_within_half_a_minute() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 2000)], 0);
     timed.run(40_000);
     timed.takes.insert(2, 50);
     timed.run(32_000);
-    let before = timed.count();
+    let before = timed.world.count(is_transact);
     timed.run(10_000);
     let share = timed.share(2, before);
     assert!(share > 0.25, "{share}");
@@ -230,19 +110,19 @@ fn a_host_that_recovers_is_used_again_within_half_a_minute() {
 
 #[test]
 fn a_host_that_becomes_slow_is_left_before_it_has_answered() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 50)]);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 50)], 0);
     timed.run(5_000);
     timed.takes.insert(2, 60_000);
     timed.run(1_000);
-    let before = timed.count();
+    let before = timed.world.count(is_transact);
     timed.run(5_000);
     assert!(timed.share(2, before) < 0.01);
 }
 
 #[test]
 fn a_host_that_defers_quickly_attracts_nothing() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 1)]);
-    timed.defers = Some(2);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 1)], 0);
+    timed.kind.insert(2, Kind::Defer);
     timed.run(30_000);
     let share = timed.share(2, 100);
     assert!(share < 0.02, "{share}");
@@ -493,7 +373,7 @@ fn what_a_policy_refuses_pauses_nobody_else() {
 
 #[test]
 fn the_state_of_a_host_is_shown_with_its_reason_and_the_next_trial() {
-    let mut timed = Timed::new(settings(), &[(1, 50), (2, 2000)]);
+    let mut timed = Paced::new(settings(), &[(1, 50), (2, 2000)], 0);
     timed.world.serve("b.test", &[3]);
     timed.run(10_000);
     timed.world.accept("b.test");
