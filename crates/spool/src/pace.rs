@@ -14,8 +14,10 @@
 //!   once. A message is on its way from its MAIL to its end; a large one only while it fits into memory,
 //!   since nobody knows when the rest will come.
 //! * **Settlements alone keep the distance too**: nobody waits for them but the next delivery.
-//! * **Nothing waits longer than [`SPACING`]** for another's sake, and not at all on a disk whose commits
-//!   take that long.
+//! * **A commit that wrote much is followed at the longer distance**: where each writes a lot, the log must
+//!   be moved to its place more often, which has syncs of its own, and fewer messages come in the same time.
+//! * **Nothing waits longer than [`LONG_SPACING`]** for another's sake, and not at all on a disk whose
+//!   commits take that long.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +27,11 @@ use std::{
 use remuda_clock::Monotonic;
 
 /// Between the beginnings of two commits, while company is on its way.
-const SPACING: Duration = Duration::from_millis(3);
+const SPACING: Duration = Duration::from_millis(2);
+/// The same after a commit of [`LARGE`].
+const LONG_SPACING: Duration = Duration::from_millis(3);
+/// Octets in a commit, from which on it is large: ten clients with messages of 12 KiB.
+const LARGE: u64 = 128 * 1024;
 /// Other messages that are company.
 const COMPANY_MIN: usize = 3;
 /// What [`Last::recent`] comes to when each commit holds a client with the least company, less one.
@@ -47,6 +53,8 @@ pub(crate) struct Pace {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     began: Monotonic,
+    /// Until the next.
+    spacing: Duration,
     /// New messages of the last commits, each older one halved.
     recent: usize,
 }
@@ -59,12 +67,13 @@ impl Pace {
         }
     }
 
-    /// A commit begins, with so many new messages.
-    pub(crate) fn begins(&self, stores: usize, now: Monotonic) {
+    /// A commit begins, with so many new messages and octets.
+    pub(crate) fn begins(&self, stores: usize, bytes: u64, now: Monotonic) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.map_or(0, |last| last.recent);
         *last = Some(Last {
             began: now,
+            spacing: if bytes < LARGE { SPACING } else { LONG_SPACING },
             recent: before / 2 + stores,
         });
     }
@@ -74,7 +83,7 @@ impl Pace {
         let last = (*self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
         let on_their_way = Arc::strong_count(&self.expected) - 1;
         let has_company = on_their_way >= COMPANY_MIN || last.recent >= RECENT_MIN;
-        let next = last.began + SPACING;
+        let next = last.began + last.spacing;
         (next > now && (has_company || !is_urgent)).then_some(next)
     }
 }
@@ -91,7 +100,7 @@ mod tests {
     fn a_client_alone_is_not_kept_waiting() {
         let pace = Pace::default();
         assert_eq!(pace.wait_until(true, at(10)), None);
-        pace.begins(1, at(10));
+        pace.begins(1, 0, at(10));
         let company: Vec<_> = (0..COMPANY_MIN - 1).map(|_| pace.expect()).collect();
         assert_eq!(pace.wait_until(true, at(10)), None);
         drop(company);
@@ -100,27 +109,27 @@ mod tests {
     #[test]
     fn company_is_waited_for_but_not_longer_than_the_spacing() {
         let pace = Pace::default();
-        pace.begins(1, at(10));
+        pace.begins(1, 0, at(10));
         let company: Vec<_> = (0..COMPANY_MIN).map(|_| pace.expect()).collect();
-        assert_eq!(pace.wait_until(true, at(12)), Some(at(13)));
-        assert_eq!(pace.wait_until(true, at(13)), None);
+        assert_eq!(pace.wait_until(true, at(11)), Some(at(12)));
+        assert_eq!(pace.wait_until(true, at(12)), None);
         drop(company);
-        assert_eq!(pace.wait_until(true, at(13)), None);
+        assert_eq!(pace.wait_until(true, at(11)), None);
     }
 
     #[test]
     fn commits_that_held_company_are_followed_at_a_distance() {
         let pace = Pace::default();
         for _ in 0..10 {
-            pace.begins(COMPANY_MIN, at(10));
+            pace.begins(COMPANY_MIN, 0, at(10));
         }
         assert_eq!(pace.wait_until(true, at(11)), None, "two others are no company");
         for _ in 0..10 {
-            pace.begins(COMPANY_MIN + 1, at(10));
+            pace.begins(COMPANY_MIN + 1, 0, at(10));
         }
-        assert_eq!(pace.wait_until(true, at(11)), Some(at(13)));
+        assert_eq!(pace.wait_until(true, at(11)), Some(at(12)));
         for _ in 0..3 {
-            pace.begins(1, at(14));
+            pace.begins(1, 0, at(14));
         }
         assert_eq!(pace.wait_until(true, at(15)), None, "they are gone");
     }
@@ -128,7 +137,16 @@ mod tests {
     #[test]
     fn settlements_alone_keep_the_distance() {
         let pace = Pace::default();
-        pace.begins(0, at(10));
-        assert_eq!(pace.wait_until(false, at(10)), Some(at(13)));
+        pace.begins(0, 0, at(10));
+        assert_eq!(pace.wait_until(false, at(10)), Some(at(12)));
+    }
+
+    #[test]
+    fn a_large_commit_is_followed_at_the_longer_distance() {
+        let pace = Pace::default();
+        for (bytes, next) in [(LARGE - 1, 12), (LARGE, 13)] {
+            pace.begins(2 * RECENT_MIN, bytes, at(10));
+            assert_eq!(pace.wait_until(true, at(11)), Some(at(next)));
+        }
     }
 }

@@ -126,23 +126,28 @@ impl Spool {
     }
 
     /// Moves the notice of an entry and stores the reports that the past one called for. Kept and tried
-    /// again like a settlement.
+    /// again like a settlement; in the queue when this returns, so that a later change comes after it.
     ///
     /// # Errors
     /// As [`settle`](Self::settle).
-    pub async fn set_notice(
+    pub fn set_notice(
         &self,
         entry: EntryId,
         notice: Wall,
         reports: Vec<NewMessage<Bytes>>,
-    ) -> Result<Vec<Queued>, Error> {
-        let (rows, queued) = self.shared.encode_reports(reports)?;
-        let bytes = 64 + rows.iter().map(MessageRow::bytes).sum::<u64>();
-        let run = move |db: &Connection, effects: &mut Effects| {
-            settle::set_notice(db, entry, notice, &rows, effects)
-        };
-        let was_there = self.shared.submit(Submission::kept(bytes), run).await?;
-        Ok(if was_there { queued } else { Vec::new() })
+    ) -> impl Future<Output = Result<Vec<Queued>, Error>> + Send + 'static {
+        let prepared = self.shared.encode_reports(reports);
+        let waiting = prepared.map(|(rows, queued)| {
+            let bytes = 64 + rows.iter().map(MessageRow::bytes).sum::<u64>();
+            let run = move |db: &Connection, effects: &mut Effects| {
+                settle::set_notice(db, entry, notice, &rows, effects)
+            };
+            (self.shared.submit(Submission::kept(bytes), run), queued)
+        });
+        async move {
+            let (committed, queued) = waiting?;
+            Ok(if committed.await? { queued } else { Vec::new() })
+        }
     }
 
     /// The spool's state, for admission.

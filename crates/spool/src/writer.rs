@@ -269,7 +269,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
     while let Some(batch) = shared.queue.take_batch() {
         let stores = batch.iter().filter(|request| request.is_store()).count();
-        shared.pace.begins(stores, shared.clock.now().monotonic);
+        let bytes = batch.iter().map(|request| request.bytes).sum();
+        shared.pace.begins(stores, bytes, shared.clock.now().monotonic);
         writer.write(shared, batch);
         shared.queue.batch_ended(oldest(&writer.kept));
         after_commit(shared, &mut writer);

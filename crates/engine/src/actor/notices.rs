@@ -5,7 +5,9 @@
 //!
 //! # Contract
 //! * **An entry past its expiry is bounced by its notice**, unless it is in flight: then its settlement
-//!   does it, and its notice comes again.
+//!   does it.
+//! * **A notice that finds its entry in flight is taken up when the entry comes back**; in the spool it is
+//!   put off, so that what is in flight does not stand before the others.
 //! * **A delay is warned of once.**
 //! * **What has changed since the notices were read is left alone**, and looked at again soon.
 //! * **A reload that shortens the times holds at once.**
@@ -24,7 +26,7 @@ use crate::{reporting, session::guard::guarded, settings::Settings};
 
 /// Notices taken in one go.
 const BATCH: usize = 200;
-/// When an entry in flight is looked at again.
+/// When an entry in flight is looked at again, should it not come back.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_secs(600);
 /// When a failing spool is asked again.
 const FAILURE_PAUSE: Duration = Duration::from_secs(10);
@@ -42,6 +44,8 @@ pub(super) struct Watch {
     pending: HashSet<EntryId>,
     /// Given up, not committed: out of the count.
     expiring: HashSet<EntryId>,
+    /// Whose time came while they were in flight.
+    overtaken: HashSet<EntryId>,
 }
 
 /// What became of what a notice called for.
@@ -60,6 +64,7 @@ impl Watch {
             is_stopped: false,
             pending: HashSet::new(),
             expiring: HashSet::new(),
+            overtaken: HashSet::new(),
         }
     }
 
@@ -170,13 +175,24 @@ impl Actor {
     }
 
     fn put_notice_off(&mut self, queued: &Queued, now: Now) {
-        let (spool, entry) = (self.around.spool.clone(), queued.id);
+        self.notices.overtaken.insert(queued.id);
         let until = now.wall + IN_FLIGHT_PAUSE;
+        let put_off = self.around.spool.set_notice(queued.id, until, Vec::new());
         tokio::spawn(async move {
-            if let Err(error) = spool.set_notice(entry, until, Vec::new()).await {
+            if let Err(error) = put_off.await {
                 tracing::warn!(%error, "notice not put off");
             }
         });
+    }
+
+    /// An entry has come back, settled: its notice is taken up that found it in flight.
+    pub(super) fn notice_after(&mut self, entry: EntryId, left: Option<Queued>, now: Now) {
+        if !self.notices.overtaken.remove(&entry) || self.notices.is_stopped {
+            return;
+        }
+        if let Some(left) = left {
+            self.notice(Arc::new(left), now);
+        }
     }
 
     fn warn_of_delay(&mut self, queued: Arc<Queued>) {

@@ -121,8 +121,13 @@ impl Actor {
         if left.is_none() {
             self.changes.ended(entry.id);
         }
-        let left = left.map(|queued| describe(&queued));
-        self.handle(Event::Settled { delivery, left }, now);
+        let described = left.as_ref().map(describe);
+        let event = Event::Settled {
+            delivery,
+            left: described,
+        };
+        self.handle(event, now);
+        self.notice_after(entry.id, left, now);
         self.accepted(reports, now);
     }
 }

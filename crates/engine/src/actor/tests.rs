@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use remuda_clock::{Clock, Now, SystemClock, Wall};
 use remuda_dispatch::event::{Backlog, Event, Unresolved};
-use remuda_mail::{Destination, Endpoint, EnhancedStatus, Envelope, HostPort, Recipient, Refusal};
+use remuda_mail::{Destination, Endpoint, EnhancedStatus, Envelope, HostPort, Outcome, Recipient, Refusal};
 use remuda_spool::{Content, Error, NewEntry, NewMessage, Options, Origin, Queued, Selection, Spool};
 use tokio::sync::oneshot;
 
@@ -92,7 +92,7 @@ impl Bench {
         self.clock.now()
     }
 
-    /// Stores a message for `to` that expires in a minute.
+    /// Stores a message for `to` that expires in a minute, with a notice in half of one.
     async fn store(&self, to: &str, destination: &Destination) -> Queued {
         let now = self.now().wall;
         let expires = now + Duration::from_secs(60);
@@ -102,7 +102,7 @@ impl Bench {
             origin: Origin::default(),
             arrived: now,
             expires,
-            notice: expires,
+            notice: now + Duration::from_secs(30),
             content: Content::from(Bytes::from_static(b"A: b\r\n\r\nc\r\n")),
             entries: vec![NewEntry {
                 destination: destination.clone(),
@@ -170,6 +170,28 @@ async fn a_notice_read_before_a_settlement_gives_nothing_up_after_it() {
     bench.actor.take_in(noticed);
     assert!(bench.actor.notices.is_settled());
     assert_eq!(bench.counts_with_one_more(&local()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_finds_its_entry_in_flight_is_taken_up_when_the_entry_comes_back() {
+    let mut bench = Bench::new();
+    let queued = bench.in_flight().await;
+    let Input::DeliveredLocally(delivery, _) = bench.input().await else {
+        panic!("no local delivery");
+    };
+    tokio::time::advance(Duration::from_secs(31)).await;
+    let noticed = bench.look().await;
+    bench.actor.take_in(noticed);
+    assert!(bench.actor.notices.is_settled());
+    let full = Refusal::ours(EnhancedStatus::new(4, 2, 2), "full");
+    bench
+        .actor
+        .take_in(Input::DeliveredLocally(delivery, vec![Outcome::Deferred(full)]));
+    bench.hear(is_settled).await;
+    assert!(!bench.actor.notices.is_settled());
+    bench.hear(|input| matches!(input, Input::NoticeSettled(_))).await;
+    let notices = bench.spool.notices(bench.now().wall, 10).await.unwrap();
+    assert_eq!((notices.due.len(), notices.next), (0, Some(queued.expires)));
 }
 
 #[tokio::test(start_paused = true)]
