@@ -24,6 +24,8 @@ from relay import ROOT, Remuda, pss, wait_for  # noqa: E402
 
 BINARY = ROOT / "target/release/remuda"
 PORT = 25026
+#: Processes that are the hosts together: each host costs a listener and a connection.
+SINKS = 3
 
 
 def address(number):
@@ -51,12 +53,7 @@ def parked(mta):
 
 
 def measure(args, scratch, dns, tls):
-    config = scratch / "hosts.toml"
-    line = 'tls = "self-signed"\n' if tls else ""
-    listeners = (f'[[listener]]\nlisten = "{address(n)}:{PORT}"\n{line}' for n in range(args.destinations))
-    config.write_text("".join(listeners))
-    sink = subprocess.Popen([BINARY, "sink", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for_port(address(args.destinations - 1), sink)
+    sinks = [hosts(scratch, range(first, args.destinations, SINKS), tls) for first in range(SINKS)]
     mta = None
     try:
         mta = server(args, dns.port)(scratch, 0)
@@ -86,8 +83,19 @@ def measure(args, scratch, dns, tls):
         if mta:
             mta.stop()
             shutil.rmtree(mta.dir, ignore_errors=True)
-        sink.send_signal(signal.SIGKILL)
-        sink.wait()
+        for sink in sinks:
+            sink.send_signal(signal.SIGKILL)
+            sink.wait()
+
+
+def hosts(scratch, numbers, tls):
+    """A process that is these hosts."""
+    config = scratch / f"hosts-{numbers[0]}.toml"
+    line = 'tls = "self-signed"\n' if tls else ""
+    config.write_text("".join(f'[[listener]]\nlisten = "{address(n)}:{PORT}"\n{line}' for n in numbers))
+    sink = subprocess.Popen([BINARY, "sink", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_port(address(numbers[-1]), sink)
+    return sink
 
 
 def load(mta, messages, scratch):
@@ -115,8 +123,8 @@ def main():
     args = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # The hosts listen and hold a connection each; the server wants descriptors for other things too.
-    args.destinations = min(args.destinations, hard // 2 - 3000)
+    # The server wants descriptors for other things too.
+    args.destinations = min(args.destinations, hard - 5000)
     scratch = pathlib.Path(args.scratch)
     scratch.mkdir(parents=True, exist_ok=True)
     dns = Dns(lambda name: address(int(name.split(".")[0][1:])))

@@ -31,9 +31,9 @@ use std::time::Duration;
 use rand::RngExt;
 use remuda_clock::Monotonic;
 use remuda_hosts::Question;
-use remuda_mail::{DeliveryId, Way};
+use remuda_mail::{DeliveryId, SessionId, Way};
 
-use crate::{Dispatch, settings::EndpointChoice};
+use crate::{Dispatch, search::Considered, settings::EndpointChoice};
 
 /// Why a message went to its endpoint: `choice=` of the delivery log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub enum Choice {
     Better,
     /// Others are better; it is tried from time to time, or for the first time after a pause.
     Trial,
-    /// Another was expected to be a little better; a session was at hand here.
+    /// Another was expected to be a little better; a session was at hand here, or there was room for one.
     Parked,
     /// Better ones had failed, were paused, or were full for too long.
     Fallback,
@@ -211,36 +211,55 @@ impl Dispatch {
 
     /// Says why a delivery's message goes by a way, and notes at the others that they were passed over.
     pub(crate) fn say_choice(&mut self, id: DeliveryId, way: Way) -> Choice {
-        let Some(delivery) = self.deliveries.get_mut(&id) else {
-            return Choice::Only;
-        };
-        let is_trial = delivery.trial.take() == Some(way);
-        let (is_begun, is_late) = (delivery.itinerary.is_begun(), delivery.has_waited);
-        let (equals, is_best) = self.equals_of(id, way);
-        let is_random = self.settings.endpoint_choice == EndpointChoice::Random;
-        if is_trial {
-            return Choice::Trial;
+        let (choice, weighed) = self.judge(id, way, Some(way));
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.trial = None;
         }
-        if is_begun || !is_best || is_late {
-            return Choice::Fallback;
+        if !matches!(choice, Choice::Trial | Choice::Fallback) {
+            self.hosts.used(way);
         }
-        self.hosts.used(way);
-        if equals.len() < 2 {
-            return Choice::Only;
-        }
-        if is_random {
-            return Choice::Random;
-        }
-        let scales = self.weigh(&equals, Some(way));
-        let mut choice = Choice::Better;
-        for (place, other) in equals.iter().enumerate() {
-            if *other != way {
+        if let Some((equals, scales)) = weighed {
+            for (place, other) in equals.iter().enumerate().filter(|(_, other)| **other != way) {
                 self.hosts.passed_over(*other, !scales.is_worth(place));
-            } else if scales.costs[place] > scales.best {
-                choice = Choice::Parked;
             }
         }
         choice
+    }
+
+    /// Dials for a delivery, and notes in its record why there.
+    pub(crate) fn dial_for(&mut self, id: DeliveryId, way: Way) -> SessionId {
+        let (choice, _) = self.judge(id, way, None);
+        let dial = self.dial(way, id);
+        self.note(id, Considered::Dialled(dial, way.endpoint, choice));
+        dial
+    }
+
+    /// Why a delivery's message goes, or is to go, by a way, and what was weighed for it; `own`: where it has a
+    /// session.
+    fn judge(&self, id: DeliveryId, way: Way, own: Option<Way>) -> (Choice, Option<(Vec<Way>, Scales)>) {
+        let Some(delivery) = self.deliveries.get(&id) else {
+            return (Choice::Only, None);
+        };
+        if delivery.trial == Some(way) {
+            return (Choice::Trial, None);
+        }
+        let (equals, is_best) = self.equals_of(id, way);
+        if delivery.itinerary.is_begun() || !is_best || delivery.has_waited {
+            return (Choice::Fallback, None);
+        }
+        if equals.len() < 2 {
+            return (Choice::Only, None);
+        }
+        if self.settings.endpoint_choice == EndpointChoice::Random {
+            return (Choice::Random, None);
+        }
+        let scales = self.weigh(&equals, own);
+        let place = equals.iter().position(|one| *one == way);
+        let choice = match place.is_some_and(|place| scales.costs[place] > scales.best) {
+            true => Choice::Parked,
+            false => Choice::Better,
+        };
+        (choice, Some((equals, scales)))
     }
 
     /// A transaction ended, and nothing was accepted.

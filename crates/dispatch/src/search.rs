@@ -10,7 +10,7 @@
 use remuda_connection_cache::{REFUSED_MAX, Refused, Unfit};
 use remuda_mail::{Endpoint, SessionId};
 
-use crate::command::Found;
+use crate::{choice::Choice, command::Found};
 
 /// The record of one delivery.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,8 +42,8 @@ pub enum Considered {
     Unfit(By, SessionId, Endpoint, Unfit),
     /// The endpoint, or the server in all (None), had as many sessions as allowed.
     Full(Option<Endpoint>),
-    /// A session was dialled for it.
-    Dialled(SessionId, Endpoint),
+    /// A session was dialled for it, there for this reason.
+    Dialled(SessionId, Endpoint, Choice),
     /// A dial under way that nobody waited for is waited for.
     Joined(SessionId, Endpoint),
     /// The dial that it waited for failed.
@@ -111,6 +111,14 @@ impl Search {
         })
     }
 
+    /// Why the last endpoint was dialled.
+    pub fn choice(&self) -> Option<Choice> {
+        self.steps.iter().rev().find_map(|step| match step {
+            Considered::Dialled(_, _, choice) => Some(*choice),
+            _ => None,
+        })
+    }
+
     /// How much more there was.
     pub fn left_out(&self) -> u32 {
         self.left_out
@@ -170,12 +178,12 @@ mod tests {
                 Unfit::Size,
             ));
         }
-        search.note(Considered::Dialled(SessionId(30), endpoint(1)));
+        search.note(Considered::Dialled(SessionId(30), endpoint(1), Choice::Only));
         assert_eq!(search.steps().len(), LOOKED_AT_MAX + 1);
         assert_eq!(search.left_out(), 12);
         assert_eq!(
             search.steps().last(),
-            Some(&Considered::Dialled(SessionId(30), endpoint(1)))
+            Some(&Considered::Dialled(SessionId(30), endpoint(1), Choice::Only))
         );
     }
 }

@@ -189,7 +189,7 @@ impl Dispatch {
         None
     }
 
-    fn note(&mut self, id: DeliveryId, step: Considered) {
+    pub(crate) fn note(&mut self, id: DeliveryId, step: Considered) {
         if let Some(delivery) = self.deliveries.get_mut(&id) {
             delivery.search.note(step);
         }
@@ -215,19 +215,19 @@ impl Dispatch {
             let room = at.iter().copied().find(|way| self.may_dial(*way));
             room.map(|way| {
                 self.stagger_credit.earn();
-                self.dial(way, id)
+                self.dial_for(id, way)
             })
         });
         self.note_dial(id, at, dial, adopted.is_some());
         dial
     }
 
-    /// Keeps which dial is waited for, or that there was no room for one.
+    /// Keeps which dial is joined, or that there was no room for one.
     fn note_dial(&mut self, id: DeliveryId, at: &[Way], dial: Option<SessionId>, is_joined: bool) {
         let to = dial.and_then(|dial| Some((dial, self.sessions.get(&dial)?.endpoint)));
         match to {
             Some((dial, endpoint)) if is_joined => self.note(id, Considered::Joined(dial, endpoint)),
-            Some((dial, endpoint)) => self.note(id, Considered::Dialled(dial, endpoint)),
+            Some(_) => {}
             None => at
                 .iter()
                 .for_each(|way| self.note(id, Considered::Full(Some(way.endpoint)))),

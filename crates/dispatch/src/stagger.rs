@@ -23,7 +23,7 @@ use std::time::Duration;
 use remuda_clock::Monotonic;
 use remuda_mail::{DeliveryId, SessionId, Way};
 
-use crate::{Dispatch, deliveries::Stage, search::Considered, sessions::State, settings::EndpointChoice};
+use crate::{Dispatch, deliveries::Stage, sessions::State, settings::EndpointChoice};
 
 /// How many second dials may be made: in tenths.
 #[derive(Debug)]
@@ -139,15 +139,14 @@ impl Dispatch {
         if !self.has_session_left() {
             self.give_up(late);
         }
-        let dial = self.dial(way, id);
+        let dial = self.dial_for(id, way);
         if let Some(session) = self.sessions.get_mut(&dial) {
             session.is_second = true;
         }
-        if let Some(delivery) = self.deliveries.get_mut(&id) {
-            delivery.search.note(Considered::Dialled(dial, way.endpoint));
-            if let Stage::Waiting(wait) = &mut delivery.stage {
-                wait.dial = Some(dial);
-            }
+        if let Some(delivery) = self.deliveries.get_mut(&id)
+            && let Stage::Waiting(wait) = &mut delivery.stage
+        {
+            wait.dial = Some(dial);
         }
     }
 

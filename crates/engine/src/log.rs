@@ -6,7 +6,7 @@
 //! * **`delays=a/b/c/d`** adds up: before the active queue, in it, getting a session up to MAIL, and from
 //!   MAIL to the final reply; two significant digits and at most two decimals, as Postfix prints them.
 //! * **`cache=` stands wherever a session was looked for**, also where none was got, and then with the last
-//!   `unfit=`.
+//!   `unfit=` and the `choice=` of the last dial.
 
 use std::{fmt, time::Duration};
 
@@ -34,11 +34,12 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// How the session was found, and why another was not taken.
-    fn found(&self, via: Option<&Via>) -> (Option<Found>, Option<Unfit>) {
+    /// How the session was found, why there, and why another was not taken.
+    fn found(&self, via: Option<&Via>) -> (Option<Found>, Option<Choice>, Option<Unfit>) {
+        let search = self.search;
         match via {
-            Some(via) => (via.found, via.unfit),
-            None => (self.search.found_nothing(), self.search.unfit()),
+            Some(via) => (via.found, via.choice, via.unfit),
+            None => (search.found_nothing(), search.choice(), search.unfit()),
         }
     }
 }
@@ -46,7 +47,7 @@ impl Subject<'_> {
 /// Writes one recipient's line.
 pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
     let via = decided.via.as_deref();
-    let (found, unfit) = subject.found(via);
+    let (found, choice, unfit) = subject.found(via);
     let ended = via.map_or(subject.now, |via| via.answered).wall;
     let (status, dsn, words) = match &decided.outcome {
         Outcome::Delivered(receipt) => ("sent", receipt.reply.status(), receipt.reply.to_string()),
@@ -69,7 +70,7 @@ pub fn delivery(subject: &Subject<'_>, decided: &Decided) {
         status,
         reply = words.as_str(),
         cache = found.map(cache_word),
-        choice = via.and_then(|via| via.choice).map(Choice::as_str),
+        choice = choice.map(Choice::as_str),
         unfit = unfit.map(Unfit::as_str),
         duplicate = decided.may_be_duplicate.then_some("possible"),
         "delivery"

@@ -5,6 +5,7 @@ use remuda_mail::SessionId;
 
 use super::world::*;
 use crate::{
+    choice::Choice,
     command::{Command, Found, Rest},
     event::{Death, Event, Undecided},
     search::{By, Considered, Search},
@@ -200,7 +201,7 @@ fn a_deferred_delivery_says_what_it_considered_and_did() {
         [
             Considered::Unfit(By::Destination, SessionId(1), at, Unfit::Smtputf8),
             Considered::Unfit(By::Address, SessionId(1), at, Unfit::Smtputf8),
-            Considered::Dialled(SessionId(2), at),
+            Considered::Dialled(SessionId(2), at, Choice::Only),
             Considered::Taken(SessionId(2), at, Found::Miss),
         ]
     );
@@ -232,7 +233,7 @@ fn a_freed_session_that_is_not_fit_is_told_of_and_logged() {
             Considered::Unfit(By::Freed, SessionId(1), at, Unfit::Smtputf8),
             // Parked since somebody waits at its endpoint, and looked at again.
             Considered::Unfit(By::Address, SessionId(1), at, Unfit::Smtputf8),
-            Considered::Dialled(SessionId(2), at),
+            Considered::Dialled(SessionId(2), at, Choice::Only),
             Considered::Taken(SessionId(2), at, Found::Miss),
         ]
     );
@@ -289,7 +290,7 @@ fn a_delivery_says_that_nothing_was_parked_or_caching_is_off() {
         assert_eq!(
             steps.steps()[first.len()..],
             [
-                Considered::Dialled(SessionId(1), endpoint(1)),
+                Considered::Dialled(SessionId(1), endpoint(1), Choice::Only),
                 Considered::Taken(SessionId(1), endpoint(1), found),
             ]
         );
@@ -330,6 +331,25 @@ fn what_expires_tells_what_its_last_attempt_considered() {
     world.fail_dial();
     assert!(matches!(&rests(&world)[..], [Rest::Bounce { .. }]));
     assert_eq!(search(&world).found_nothing(), Some(Found::Miss));
+}
+
+#[test]
+fn a_dial_tells_why_it_goes_there() {
+    let mut world = listed();
+    world.serve("a.test", &[1, 2]);
+    world.accept("a.test");
+    world.answer(is_resolve);
+    let choice = |world: &World| {
+        world
+            .dispatch
+            .deliveries
+            .values()
+            .next()
+            .and_then(|one| one.search.choice())
+    };
+    assert_eq!(choice(&world), Some(Choice::Better));
+    world.fail_dial();
+    assert_eq!(choice(&world), Some(Choice::Fallback));
 }
 
 /// Over dials that fail, hand-overs, deferrals and a session that dies; over any history: `histories`.

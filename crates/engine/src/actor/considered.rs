@@ -19,7 +19,10 @@ fn step(step: &Considered) -> remuda_spool::Considered {
             ..words(way(by), Some(endpoint), Some(session), "unfit")
         },
         Considered::Full(endpoint) => words("limit", endpoint, None, "full"),
-        Considered::Dialled(session, endpoint) => words("dial", Some(endpoint), Some(session), "dialled"),
+        Considered::Dialled(session, endpoint, choice) => remuda_spool::Considered {
+            reason: Some(choice.as_str().to_owned()),
+            ..words("dial", Some(endpoint), Some(session), "dialled")
+        },
         Considered::Joined(session, endpoint) => words("dial", Some(endpoint), Some(session), "joined"),
         Considered::DialFailed(session, endpoint) => words("dial", Some(endpoint), Some(session), "failed"),
         Considered::Taken(session, endpoint, found) => {

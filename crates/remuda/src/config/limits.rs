@@ -22,8 +22,10 @@ use super::{
 
 /// Descriptors for everything that is no session: spool, logs, DNS, admin clients, the runtime.
 const DESCRIPTORS_RESERVED: u64 = 128;
-/// Descriptors of one session: its socket, and the file of a large message.
+/// Descriptors of one busy session: its socket, and the file of a large message.
 const PER_SESSION: u64 = 2;
+/// Of one parked session: its socket.
+const PER_PARKED: u64 = 1;
 
 /// How a value of a relation is shown.
 pub trait Shown {
@@ -97,11 +99,12 @@ pub struct SessionLines {
     pub parked: Option<usize>,
 }
 
-/// Descriptors that the session limits may need at once. A session with large content has its file open too.
+/// Descriptors that the session limits may need at once.
 pub fn descriptors_needed(config: &Config) -> u64 {
     let settings = &config.settings;
     let sessions = settings.limits.sessions + settings.delivery.sessions as usize;
-    DESCRIPTORS_RESERVED + PER_SESSION * (sessions + settings.connection_cache.connections) as u64
+    let parked = settings.connection_cache.connections;
+    DESCRIPTORS_RESERVED + PER_SESSION * sessions as u64 + PER_PARKED * parked as u64
 }
 
 /// Fits the session limits into `available` descriptors. Answers what was lowered, in words.
@@ -116,24 +119,23 @@ pub fn fit_descriptors(config: &mut Config, available: u64) -> Result<Vec<String
     }
     let lines = config.session_lines;
     let settings = &mut config.settings;
-    let room = usable.saturating_sub(DESCRIPTORS_RESERVED) / PER_SESSION;
-    let share = |key, line, value: usize| Share {
+    let room = usable.saturating_sub(DESCRIPTORS_RESERVED);
+    let share = |key, (line, value): (_, usize), each| Share {
         key,
         line,
         value: value as u64,
+        each,
     };
+    let busy = (lines.outbound, settings.delivery.sessions as usize);
+    let parked = (lines.parked, settings.connection_cache.connections);
     let mut shares = [
-        share("limits.sessions", lines.inbound, settings.limits.sessions),
         share(
-            "delivery.sessions",
-            lines.outbound,
-            settings.delivery.sessions as usize,
+            "limits.sessions",
+            (lines.inbound, settings.limits.sessions),
+            PER_SESSION,
         ),
-        share(
-            "connection_cache.connections",
-            lines.parked,
-            settings.connection_cache.connections,
-        ),
+        share("delivery.sessions", busy, PER_SESSION),
+        share("connection_cache.connections", parked, PER_PARKED),
     ];
     let notes = divide(&mut shares, room).ok_or_else(|| too_few(&shares, room, available))?;
     apply(settings, &shares);
@@ -164,6 +166,14 @@ struct Share {
     key: &'static str,
     line: Option<usize>,
     value: u64,
+    /// Descriptors of one.
+    each: u64,
+}
+
+impl Share {
+    fn descriptors(&self) -> u64 {
+        self.value * self.each
+    }
 }
 
 /// Lowers what is a default, each in proportion; None when even one of each does not fit.
@@ -171,12 +181,12 @@ fn divide(shares: &mut [Share], room: u64) -> Option<Vec<String>> {
     let fixed: u64 = shares
         .iter()
         .filter(|share| share.line.is_some())
-        .map(|share| share.value)
+        .map(Share::descriptors)
         .sum();
     let flexible: u64 = shares
         .iter()
         .filter(|share| share.line.is_none())
-        .map(|share| share.value)
+        .map(Share::descriptors)
         .sum();
     let left = room.checked_sub(fixed).filter(|_| flexible > 0)?;
     let mut notes = Vec::new();
@@ -198,18 +208,18 @@ fn too_few(shares: &[Share], room: u64, available: u64) -> Problem {
     let set = shares
         .iter()
         .filter(|share| share.line.is_some())
-        .max_by_key(|share| share.value);
-    let largest = set.or_else(|| shares.iter().max_by_key(|share| share.value));
-    let sum = shares
-        .iter()
-        .map(|share| share.key)
-        .collect::<Vec<_>>()
-        .join(" + ");
+        .max_by_key(|share| share.descriptors());
+    let largest = set.or_else(|| shares.iter().max_by_key(|share| share.descriptors()));
+    let term = |share: &Share| match share.each {
+        1 => share.key.to_owned(),
+        each => format!("{each} * {}", share.key),
+    };
+    let sum = shares.iter().map(term).collect::<Vec<_>>().join(" + ");
     Problem {
         line: largest.and_then(|share| share.line),
         key: largest.map_or("limits.sessions", |share| share.key).to_owned(),
         message: format!(
-            "{sum} must be at most {room} together, because the system grants {available} descriptors; lower this one, or raise the limit (ulimit -Hn, LimitNOFILE=)"
+            "{sum} must be at most {room}, because the system grants {available} descriptors; lower this one, or raise the limit (ulimit -Hn, LimitNOFILE=)"
         ),
     }
 }

@@ -673,9 +673,9 @@ fn default_session_limits_are_derived_from_the_descriptors() {
     let mut config = sound("");
     assert_eq!(fit_descriptors(&mut config, 1 << 16), Ok(vec![]));
     let notes = fit_descriptors(&mut config, 1024).unwrap();
-    assert_eq!(notes[0], "limits.sessions lowered from 1000 to 158");
+    assert_eq!(notes[0], "limits.sessions lowered from 1000 to 198");
     assert!(descriptors_needed(&config) <= 1024 * 9 / 10);
-    assert_eq!(config.settings.delivery.sessions, 79);
+    assert_eq!(config.settings.delivery.sessions, 99);
 }
 
 #[test]
@@ -692,7 +692,9 @@ fn session_limits_that_cannot_fit_say_which_to_lower() {
     let problem = fit_descriptors(&mut config, 1024).unwrap_err();
     assert_eq!((problem.line, problem.key.as_str()), (Some(3), "limits.sessions"));
     assert!(
-        problem.message.contains("must be at most 396 together"),
+        problem.message.contains(
+            "2 * limits.sessions + 2 * delivery.sessions + connection_cache.connections must be at most 793"
+        ),
         "{}",
         problem.message
     );

@@ -402,7 +402,7 @@ async fn a_deferred_message_shows_what_each_attempt_considered() {
     );
 }
 
-/// contract.md, "Delivery log": also where no session was got.
+/// contract.md, "Delivery log": also where no session was got, and why the last endpoint was dialled.
 #[tokio::test]
 async fn cache_stands_wherever_a_session_was_looked_for() {
     let sink = receiver(Listener::default()).await;
@@ -438,11 +438,11 @@ async fn cache_stands_wherever_a_session_was_looked_for() {
     let lines = logged.lines();
     let found = [
         " cache=\"miss\" choice=\"only\"",
-        " cache=\"miss\"",
-        " cache=\"miss\" unfit=\"tls\"",
+        " cache=\"miss\" choice=\"only\"",
+        " cache=\"miss\" choice=\"only\" unfit=\"tls\"",
         " cache=\"off\" choice=\"only\"",
-        " cache=\"off\"",
-        " cache=\"off\"",
+        " cache=\"off\" choice=\"only\"",
+        " cache=\"off\" choice=\"only\"",
     ];
     assert_eq!(lines.len(), found.len(), "{lines:#?}");
     for (line, end) in lines.iter().zip(found) {
