@@ -14,7 +14,7 @@ mod gauge;
 
 use std::{fmt, time::Duration};
 
-pub use gauge::{Gauge, raise_descriptor_limit, session_budget};
+pub use gauge::{DESCRIPTORS_ASIDE, Gauge, PER_PARKED, PER_SESSION, raise_descriptor_limit, session_budget};
 
 /// What is left of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -281,9 +281,12 @@ fn receiver(
 /// Raises the descriptor limit and derives from it how many inbound sessions there is room for.
 fn fit_descriptors(settings: &mut Settings) -> Result<(), StartError> {
     let descriptors = raise_descriptor_limit();
-    let outbound = settings.delivery.sessions as usize + settings.connection_cache.connections;
+    let (busy, parked) = (
+        settings.delivery.sessions as usize,
+        settings.connection_cache.connections,
+    );
     let asked = settings.limits.sessions;
-    let room = session_budget(descriptors, asked, outbound).map_err(StartError::Descriptors)?;
+    let room = session_budget(descriptors, asked, busy, parked).map_err(StartError::Descriptors)?;
     if room < asked {
         tracing::warn!(
             descriptors,

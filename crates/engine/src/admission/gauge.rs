@@ -93,22 +93,28 @@ pub fn raise_descriptor_limit() -> u64 {
 }
 
 /// Descriptors beside the sessions': listeners, the spool and its readers, the log, DNS, the admin API.
-const DESCRIPTORS_ASIDE: u64 = 128;
+pub const DESCRIPTORS_ASIDE: u64 = 128;
+/// Descriptors of one busy session: its socket, and the file of a large message.
+pub const PER_SESSION: u64 = 2;
+/// Of one parked session: its socket.
+pub const PER_PARKED: u64 = 1;
 
 /// Derives how many inbound sessions fit into `descriptors`, of `inbound` that are wanted, beside
-/// `outbound` busy and parked ones.
+/// outbound ones, `busy` and `parked`.
 ///
 /// # Errors
 /// What to lower, when not even a tenth of the inbound sessions has room.
-pub fn session_budget(descriptors: u64, inbound: usize, outbound: usize) -> Result<usize, String> {
-    // A session with a large message in hand has its file open too. Below DESCRIPTORS_MAIL_PERCENT.
+pub fn session_budget(descriptors: u64, inbound: usize, busy: usize, parked: usize) -> Result<usize, String> {
     let usable = descriptors.min(1 << 40) * super::DESCRIPTORS_MAIL_PERCENT / 100;
-    let left = usable.saturating_sub(DESCRIPTORS_ASIDE + 2 * outbound as u64);
-    let room = usize::try_from(left / 2).unwrap_or(usize::MAX).min(inbound);
+    let left =
+        usable.saturating_sub(DESCRIPTORS_ASIDE + PER_SESSION * busy as u64 + PER_PARKED * parked as u64);
+    let room = usize::try_from(left / PER_SESSION)
+        .unwrap_or(usize::MAX)
+        .min(inbound);
     if room * 10 < inbound {
         return Err(format!(
             "{descriptors} file descriptors are too few: raise the limit (LimitNOFILE=, ulimit -n), or lower \
-             limits.sessions ({inbound}), delivery.sessions or connection_cache.connections ({outbound} together)"
+             limits.sessions ({inbound}), delivery.sessions ({busy}) or connection_cache.connections ({parked})"
         ));
     }
     Ok(room)
@@ -210,9 +216,9 @@ mod tests {
 
     #[test]
     fn sessions_fit_into_the_descriptors_or_it_is_said_what_to_lower() {
-        assert_eq!(session_budget(1 << 20, 1000, 1500), Ok(1000));
-        assert_eq!(session_budget(4096, 1000, 1500), Ok(279));
-        let error = session_budget(1024, 1000, 1500).unwrap_err();
+        assert_eq!(session_budget(1 << 20, 1000, 500, 1000), Ok(1000));
+        assert_eq!(session_budget(4096, 1000, 500, 1000), Ok(779));
+        let error = session_budget(1024, 1000, 500, 1000).unwrap_err();
         assert!(error.contains("limits.sessions (1000)"), "{error}");
     }
 }

@@ -12,20 +12,16 @@
 
 use std::time::Duration;
 
-use remuda_engine::{admission::DESCRIPTORS_MAIL_PERCENT, settings::Settings};
+use remuda_engine::{
+    admission::{DESCRIPTORS_ASIDE, DESCRIPTORS_MAIL_PERCENT, PER_PARKED, PER_SESSION},
+    settings::Settings,
+};
 
 use super::{
     Config, Problem,
     reader::{Section, Setting},
     values::show_duration,
 };
-
-/// Descriptors for everything that is no session: spool, logs, DNS, admin clients, the runtime.
-const DESCRIPTORS_RESERVED: u64 = 128;
-/// Descriptors of one busy session: its socket, and the file of a large message.
-const PER_SESSION: u64 = 2;
-/// Of one parked session: its socket.
-const PER_PARKED: u64 = 1;
 
 /// How a value of a relation is shown.
 pub trait Shown {
@@ -104,7 +100,7 @@ pub fn descriptors_needed(config: &Config) -> u64 {
     let settings = &config.settings;
     let sessions = settings.limits.sessions + settings.delivery.sessions as usize;
     let parked = settings.connection_cache.connections;
-    DESCRIPTORS_RESERVED + PER_SESSION * sessions as u64 + PER_PARKED * parked as u64
+    DESCRIPTORS_ASIDE + PER_SESSION * sessions as u64 + PER_PARKED * parked as u64
 }
 
 /// Fits the session limits into `available` descriptors. Answers what was lowered, in words.
@@ -119,7 +115,7 @@ pub fn fit_descriptors(config: &mut Config, available: u64) -> Result<Vec<String
     }
     let lines = config.session_lines;
     let settings = &mut config.settings;
-    let room = usable.saturating_sub(DESCRIPTORS_RESERVED);
+    let room = usable.saturating_sub(DESCRIPTORS_ASIDE);
     let share = |key, (line, value): (_, usize), each| Share {
         key,
         line,
