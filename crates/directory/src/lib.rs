@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The directory: domains, accounts, aliases, lists and routes, answered from memory and never wrong after a
+//! change.
+//!
+//! Objects lie in a database ([`store`]: SQLite or PostgreSQL, one behaviour). In front of it stands the object
+//! cache (`remuda_object_cache`), whose loading tasks are here. What a recipient's address means is found by
+//! resolution.
+//!
+//! # Contract
+//! * **A database failure is never "no such user"**: look-ups answer found, not found or unavailable.
+//! * **A change that has returned is seen by every later look-up.**
+//! * **One spelling**: addresses and domains are folded by one function on save and on look-up ([`name`]).
+//!
+//! # Not here
+//! The cache's rules (`remuda_object_cache`), SMTP replies and local delivery (`engine`), HTTP (`admin`).
+
+pub mod model;
+pub mod name;
+pub mod store;
