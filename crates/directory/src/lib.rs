@@ -13,6 +13,18 @@
 //! # Not here
 //! The cache's rules (`remuda_object_cache`), SMTP replies and local delivery (`engine`), HTTP (`admin`).
 
+mod breaker;
+mod caches;
+pub mod credentials;
+pub mod directory;
+pub mod edit;
+pub mod found;
+mod loader;
 pub mod model;
 pub mod name;
+pub mod resolve;
 pub mod store;
+pub mod switches;
+
+pub use caches::Shelved;
+pub use directory::Directory;

@@ -1,0 +1,124 @@
+//! The breaker: keeps look-ups from a database that is down, and finds out when it is back.
+//!
+//! ```text
+//!   closed ──[failures in a row]──▶ open ──time──▶ one tries ──success──▶ closed
+//!                                     ▲                │ failure
+//!                                     └── longer ──────┘
+//! ```
+//!
+//! # Contract
+//! * **A database that is down costs a query each [`PAUSE_MAX`]**, however many look-ups come (D10).
+//! * **One trial at a time**; one success closes it, so that recovery takes [`PAUSE_MAX`] at most.
+//! * **What has gone wrong once breaks nothing**: a query that fails alone has its own back-off (the cache's).
+
+use std::time::Duration;
+
+use remuda_clock::Monotonic;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    failures: u32,
+    /// No query before this; None: closed.
+    open_until: Option<Monotonic>,
+    pause: Duration,
+}
+
+impl Breaker {
+    /// Answers whether a query may be sent now. When it is open this is asked for a trial: the answer is yes
+    /// once a pause.
+    pub(crate) fn may_try(&mut self, now: Monotonic) -> bool {
+        match self.open_until {
+            None => true,
+            Some(until) if until <= now => {
+                // The trial; the next one a pause later, should this one never be heard of again.
+                self.open_until = Some(now + self.pause);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// A query was answered. Answers whether this is news.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        let was_open = self.open_until.is_some();
+        *self = Breaker::default();
+        was_open
+    }
+
+    /// A query was not answered. Answers whether this is news.
+    pub(crate) fn failed(&mut self, now: Monotonic) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < FAILURES_MIN {
+            return false;
+        }
+        let was_open = self.open_until.is_some();
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        self.open_until = Some(now + self.pause);
+        !was_open
+    }
+
+    /// Answers whether look-ups are kept away.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+}
+
+/// Failures in a row that open it.
+const FAILURES_MIN: u32 = 3;
+/// The first pause.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Monotonic {
+        Monotonic::ZERO + Duration::from_millis(millis)
+    }
+
+    fn open() -> Breaker {
+        let mut breaker = Breaker::default();
+        for failure in 1..=FAILURES_MIN {
+            assert!(breaker.may_try(at(0)));
+            assert_eq!(breaker.failed(at(0)), failure == FAILURES_MIN);
+        }
+        breaker
+    }
+
+    #[test]
+    fn what_has_gone_wrong_once_breaks_nothing() {
+        let mut breaker = Breaker::default();
+        for _ in 0..10 {
+            assert!(!breaker.failed(at(0)));
+            assert!(!breaker.failed(at(0)));
+            assert!(breaker.may_try(at(0)));
+            assert!(!breaker.succeeded());
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_down_costs_a_query_each_pause() {
+        let mut breaker = open();
+        let mut queries = 0;
+        for millis in 0..60_000 {
+            if breaker.may_try(at(millis)) {
+                queries += 1;
+                breaker.failed(at(millis));
+            }
+        }
+        assert!((30..=34).contains(&queries), "{queries}");
+    }
+
+    #[test]
+    fn one_trial_at_a_time_and_one_success_closes_it() {
+        let mut breaker = open();
+        assert!(!breaker.may_try(at(199)));
+        assert!(breaker.may_try(at(200)));
+        assert!(!breaker.may_try(at(399)));
+        assert!(breaker.succeeded());
+        assert!(!breaker.is_open() && breaker.may_try(at(200)));
+    }
+}

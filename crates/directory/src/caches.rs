@@ -1,0 +1,168 @@
+//! The six caches, one for each kind of object.
+//!
+//! # Contract
+//! * **Each kind has limits and counters of its own**; the switch is common to all.
+//! * **What is touched is forgotten in its kind alone**; a flush forgets all.
+
+use std::sync::Arc;
+
+use remuda_clock::Monotonic;
+use remuda_object_cache::{Cache, Cause, Change, Limits, Source, Statistics};
+
+use crate::{
+    loader::Waiter,
+    model::{Account, Alias, Domain, DomainAlias, Entity, Kind, List, Route},
+    store::Touched,
+};
+
+/// A cache with what waits for its loads.
+pub(crate) type Shelf<T> = Arc<Cache<T, Waiter<T>>>;
+
+/// One for each kind.
+pub(crate) struct Caches {
+    domain: Shelf<Domain>,
+    domain_alias: Shelf<DomainAlias>,
+    account: Shelf<Account>,
+    alias: Shelf<Alias>,
+    list: Shelf<List>,
+    route: Shelf<Route>,
+}
+
+/// A type that has a cache.
+pub trait Shelved: Entity {
+    /// The one.
+    #[doc(hidden)]
+    fn shelf(caches: &Caches) -> &Shelf<Self>;
+}
+
+/// Carries out `$do` on the cache of a kind.
+macro_rules! on {
+    ($caches:expr, $kind:expr, $shelf:ident => $do:expr) => {
+        match $kind {
+            Kind::Domain => {
+                let $shelf = &$caches.domain;
+                $do
+            }
+            Kind::DomainAlias => {
+                let $shelf = &$caches.domain_alias;
+                $do
+            }
+            Kind::Account => {
+                let $shelf = &$caches.account;
+                $do
+            }
+            Kind::Alias => {
+                let $shelf = &$caches.alias;
+                $do
+            }
+            Kind::List => {
+                let $shelf = &$caches.list;
+                $do
+            }
+            Kind::Route => {
+                let $shelf = &$caches.route;
+                $do
+            }
+        }
+    };
+}
+
+impl Caches {
+    pub(crate) fn new(is_enabled: bool, limits: impl Fn(Kind) -> Limits) -> Self {
+        fn shelf<T: Entity>(is_enabled: bool, limits: Limits) -> Shelf<T> {
+            Arc::new(Cache::new(is_enabled, limits))
+        }
+        Caches {
+            domain: shelf(is_enabled, limits(Kind::Domain)),
+            domain_alias: shelf(is_enabled, limits(Kind::DomainAlias)),
+            account: shelf(is_enabled, limits(Kind::Account)),
+            alias: shelf(is_enabled, limits(Kind::Alias)),
+            list: shelf(is_enabled, limits(Kind::List)),
+            route: shelf(is_enabled, limits(Kind::Route)),
+        }
+    }
+
+    /// Forgets what has been touched.
+    pub(crate) fn forget(&self, touched: &[Touched], source: Source) {
+        for kind in Kind::ALL {
+            let mut changes = Vec::new();
+            let mut is_all = false;
+            for one in touched {
+                match one {
+                    Touched::One {
+                        kind: of,
+                        id,
+                        old,
+                        new,
+                    } if *of == kind => changes.push(Change {
+                        id: *id,
+                        old: old.clone(),
+                        new: new.clone(),
+                    }),
+                    Touched::All(of) if *of == kind => is_all = true,
+                    Touched::One { .. } | Touched::All(_) => {}
+                }
+            }
+            if is_all {
+                on!(self, kind, shelf => shelf.clear(Cause::Flush));
+            } else if !changes.is_empty() {
+                on!(self, kind, shelf => shelf.invalidate(&changes, source));
+            }
+        }
+    }
+
+    /// Forgets all of a kind; answers how many that was.
+    pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
+        on!(self, kind, shelf => shelf.clear(cause))
+    }
+
+    pub(crate) fn set_limits(&self, kind: Kind, limits: Limits, now: Monotonic) {
+        on!(self, kind, shelf => shelf.set_limits(limits, now));
+    }
+
+    pub(crate) fn limits(&self, kind: Kind) -> Limits {
+        on!(self, kind, shelf => shelf.limits())
+    }
+
+    pub(crate) fn switch(&self, is_enabled: bool) {
+        for kind in Kind::ALL {
+            on!(self, kind, shelf => match is_enabled {
+                true => shelf.enable(),
+                false => shelf.disable(),
+            });
+        }
+    }
+
+    pub(crate) fn statistics(&self, kind: Kind) -> Statistics {
+        on!(self, kind, shelf => shelf.statistics())
+    }
+
+    pub(crate) fn reset_statistics(&self) {
+        for kind in Kind::ALL {
+            on!(self, kind, shelf => shelf.reset_statistics());
+        }
+    }
+
+    /// Gives memory back, a slice at a time.
+    pub(crate) fn sweep(&self, now: Monotonic) {
+        for kind in Kind::ALL {
+            on!(self, kind, shelf => shelf.sweep(now, SWEEP_SLICE));
+        }
+    }
+}
+
+/// Writes [`Shelved`] for a type and its field.
+macro_rules! shelved {
+    ($($type:ident: $field:ident),*) => {
+        $(impl Shelved for $type {
+            fn shelf(caches: &Caches) -> &Shelf<Self> {
+                &caches.$field
+            }
+        })*
+    };
+}
+
+shelved!(Domain: domain, DomainAlias: domain_alias, Account: account, Alias: alias, List: list, Route: route);
+
+/// Entries looked at in a sweep of one cache.
+const SWEEP_SLICE: usize = 1000;
