@@ -96,7 +96,10 @@ impl Addressing {
         let resolution = directory.resolve(address, &asking.from, asking.budget).await;
         let message_size = resolution.message_size;
         let verdict = self.verdict(address, resolution, asking.may_relay);
-        Ruling { verdict, message_size }
+        Ruling {
+            verdict,
+            message_size,
+        }
     }
 
     fn verdict(&self, address: &Address, resolution: Resolution, may_relay: bool) -> Verdict {
@@ -171,14 +174,21 @@ impl Addressing {
         match self.resolve(address, &asking).await.verdict {
             Verdict::Accepted(to) => to,
             // Nobody would hear of it: it goes by the routes, and is settled there.
-            Verdict::NotRelayed | Verdict::Refused(_) | Verdict::Unavailable => vec![self.routed(address.clone())],
+            Verdict::NotRelayed | Verdict::Refused(_) | Verdict::Unavailable => {
+                vec![self.routed(address.clone())]
+            }
         }
     }
 
     /// The greatest message that a sender's domain sends, octets.
     pub async fn message_size(&self, sender: &Address) -> Option<u64> {
         let domain = model::Mailbox::of(sender).ok()?;
-        match self.directory.as_ref()?.find::<model::Domain>(domain.domain()).await {
+        match self
+            .directory
+            .as_ref()?
+            .find::<model::Domain>(domain.domain())
+            .await
+        {
             Found::Found(domain, _) => domain.message_size,
             Found::NotFound(_) | Found::Unavailable(_) => None,
         }

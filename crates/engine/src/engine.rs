@@ -21,8 +21,11 @@ use tokio::{
     task::JoinHandle,
 };
 
+use remuda_directory::Directory;
+
 use crate::{
     actor::{Actor, Input, Plan, Surroundings, Watch},
+    addressing::Addressing,
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
     metrics::Metrics,
@@ -88,7 +91,7 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
         let listeners = receive::bind(&settings, listeners.unwrap_or_default())?;
-        let plan = plan(settings, &clock, None)?;
+        let plan = plan(settings, &clock, None, None)?;
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
         let backlog = spool
@@ -146,8 +149,9 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         let old = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let notes = keep_what_needs_a_restart(&old.settings, &mut settings);
-        let plan = plan(settings, &self.clock, Some(&old.clients))?;
-        self.receiver.reload(plan.settings.clone(), plan.router.clone())?;
+        let plan = plan(settings, &self.clock, Some(&old.clients), None)?;
+        self.receiver
+            .reload(plan.settings.clone(), plan.addressing.clone())?;
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone();
         // The actor is gone only when the engine stops; then there is nothing to reload.
         let _ = self.inputs.send(Input::Replanned(plan));
@@ -213,15 +217,18 @@ fn plan(
     settings: Settings,
     clock: &SharedClock,
     old: Option<&Arc<Clients>>,
+    directory: Option<&Directory>,
 ) -> Result<Arc<Plan>, StartError> {
     let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
     let router = Arc::new(Router::new(&settings));
+    let addressing = Addressing::new(router.clone(), directory.cloned());
     let new = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
     let clients = old.filter(|old| old.trusts_as(&new)).cloned().unwrap_or(new);
     let vault = Vault::new(&settings);
     Ok(Arc::new(Plan {
         settings: Arc::new(settings),
         router,
+        addressing,
         resolver,
         clients,
         vault,
@@ -264,7 +271,7 @@ fn receiver(
     let (health, inputs) = (spool.clone(), inputs.clone());
     Receiver {
         settings: plan.settings.clone(),
-        destinations: plan.router.clone(),
+        addressing: plan.addressing.clone(),
         store: spool.clone(),
         clock: clock.clone(),
         gauge: Arc::new(Gauge::new(clock.clone(), move || health.health())),

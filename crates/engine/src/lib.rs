@@ -12,6 +12,7 @@
 //! * **The modules that talk to the world do not know the actor**; it knows them.
 
 mod actor;
+pub mod addressing;
 pub mod admission;
 mod engine;
 mod handle;

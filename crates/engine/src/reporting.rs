@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use remuda_clock::SharedClock;
-use remuda_mail::MessageId;
+use remuda_mail::{MessageId, Recipient};
 use remuda_spool::{NewEntry, NewMessage, Origin, Queued, Settled, Spool};
 
 use crate::{
+    addressing::{Addressed, Addressing},
     report::{self, Due, Kind, Original, ReportContext, Shape},
-    route::Router,
     settings::Settings,
 };
 
@@ -37,17 +37,22 @@ const HEADERS_READ_MAX: usize = 64 * 1024;
 pub struct Reporter {
     spool: Spool,
     clock: SharedClock,
-    router: Arc<Router>,
+    addressing: Addressing,
     settings: Arc<Settings>,
 }
 
 impl Reporter {
     /// A reporter under the present configuration.
-    pub fn new(spool: &Spool, clock: &SharedClock, router: &Arc<Router>, settings: &Arc<Settings>) -> Self {
+    pub fn new(
+        spool: &Spool,
+        clock: &SharedClock,
+        addressing: &Addressing,
+        settings: &Arc<Settings>,
+    ) -> Self {
         Reporter {
             spool: spool.clone(),
             clock: clock.clone(),
-            router: router.clone(),
+            addressing: addressing.clone(),
             settings: settings.clone(),
         }
     }
@@ -66,12 +71,12 @@ impl Reporter {
         let mut reports = Vec::with_capacity(due.len());
         for due in due {
             let original = self.read(queued, due.kind).await;
-            reports.extend(self.write(queued, &due, &original));
+            reports.extend(self.write(queued, &due, &original).await);
         }
         reports
     }
 
-    fn write(&self, queued: &Queued, due: &Due, original: &Original) -> Option<NewMessage<Bytes>> {
+    async fn write(&self, queued: &Queued, due: &Due, original: &Original) -> Option<NewMessage<Bytes>> {
         let now = self.clock.now().wall;
         let id = self.spool.allocate_id();
         let context = ReportContext {
@@ -88,12 +93,7 @@ impl Reporter {
             recipients: &due.recipients,
         };
         let composed = report::compose(&context, &shape, original)?;
-        let mut recipient = composed.recipient;
-        if let Some(to) = self.router.redirect(&recipient.address) {
-            recipient.original = Some(recipient.address.to_string());
-            recipient.address = to.clone();
-        }
-        let destination = self.router.route(&recipient.address).destination();
+        let to = self.addressing.report_to(&composed.recipient.address).await;
         tracing::info!(id = %queued.message, report = %id, kind = due.kind.as_str(), "report");
         let expires = now + self.settings.delivery.bounce_lifetime;
         Some(NewMessage {
@@ -108,10 +108,7 @@ impl Reporter {
             // Nobody is told of a report's delay.
             notice: expires,
             content: composed.content,
-            entries: vec![NewEntry {
-                destination,
-                recipients: vec![recipient],
-            }],
+            entries: entries(&composed.recipient, to),
         })
     }
 
@@ -147,6 +144,27 @@ impl Reporter {
         }
         Ok(content.freeze())
     }
+}
+
+/// A report's recipient with everybody whom its address means, by destination.
+fn entries(recipient: &Recipient, to: Vec<Addressed>) -> Vec<NewEntry> {
+    let mut entries: Vec<NewEntry> = Vec::new();
+    for Addressed { address, destination } in to {
+        let is_same = address == recipient.address;
+        let one = Recipient {
+            original: (!is_same).then(|| recipient.address.to_string()),
+            address,
+            ..recipient.clone()
+        };
+        match entries.iter_mut().find(|entry| entry.destination == destination) {
+            Some(entry) => entry.recipients.push(one),
+            None => entries.push(NewEntry {
+                destination,
+                recipients: vec![one],
+            }),
+        }
+    }
+    entries
 }
 
 fn header_of(content: &Bytes) -> Bytes {

@@ -27,7 +27,7 @@ pub(crate) use walk::before_separator;
 
 use std::fmt;
 
-use remuda_mail::{Address, EnhancedStatus};
+use remuda_mail::Address;
 
 use crate::{
     directory::Directory,
@@ -103,15 +103,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reply to RCPT (contract.md, "SMTP replies").
-    pub fn reply(self) -> (u16, EnhancedStatus, &'static str) {
+    /// The reply to RCPT: code, enhanced status, text (contract.md, "SMTP replies").
+    pub fn reply(self) -> (u16, &'static str, &'static str) {
         match self {
-            Refusal::Unknown => (550, EnhancedStatus::new(5, 1, 1), "No such user here"),
-            Refusal::Disabled => (550, EnhancedStatus::new(5, 2, 1), "Mailbox disabled"),
-            Refusal::NotAllowed => (550, EnhancedStatus::new(5, 7, 1), "You may not send to this list"),
-            Refusal::LoginNeeded => (550, EnhancedStatus::new(5, 7, 1), "Log in to send to this list"),
-            Refusal::Loop => (550, EnhancedStatus::new(5, 4, 6), "Aliases loop"),
-            Refusal::TooMany => (452, EnhancedStatus::new(4, 5, 3), "Too many recipients"),
+            Refusal::Unknown => (550, "5.1.1", "No such user here"),
+            Refusal::Disabled => (550, "5.2.1", "Mailbox disabled"),
+            Refusal::NotAllowed => (550, "5.7.1", "You may not send to this list"),
+            Refusal::LoginNeeded => (550, "5.7.1", "Log in to send to this list"),
+            Refusal::Loop => (550, "5.4.6", "Aliases loop"),
+            Refusal::TooMany => (452, "4.5.3", "Too many recipients"),
         }
     }
 

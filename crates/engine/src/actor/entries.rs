@@ -77,7 +77,7 @@ impl Entries {
                 .reach
                 .entry(queued.destination.clone())
                 .or_insert_with(|| Reach {
-                    hop: router.route(&queued.recipients[0].recipient.address),
+                    hop: router.route_waiting(&queued.destination, &queued.recipients[0].recipient.address),
                     entries: 0,
                 });
             reach.entries += 1;
@@ -111,7 +111,8 @@ impl Entries {
     /// Looks every next-hop up again, after a reload. Cost: O(entries).
     pub fn refresh(&mut self, router: &Router) {
         for held in self.held.values() {
-            let hop = router.route(&held.queued.recipients[0].recipient.address);
+            let first = &held.queued.recipients[0].recipient.address;
+            let hop = router.route_waiting(&held.queued.destination, first);
             if hop.destination() == held.queued.destination
                 && let Some(reach) = self.reach.get_mut(&held.queued.destination)
             {

@@ -55,6 +55,7 @@ use tokio::{
 
 use self::{delivery::Delivery, entries::Entries};
 use crate::{
+    addressing::Addressing,
     metrics::Metrics,
     network::Network,
     reporting::Reporter,
@@ -93,6 +94,8 @@ pub struct Plan {
     pub settings: Arc<Settings>,
     /// Where recipients go.
     pub router: Arc<Router>,
+    /// The same, with what the directory knows.
+    pub addressing: Addressing,
     /// How destinations are found.
     pub resolver: Arc<Resolver>,
     /// How TLS is made.
@@ -265,7 +268,7 @@ impl Actor {
         Reporter::new(
             &self.around.spool,
             &self.around.clock,
-            &plan.router,
+            &plan.addressing,
             &plan.settings,
         )
     }

@@ -84,7 +84,8 @@ impl Actor {
         queued
             .recipients
             .iter()
-            .any(|pending| router.route(&pending.recipient.address).destination() != queued.destination)
+            .map(|pending| router.route_waiting(&queued.destination, &pending.recipient.address))
+            .any(|hop| hop.destination() != queued.destination)
     }
 
     pub(super) fn reroute(
@@ -183,7 +184,8 @@ impl Actor {
 async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> Result<Vec<Queued>, Error> {
     let mut to: Vec<NewEntry> = Vec::new();
     for pending in &queued.recipients {
-        let destination = router.route(&pending.recipient.address).destination();
+        let hop = router.route_waiting(&queued.destination, &pending.recipient.address);
+        let destination = hop.destination();
         match to.iter_mut().find(|entry| entry.destination == destination) {
             Some(entry) => entry.recipients.push(pending.recipient.clone()),
             None => to.push(NewEntry {

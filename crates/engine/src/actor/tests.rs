@@ -55,8 +55,10 @@ fn settings(dir: &tempfile::TempDir) -> Settings {
 }
 
 fn plan(settings: Settings, clock: &SharedClock) -> Arc<Plan> {
+    let router = Arc::new(Router::new(&settings));
     Arc::new(Plan {
-        router: Arc::new(Router::new(&settings)),
+        router: router.clone(),
+        addressing: Addressing::new(router, None),
         resolver: Arc::new(Resolver::new(&settings, clock.clone()).unwrap()),
         clients: Arc::new(Clients::new(&settings.delivery.tls, clock).unwrap()),
         vault: Vault::new(&settings),

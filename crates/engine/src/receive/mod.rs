@@ -20,9 +20,9 @@
 //! A reload does not change the listeners.
 
 mod accept;
-mod destinations;
 mod header;
 mod metrics;
+mod recipient;
 mod session;
 mod store;
 #[cfg(test)]
@@ -42,11 +42,11 @@ use remuda_spool::Queued;
 use tokio::sync::watch;
 
 pub use accept::bind;
-pub use destinations::{Destinations, Verdict};
 pub use metrics::Metrics;
 pub use store::Store;
 
 use crate::{
+    addressing::Addressing,
     admission::{Admission, Gauge},
     settings::Settings,
 };
@@ -61,7 +61,7 @@ pub struct Receiver<S> {
     /// The configuration.
     pub settings: Arc<Settings>,
     /// Routing under that configuration.
-    pub destinations: Arc<dyn Destinations>,
+    pub addressing: Addressing,
     /// The spool.
     pub store: S,
     /// The clock.
@@ -116,20 +116,20 @@ struct Shared<S> {
 /// The settings of the moment.
 struct Snapshot {
     settings: Arc<Settings>,
-    destinations: Arc<dyn Destinations>,
+    addressing: Addressing,
     /// `<postmaster>`, spelt out.
     postmaster: Address,
 }
 
 impl Snapshot {
-    fn new(settings: Arc<Settings>, destinations: Arc<dyn Destinations>) -> Result<Self, Error> {
+    fn new(settings: Arc<Settings>, addressing: Addressing) -> Result<Self, Error> {
         let postmaster = format!("postmaster@{}", settings.hostname);
         let postmaster = postmaster.parse().map_err(|_| Error::Hostname {
             hostname: settings.hostname.to_string(),
         })?;
         Ok(Snapshot {
             settings,
-            destinations,
+            addressing,
             postmaster,
         })
     }
@@ -156,7 +156,7 @@ impl<S: Store> Receiver<S> {
     pub fn start(self) -> Result<Running<S>, Error> {
         let Receiver {
             settings,
-            destinations,
+            addressing,
             listeners,
             ..
         } = self;
@@ -172,7 +172,7 @@ impl<S: Store> Receiver<S> {
             gauge: self.gauge,
             accepted: self.accepted,
             metrics: self.metrics,
-            snapshot: RwLock::new(Arc::new(Snapshot::new(settings, destinations)?)),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(settings, addressing)?)),
             sessions: Arc::new(Sessions::default()),
         });
         for listener in listeners {
@@ -211,8 +211,8 @@ impl<S> Running<S> {
     ///
     /// # Errors
     /// The settings cannot be used; the old ones stay.
-    pub fn reload(&self, settings: Arc<Settings>, destinations: Arc<dyn Destinations>) -> Result<(), Error> {
-        let snapshot = Arc::new(Snapshot::new(settings, destinations)?);
+    pub fn reload(&self, settings: Arc<Settings>, addressing: Addressing) -> Result<(), Error> {
+        let snapshot = Arc::new(Snapshot::new(settings, addressing)?);
         *self
             .shared
             .snapshot

@@ -15,19 +15,14 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
-use remuda_mail::Recipient;
 use remuda_smtp::{
     deadlines::server::{COMMAND, CONTENT_BLOCK},
-    server::{
-        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Server, Wait,
-        limits::content_wait_in_all,
-    },
+    server::{Answer, BareNewline, Event, Mail, Profile, Server, Wait, limits::content_wait_in_all},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Shared, Snapshot,
-    destinations::Verdict,
+    Shared, Snapshot, recipient,
     store::{self, Store},
     transaction::{Client, Message, Transaction},
     wire::{Heard, Lost, Wire},
@@ -36,13 +31,13 @@ use crate::{admission::Admission, settings};
 
 /// A session and what it owns.
 pub(super) struct Session<S, Io> {
-    shared: Arc<Shared<S>>,
-    snapshot: Arc<Snapshot>,
-    client: IpAddr,
-    is_relay: bool,
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) client: IpAddr,
+    pub(super) is_relay: bool,
     wire: Wire<Io>,
     server: Server,
-    transaction: Option<Transaction>,
+    pub(super) transaction: Option<Transaction>,
     message: Option<Message>,
     /// When the command that is awaited must be whole.
     command_until: Monotonic,
@@ -99,8 +94,8 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
             match event {
                 Event::Read => self.listen().await?,
                 Event::Flush => self.wire.flush().await?,
-                Event::Mail(mail) => self.mail(*mail),
-                Event::Rcpt(rcpt) => self.rcpt(*rcpt),
+                Event::Mail(mail) => self.mail(*mail).await,
+                Event::Rcpt(rcpt) => self.rcpt(*rcpt).await,
                 Event::Begin => self.begin(),
                 Event::Content(piece) => self.content(&piece).await,
                 Event::Message => self.submit().await,
@@ -176,11 +171,11 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
         self.server.close(&answer, &mut self.wire.output);
     }
 
-    fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: Answer) {
         self.server.answer(answer, &mut self.wire.output);
     }
 
-    fn mail(&mut self, mail: Mail) {
+    async fn mail(&mut self, mail: Mail) {
         let admission = self.shared.admission(&self.snapshot);
         if let Some(reason) = admission.reason() {
             tracing::info!(client = %self.client, %reason, "mail refused for now");
@@ -192,45 +187,14 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
             return;
         }
         let expected = Some(self.shared.store.expect());
-        self.transaction = Some(Transaction::new(mail.envelope, expected));
-        self.answer(Answer::new(250, "2.1.0", "Ok"));
-    }
-
-    fn rcpt(&mut self, rcpt: Rcpt) {
-        let (address, mut original) = match rcpt.path {
-            ForwardPath::Mailbox(address) => (address, None),
-            ForwardPath::Postmaster => (self.snapshot.postmaster.clone(), Some("postmaster".to_owned())),
-        };
-        let destinations = &self.snapshot.destinations;
-        let refusal = match destinations.accepts(&address, self.is_relay) {
-            Verdict::Accepted => None,
-            Verdict::NotRelayed => Some(Answer::new(554, "5.7.1", "Relaying refused")),
-            Verdict::UnknownUser => Some(Answer::new(550, "5.1.1", "No such user here")),
-        };
-        if let Some(answer) = refusal {
-            tracing::info!(client = %self.client, to = %format_args!("<{address}>"), reply = %answer, "recipient refused");
-            self.shared.metrics.refused_recipients.inc();
-            self.answer(answer);
+        let mut transaction = Transaction::new(mail.envelope, mail.size, expected);
+        transaction.limit_size(self.sender_size_max(&transaction.envelope.sender).await);
+        if transaction.is_too_large() {
+            self.answer(recipient::too_large());
             return;
         }
-        let address = match destinations.redirect(&address) {
-            Some(to) => {
-                original.get_or_insert_with(|| address.to_string());
-                to
-            }
-            None => address,
-        };
-        let destination = destinations.destination(&address);
-        let recipient = Recipient {
-            address,
-            original,
-            orcpt: rcpt.orcpt,
-            notify: rcpt.notify,
-        };
-        if let Some(transaction) = &mut self.transaction {
-            transaction.add(recipient, destination);
-        }
-        self.answer(Answer::new(250, "2.1.5", "Ok"));
+        self.transaction = Some(transaction);
+        self.answer(Answer::new(250, "2.1.0", "Ok"));
     }
 
     fn begin(&mut self) {
@@ -260,6 +224,7 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
                 tracing::warn!(id = %message.id, client = %self.client, "mail loop");
                 Answer::new(554, "5.4.6", "Too many hops: the message goes round in circles")
             }
+            Ok(()) if message.is_too_large() => recipient::too_large(),
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(id = %message.id, %error, "content not stored");

@@ -29,16 +29,22 @@ pub(super) struct Transaction {
     pub envelope: Envelope,
     recipients: Vec<(Recipient, Destination)>,
     seen: HashSet<Address>,
+    /// SIZE= of MAIL, octets.
+    size: Option<u64>,
+    /// The least limit of the domains concerned, octets.
+    size_max: Option<u64>,
     /// Until the content begins.
     expected: Option<Expected>,
 }
 
 impl Transaction {
-    pub(super) fn new(envelope: Envelope, expected: Option<Expected>) -> Self {
+    pub(super) fn new(envelope: Envelope, size: Option<u64>, expected: Option<Expected>) -> Self {
         Transaction {
             envelope,
             recipients: Vec::new(),
             seen: HashSet::new(),
+            size,
+            size_max: None,
             expected,
         }
     }
@@ -48,6 +54,19 @@ impl Transaction {
         if self.seen.insert(recipient.address.clone()) {
             self.recipients.push((recipient, destination));
         }
+    }
+
+    /// Holds the message to another limit, if there is one.
+    pub(super) fn limit_size(&mut self, max: Option<u64>) {
+        self.size_max = match (self.size_max, max) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Answers whether the message is to be larger than a domain takes, by the client's own word.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.size.zip(self.size_max).is_some_and(|(size, max)| size > max)
     }
 
     /// Hands over to the content.
@@ -102,6 +121,9 @@ pub(super) struct Message {
     client: Client,
     arrived: Wall,
     header: HeaderPass,
+    /// Octets that have come, and may come.
+    size: u64,
+    size_max: Option<u64>,
     /// What the header pass made, not written yet.
     made: Vec<u8>,
     writer: ContentWriter,
@@ -140,6 +162,8 @@ impl Message {
             client,
             arrived,
             header: HeaderPass::new(additions),
+            size: 0,
+            size_max: transaction.size_max,
             made,
             writer,
         }
@@ -147,6 +171,7 @@ impl Message {
 
     /// Takes a piece of content.
     pub(super) async fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.size += piece.len() as u64;
         let body = self.header.pass(piece, &mut self.made);
         if !self.made.is_empty() {
             self.writer.write(&self.made).await?;
@@ -157,6 +182,11 @@ impl Message {
         } else {
             self.writer.write(body).await
         }
+    }
+
+    /// Answers whether the message is larger than a domain concerned takes.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.size_max.is_some_and(|max| self.size > max)
     }
 
     /// Answers whether the message has been through too many hands.
@@ -203,7 +233,7 @@ mod tests {
 
     #[test]
     fn recipients_are_grouped_by_destination_and_repeated_ones_count_once() {
-        let mut transaction = Transaction::new(Envelope::default(), None);
+        let mut transaction = Transaction::new(Envelope::default(), None, None);
         for address in ["a@x.test", "b@y.test", "c@x.test", "a@X.test"] {
             let address: Address = address.parse().unwrap();
             let destination = Destination::from_key(address.domain().as_str());

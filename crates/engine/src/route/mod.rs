@@ -92,6 +92,30 @@ impl Router {
         self.postmaster.as_ref().filter(|_| self.is_ours(address))
     }
 
+    /// Where mail goes that waits under a destination. What waits for a mailbox here waits for one here: the
+    /// directory has said so.
+    pub fn route_waiting(&self, destination: &Destination, address: &Address) -> NextHop {
+        match NextHop::Local.destination() == *destination {
+            true => NextHop::Local,
+            false => self.route(address),
+        }
+    }
+
+    /// The address of `postmaster`, unless it is the postmaster here again.
+    pub fn postmaster(&self) -> Option<&Address> {
+        self.postmaster.as_ref()
+    }
+
+    /// Where the postmaster's mail goes when it stays here.
+    pub fn postmaster_hop(&self) -> NextHop {
+        NextHop::Local
+    }
+
+    /// Answers whether mail for an address stays here by the configuration alone.
+    pub fn is_here(&self, address: &Address) -> bool {
+        self.route(address) == NextHop::Local
+    }
+
     /// Answers whether the mailbox exists, as far as we are the ones to know: at our own hostname there
     /// are only the postmaster and, for answers to reports, MAILER-DAEMON.
     pub fn knows(&self, address: &Address) -> bool {
@@ -156,7 +180,8 @@ impl Router {
         None
     }
 
-    fn is_hostname(&self, domain: &Domain) -> bool {
+    /// Answers whether this is our own name.
+    pub fn is_hostname(&self, domain: &Domain) -> bool {
         self.hostname.as_ref() == Some(domain)
     }
 

@@ -8,7 +8,7 @@ fn receiver(settings: Settings, spool: Spool) -> Receiver<Spool> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let health = spool.clone();
     Receiver {
-        destinations: Arc::new(Router::new(&settings)),
+        addressing: Addressing::new(Arc::new(Router::new(&settings)), None),
         settings: Arc::new(settings),
         store: spool,
         gauge: Arc::new(Gauge::new(clock.clone(), move || health.health())),

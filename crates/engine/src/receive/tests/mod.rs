@@ -26,6 +26,7 @@ use tokio::{
 
 use super::{accept::serve, wire::Phase, *};
 use crate::{
+    addressing::Addressing,
     route::Router,
     settings::{BareNewline, Network, Route, RouteDomain, Settings},
 };
@@ -110,7 +111,7 @@ impl Rig {
             free_disk: Some(disk.load(Ordering::Relaxed)),
             fresh_bytes: 0,
         };
-        let destinations = Arc::new(Router::new(&settings));
+        let addressing = Addressing::new(Arc::new(Router::new(&settings)), None);
         let taken = queued.clone();
         let shared = Arc::new(Shared {
             store: Hurdle {
@@ -121,7 +122,7 @@ impl Rig {
             clock,
             accepted: Arc::new(move |entries| taken.lock().unwrap().extend(entries)),
             metrics: Metrics::default(),
-            snapshot: RwLock::new(Arc::new(Snapshot::new(Arc::new(settings), destinations).unwrap())),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(Arc::new(settings), addressing).unwrap())),
             sessions: Arc::new(Sessions::default()),
         });
         Rig {

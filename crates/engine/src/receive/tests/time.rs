@@ -161,8 +161,8 @@ async fn a_reload_is_seen_at_the_next_transaction() {
     let mut settings = settings();
     settings.relay.networks[0].prefix = 0;
     settings.limits.message_size = 5;
-    let destinations = Arc::new(Router::new(&settings));
-    let snapshot = Snapshot::new(Arc::new(settings), destinations).unwrap();
+    let addressing = Addressing::new(Arc::new(Router::new(&settings)), None);
+    let snapshot = Snapshot::new(Arc::new(settings), addressing).unwrap();
     *rig.shared.snapshot.write().unwrap() = Arc::new(snapshot);
     assert_eq!(client.codes("RCPT TO:<x@other.test>\r\n", 1).await, [554]);
     assert_eq!(
