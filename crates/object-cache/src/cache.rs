@@ -161,11 +161,11 @@ impl<V: Cached, W: Send + 'static> Cache<V, W> {
         let entry = self.index.entry(key)?;
         Some(Peeked {
             value: entry.value().cloned(),
-            age: now.since(entry.loaded_at),
+            age: now.since(entry.birth.loaded_at),
             expires_in: entry.expires_in(now),
             version: entry.value().map(|value| value.version()),
             weight: entry.weight,
-            is_refreshed: entry.is_refreshed,
+            is_refreshed: entry.birth.is_refreshed,
         })
     }
 

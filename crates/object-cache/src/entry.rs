@@ -9,7 +9,7 @@
 //! # Not here
 //! Locks. What changes is atomic: frequency and `is_refreshing` by readers, the rest under the type's mutex.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering as Cmp, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 
@@ -24,10 +24,7 @@ pub(crate) struct Entry<V> {
     pub(crate) subject: Subject<V>,
     /// Of the name, or of the absence's key; then of the id, for an object.
     pub(crate) hashes: (u64, Option<u64>),
-    /// The number of the load that brought it: later loads have greater ones.
-    pub(crate) load: u64,
-    pub(crate) loaded_at: Monotonic,
-    pub(crate) is_refreshed: bool,
+    pub(crate) birth: Birth,
     pub(crate) weight: u64,
     /// Nanoseconds.
     life: AtomicU64,
@@ -47,11 +44,22 @@ pub(crate) enum Subject<V> {
 /// How an entry came to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Birth {
+    /// The number of its load: later loads have greater ones.
     pub(crate) load: u64,
+    /// How many loads had begun when it ended: none of those began after it.
+    pub(crate) loads_before: u64,
     pub(crate) loaded_at: Monotonic,
     pub(crate) is_refreshed: bool,
-    /// Nanoseconds.
+    /// Nanoseconds, then.
     pub(crate) life: u64,
+}
+
+/// What came of two loads that concern one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Kept,
+    Offered,
+    Unknown,
 }
 
 impl<V: Cached> Entry<V> {
@@ -65,9 +73,7 @@ impl<V: Cached> Entry<V> {
         Entry {
             subject,
             hashes,
-            load: birth.load,
-            loaded_at: birth.loaded_at,
-            is_refreshed: birth.is_refreshed,
+            birth,
             weight: weight as u64,
             life: AtomicU64::new(birth.life),
             frequency: AtomicU8::new(0),
@@ -95,16 +101,25 @@ impl<V: Cached> Entry<V> {
         keys.into_iter().flatten()
     }
 
-    /// Whether it stays when `offered` comes. Of two states of one row the later version is right; else what
-    /// was asked for later is.
-    pub(crate) fn outlives(&self, offered: &Entry<V>, now: Monotonic) -> bool {
-        if let (Subject::Found(kept), Subject::Found(new)) = (&self.subject, &offered.subject)
-            && kept.id() == new.id()
-            && kept.version() != new.version()
-        {
-            return kept.version() > new.version() && self.is_usable(now);
+    /// Which of the two is right about what both are about. Of two states of one row it is the later version.
+    /// Else a load that began after the other had ended is; of two that overlapped nobody can say, unless they
+    /// agree.
+    pub(crate) fn weigh(&self, offered: &Entry<V>, now: Monotonic) -> Right {
+        let is_newer = self.birth.load > offered.birth.load;
+        match (&self.subject, &offered.subject) {
+            (Subject::Found(kept), Subject::Found(new)) if kept.id() == new.id() => {
+                let is_kept = match kept.version().cmp(&new.version()) {
+                    Cmp::Less => false,
+                    Cmp::Equal => is_newer,
+                    Cmp::Greater => self.is_usable(now),
+                };
+                if is_kept { Right::Kept } else { Right::Offered }
+            }
+            (Subject::Absent(kept), Subject::Absent(new)) if kept == new && is_newer => Right::Kept,
+            (Subject::Absent(kept), Subject::Absent(new)) if kept == new => Right::Offered,
+            _ if offered.birth.load > self.birth.loads_before => Right::Offered,
+            _ => Right::Unknown,
         }
-        self.load > offered.load
     }
 
     /// Whether both are about one row.
@@ -136,7 +151,7 @@ impl<V> Entry<V> {
     }
 
     fn age(&self, now: Monotonic) -> u64 {
-        nanos(now.since(self.loaded_at))
+        nanos(now.since(self.birth.loaded_at))
     }
 
     /// How much longer it is used.
@@ -205,9 +220,9 @@ impl<V> Entry<V> {
 /// What is remembered of uses (S3-FIFO: two bits).
 const FREQUENCY_MAX: u8 = 3;
 
-/// Octets that an entry costs besides its object and its name: itself and its reference counts (104), two
+/// Octets that an entry costs besides its object and its name: itself and its reference counts (112), two
 /// places in the index at its usual load (48), one in a queue (32), a hash kept after its eviction (40).
-pub(crate) const OVERHEAD: usize = 224;
+pub(crate) const OVERHEAD: usize = 232;
 
 /// Whole nanoseconds; 584 years at most.
 pub(crate) fn nanos(duration: Duration) -> u64 {
