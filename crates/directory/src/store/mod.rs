@@ -12,6 +12,8 @@
 
 pub(crate) mod rules;
 pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod suite;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

@@ -137,6 +137,12 @@ impl Connections {
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", self.path.display())))
     }
 
+    /// A connection that waits for work, as a test may put it there.
+    #[cfg(test)]
+    pub(super) fn put(&self, db: Connection) {
+        lock(&self.idle).push((self.generation.load(Ordering::Acquire), db));
+    }
+
     /// The connection, if it is to the file that lies there, or a new one.
     fn current(&self, found: Option<(u64, Connection)>) -> Result<(u64, Connection), StoreError> {
         let generation = self.generation.load(Ordering::Acquire);

@@ -172,3 +172,6 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
