@@ -19,7 +19,7 @@ use remuda_mail::Recipient;
 use remuda_smtp::{
     deadlines::server::{COMMAND, CONTENT_BLOCK},
     server::{
-        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Server, Wait,
+        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Security, Server, Wait,
         limits::content_wait_in_all,
     },
 };
@@ -105,6 +105,8 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
                 Event::Content(piece) => self.content(&piece).await,
                 Event::Message => self.submit().await,
                 Event::Dropped => (self.transaction, self.message) = (None, None),
+                // No listener offers either yet.
+                Event::StartTls | Event::Login(_) => return Err(Lost),
                 Event::Close => return Ok(()),
             }
         }
@@ -320,6 +322,7 @@ fn profile(snapshot: &Snapshot, is_relay: bool) -> Profile {
         hostname: settings.hostname.clone(),
         size_max: settings.limits.message_size,
         recipients_max: settings.limits.recipients_per_message,
+        security: Security::default(),
         bare_newline: match settings.relay.bare_newline {
             settings::BareNewline::Normalize if is_relay => BareNewline::Normalize,
             _ => BareNewline::Reject,
