@@ -3,7 +3,7 @@
 //! # Contract
 //! * **The postmaster is always accepted** (RFC 5321 §4.5.1).
 //! * **At our own hostname nobody else has a mailbox**, whoever asks.
-//! * **Elsewhere a client outside `relay.networks` reaches only routes with `accept = true`.**
+//! * **Elsewhere a client outside `relay.networks` that has not logged in reaches only routes with `accept = true`.**
 //!
 //! # Not here
 //! Accounts and aliases (the directory, later).
@@ -25,8 +25,9 @@ pub enum Verdict {
 
 /// What the receiving side asks of routing.
 pub trait Destinations: Send + Sync + 'static {
-    /// Decides whether mail to `address` is taken from this client.
-    fn accepts(&self, address: &Address, client_is_relay: bool) -> Verdict;
+    /// Decides whether mail to `address` is taken from this client, which is one of ours in `relay.networks` or by its
+    /// login.
+    fn accepts(&self, address: &Address, client_is_ours: bool) -> Verdict;
 
     /// The address that `address` stands for, when the configuration puts another in its place.
     fn redirect(&self, address: &Address) -> Option<Address>;
@@ -36,12 +37,12 @@ pub trait Destinations: Send + Sync + 'static {
 }
 
 impl Destinations for Router {
-    fn accepts(&self, address: &Address, client_is_relay: bool) -> Verdict {
+    fn accepts(&self, address: &Address, client_is_ours: bool) -> Verdict {
         if !self.knows(address) {
             return Verdict::UnknownUser;
         }
         let is_ours = self.redirect(address).is_some() || self.route(address) == NextHop::Local;
-        if is_ours || client_is_relay || self.accepts(address.domain()) {
+        if is_ours || client_is_ours || self.accepts(address.domain()) {
             Verdict::Accepted
         } else {
             Verdict::NotRelayed

@@ -1,5 +1,6 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
+mod listeners;
 mod overrides;
 mod warnings;
 
@@ -158,8 +159,10 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         admin,
         log,
         session_lines,
+        auth_line,
         warnings,
     } = sound(EVERY_KEY);
+    assert_eq!(auth_line, None);
     let delivery = &settings.delivery;
     assert_eq!(
         (
