@@ -314,5 +314,5 @@ impl Server {
     }
 }
 
-/// What HELP says.
-const COMMANDS: &str = "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; RFC 5321";
+/// What HELP says: the commands that every session has.
+const COMMANDS: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; RFC 5321";

@@ -1,6 +1,6 @@
 //! Logins, over in-memory streams in paused time.
 
-use super::{people::*, *};
+use super::{logged::Logged, people::*, *};
 
 const TO_ANYWHERE: &str = "RCPT TO:<c@other.test>\r\nBDAT 1 LAST\r\nx";
 
@@ -278,6 +278,52 @@ async fn hostile_logins_leave_the_session_in_order() {
     client.codes("EHLO c.test\r\nAUTH LOGIN\r\n", 2).await;
     drop(client.stream);
     client.session.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_password_is_logged_and_of_refused_logins_only_addresses() {
+    let (logged, _here) = Logged::here();
+    let world = World::new();
+    let mut client = world.clear(STRANGER, STARTTLS).await;
+    // hunter2 for me@home.test, said too early; then in the wrong field.
+    let plain = "AUTH PLAIN AG1lQGhvbWUudGVzdABodW50ZXIy\r\n";
+    client
+        .codes(format!("EHLO c.test\r\n{plain}STARTTLS\r\n"), 3)
+        .await;
+    let mut client = handshake(&world.connector, client.stream, client.session).await;
+    assert_eq!(
+        client.codes(format!("EHLO c.test\r\n{plain}"), 2).await,
+        [250, 535]
+    );
+    let login = "AUTH LOGIN\r\naHVudGVyMg==\r\naHVudGVyMg==\r\n";
+    assert_eq!(client.codes(login, 3).await, [334, 334, 535]);
+    assert_eq!(client.codes("AUTH PLAIN aHVudGVyMg==\r\n", 1).await, [501]);
+    assert_eq!(client.codes(RIGHT, 1).await, [235]);
+    let codes = client
+        .codes(format!("MAIL FROM:<me@home.test>\r\n{TO_ANYWHERE}"), 3)
+        .await;
+    assert_eq!(codes, [250; 3]);
+    let text = logged.text();
+    for secret in ["hunter2", "aHVudGVyMg", "AG1lQGhvbWUudGVzd", "right"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    let refused = |line: &&str| line.contains("message=login refused ");
+    let refused: Vec<&str> = text.lines().filter(refused).collect();
+    assert_eq!(refused.len(), 2, "{text}");
+    assert!(
+        refused[0].contains("login=me@home.test ") && !refused[1].contains("login="),
+        "{refused:?}"
+    );
+    let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap();
+    assert!(
+        line("message=logged in ").contains("login=me@home.test "),
+        "{text}"
+    );
+    let received = line("message=received ");
+    assert!(
+        received.contains("tls=\"TLSv1.3\" ") && received.contains("login=me@home.test "),
+        "{received}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod listening;
+mod logged;
 mod login;
 mod mail;
 mod people;

@@ -65,7 +65,7 @@ fn a_listener_says_whom_it_is_for_and_what_it_offers() {
     );
     assert!(matches!(&third.tls, ListenerTls::Implicit(pem) if pem.certificate.ends_with("c.pem")));
     assert_eq!((third.role, third.auth), (Role::Submission, true));
-    assert_eq!((config.auth_line, config.warnings), (Some(14), vec![]));
+    assert_eq!((config.auth_line, config.warnings), (Some(16), vec![]));
 }
 
 #[test]
