@@ -4,11 +4,12 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use remuda_smtp::server::{Answer, BareNewline, Event, Profile, Server};
+use remuda_smtp::server::{Answer, BareNewline, Event, Profile, Security, Server};
 
 /// Feeds `input` in pieces; answers every question with yes.
 fn converse(input: &[u8], cut: usize, bare_newline: BareNewline) {
-    let profile = Profile { hostname: "mx.test".into(), size_max: 8192, recipients_max: 10, bare_newline };
+    let security = Security { offers_starttls: true, offers_auth: true, needs_login: false };
+    let profile = Profile { hostname: "mx.test".into(), size_max: 8192, recipients_max: 10, bare_newline, security };
     let mut server = Server::new(profile);
     let (mut inbox, mut outbox) = (BytesMut::new(), BytesMut::new());
     let mut pieces = input.chunks(cut.max(1));
@@ -27,6 +28,15 @@ fn converse(input: &[u8], cut: usize, bare_newline: BareNewline) {
             }
             Event::Flush => outbox.clear(),
             Event::Mail(_) | Event::Rcpt(_) => server.answer(Answer::new(250, "2.0.0", "Ok"), &mut outbox),
+            Event::StartTls => {
+                assert!(inbox.is_empty(), "what came in clear is no part of TLS");
+                server.secured();
+            }
+            Event::Login(login) => {
+                let sound = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+                assert!(sound(&login.username) && sound(login.password.reveal()));
+                server.answer(Answer::login_refused(), &mut outbox);
+            }
             Event::Begin => content.clear(),
             Event::Content(piece) => content.extend_from_slice(&piece),
             Event::Message => {

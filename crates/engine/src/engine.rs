@@ -24,14 +24,15 @@ use tokio::{
 use remuda_directory::Directory;
 
 use crate::{
-    actor::{Actor, Input, Plan, Surroundings, Watch},
+    actor::{Actor, Input, Plan, Surroundings},
     addressing::Addressing,
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
     metrics::Metrics,
-    network::{Network, TcpNetwork},
+    network::Network,
     operations::Operations,
-    receive::{self, Receiver},
+    outside::Outside,
+    receive::{self, Authenticator, Bound, Receiver},
     resolve::Resolver,
     route::Router,
     settings::Settings,
@@ -49,6 +50,7 @@ pub struct Engine {
     handle: Arc<Handle>,
     plan: Mutex<Arc<Plan>>,
     actor: JoinHandle<()>,
+    directory: Option<Directory>,
 }
 
 impl Engine {
@@ -62,7 +64,7 @@ impl Engine {
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
     ) -> Result<Engine, StartError> {
-        Engine::start_over(settings, listeners, clock, Arc::new(TcpNetwork)).await
+        Engine::start_within(settings, listeners, clock, Outside::default()).await
     }
 
     /// As [`start`](Self::start), over another network.
@@ -75,23 +77,33 @@ impl Engine {
         clock: SharedClock,
         network: Arc<dyn Network>,
     ) -> Result<Engine, StartError> {
-        Engine::start_watched(settings, listeners, clock, (network, Arc::new(|_, _| {}))).await
+        let outside = Outside {
+            network,
+            ..Outside::default()
+        };
+        Engine::start_within(settings, listeners, clock, outside).await
     }
 
-    /// As [`start_over`](Self::start_over), with every decision shown to `watch`.
+    /// As [`start`](Self::start), with all that an engine may be given.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_watched(
+    pub async fn start_within(
         mut settings: Settings,
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
-        (network, watch): (Arc<dyn Network>, Watch),
+        outside: Outside,
     ) -> Result<Engine, StartError> {
+        let Outside {
+            network,
+            watch,
+            authenticator,
+            directory,
+        } = outside;
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
-        let listeners = receive::bind(&settings, listeners.unwrap_or_default())?;
-        let plan = plan(settings, &clock, None, None)?;
+        let bound = receive::bind(&settings, listeners.unwrap_or_default(), &clock)?;
+        let plan = plan(settings, &clock, None, directory.as_ref())?;
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
         let backlog = spool
@@ -108,7 +120,7 @@ impl Engine {
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
-        let started = receiver(&plan, listeners, &spool, &clock, &inputs);
+        let started = receiver(&plan, (bound, authenticator), &spool, &clock, &inputs);
         let receiver = or_stop(started, &actor, &spool).await?;
         metrics.register(|registry| receiver.metrics().register(registry));
         let receiver = Arc::new(receiver);
@@ -128,6 +140,7 @@ impl Engine {
             handle,
             plan,
             actor,
+            directory,
         })
     }
 
@@ -149,7 +162,7 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         let old = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let notes = keep_what_needs_a_restart(&old.settings, &mut settings);
-        let plan = plan(settings, &self.clock, Some(&old.clients), None)?;
+        let plan = plan(settings, &self.clock, Some(&old.clients), self.directory.as_ref())?;
         self.receiver
             .reload(plan.settings.clone(), plan.addressing.clone())?;
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone();
@@ -263,7 +276,7 @@ fn spool_error(settings: &Settings, error: remuda_spool::Error) -> StartError {
 
 fn receiver(
     plan: &Plan,
-    listeners: Vec<TcpListener>,
+    (bound, authenticator): (Bound, Option<Arc<dyn Authenticator>>),
     spool: &Spool,
     clock: &SharedClock,
     inputs: &mpsc::UnboundedSender<Input>,
@@ -280,7 +293,8 @@ fn receiver(
             let _ = inputs.send(Input::Accepted(entries));
         }),
         metrics: receive::Metrics::default(),
-        listeners,
+        authenticator,
+        bound,
     }
     .start()
 }
@@ -314,7 +328,9 @@ fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<String> 
         note("data_dir");
         new.data_dir = old.data_dir.clone();
     }
-    if new.listeners != old.listeners {
+    let is_like = new.listeners.len() == old.listeners.len()
+        && std::iter::zip(&new.listeners, &old.listeners).all(|(new, old)| new.is_like(old));
+    if !is_like {
         note("[[listener]]");
         new.listeners = old.listeners.clone();
     }

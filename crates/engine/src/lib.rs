@@ -11,6 +11,7 @@
 //!   that is `remuda_dispatch`.
 //! * **The modules that talk to the world do not know the actor**; it knows them.
 
+mod accounts;
 mod actor;
 pub mod addressing;
 pub mod admission;
@@ -21,6 +22,7 @@ mod log;
 pub mod metrics;
 pub mod network;
 pub mod operations;
+mod outside;
 pub mod receive;
 pub mod report;
 mod reporting;
@@ -35,4 +37,5 @@ mod watchdog;
 
 pub use actor::Watch;
 pub use engine::Engine;
+pub use outside::Outside;
 pub use start_error::StartError;

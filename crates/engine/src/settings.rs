@@ -3,9 +3,13 @@
 //! The program reads the file (`remuda::config`), names line and key of what is wrong, and builds this.
 //! Every field is a key of contract.md; defaults are there.
 
+mod listener;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use remuda_mail::{Address, Credentials, HopLogin, HopPolicy, HostPort, Names, Source, TlsLevel, TlsMode};
+
+pub use listener::{Listener, ListenerTls, PemFiles, Role};
 
 /// Everything that the engine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,13 +40,6 @@ pub struct Settings {
     pub connection_cache: remuda_dispatch::settings::CacheSettings,
     /// `connection_cache.status_update_time`.
     pub status_update_time: Duration,
-}
-
-/// One `[[listener]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// `address`.
-    pub address: SocketAddr,
 }
 
 /// `[limits]`.

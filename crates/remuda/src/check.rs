@@ -8,7 +8,8 @@ use crate::{cli::ConfigArguments, exit::Failure};
 /// All that is wrong with it, one line each.
 pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     let source = arguments.source();
-    let config = source.load()?;
+    // Nothing knows accounts yet.
+    let config = source.load()?.demand_directory(false, &source)?;
     for warning in config.warnings {
         println!("{}", warning.in_file(&source.name()));
     }

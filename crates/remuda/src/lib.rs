@@ -63,7 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn command(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        // Nothing knows accounts yet.
+        Command::Serve(arguments) => serve::run(&arguments, None),
         Command::Check(arguments) => check::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),

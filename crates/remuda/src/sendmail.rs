@@ -20,6 +20,7 @@ mod submit;
 
 use std::{ffi::OsString, io::Read};
 
+use remuda_engine::settings::{ListenerTls, Role};
 use remuda_mail::{Address, Sender};
 
 use crate::{
@@ -76,10 +77,14 @@ fn deliver(options: &Options) -> Result<(), Failure> {
     let listener = config
         .settings
         .listeners
-        .first()
+        .iter()
+        .find(|listener| listener.role == Role::Mx && !matches!(listener.tls, ListenerTls::Implicit(_)))
         .map(|listener| reachable(listener.address));
     let Some(server) = listener else {
-        return Err(Failure::new(Exit::Configuration, "no [[listener]] to submit to"));
+        return Err(Failure::new(
+            Exit::Configuration,
+            "no [[listener]] to submit to in clear and without a login; add one for this machine",
+        ));
     };
     submit::submit(server, &config.settings.hostname, &submission)
 }

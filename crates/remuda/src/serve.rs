@@ -17,11 +17,15 @@ mod manager;
 mod signals;
 mod sockets;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use remuda_admin::{Bound, Server, Token};
 use remuda_clock::{SharedClock, SystemClock};
-use remuda_engine::{Engine, StartError, admission::raise_descriptor_limit};
+use remuda_engine::{
+    Engine, Outside, StartError,
+    admission::raise_descriptor_limit,
+    receive::{self, Authenticator},
+};
 
 use crate::{
     cli::ConfigArguments,
@@ -37,13 +41,16 @@ pub const STOP_MAX: Duration = Duration::from_secs(30);
 /// For requests to the admin API, after the engine has stopped.
 const ADMIN_STOP_MAX: Duration = Duration::from_secs(1);
 
-/// Serves until a signal says stop.
+/// Serves until a signal says stop. `authenticator` knows those who may log in.
 ///
 /// # Errors
 /// It could not start, or was ended before it had stopped.
-pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
+pub fn run(
+    arguments: &ConfigArguments,
+    authenticator: Option<Arc<dyn Authenticator>>,
+) -> Result<(), Failure> {
     let source = arguments.source();
-    let (config, notes) = load(&source)?;
+    let (config, notes) = load(&source, authenticator.is_some())?;
     log::start(config.log.format);
     say_warnings(&source, &config);
     for note in notes {
@@ -51,16 +58,20 @@ pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     }
     let sockets =
         Sockets::inherited(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let outside = Outside {
+        authenticator,
+        ..Outside::default()
+    };
     let runtime = crate::runtime()?;
-    let ended = runtime.block_on(serve(&source, config, sockets));
+    let ended = runtime.block_on(serve(&source, config, sockets, outside));
     // Whatever still runs was told to end; nobody waits for it.
     runtime.shutdown_background();
     ended
 }
 
 /// Reads the configuration and fits it into the descriptors that there are.
-fn load(source: &Source) -> Result<(Config, Vec<String>), Problems> {
-    let mut config = source.load()?;
+fn load(source: &Source, has_directory: bool) -> Result<(Config, Vec<String>), Problems> {
+    let mut config = source.load()?.demand_directory(has_directory, source)?;
     match fit_descriptors(&mut config, raise_descriptor_limit()) {
         Ok(notes) => Ok((config, notes)),
         Err(problem) => Err(Problems {
@@ -76,14 +87,15 @@ fn say_warnings(source: &Source, config: &Config) {
     }
 }
 
-async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), Failure> {
+async fn serve(source: &Source, config: Config, sockets: Sockets, outside: Outside) -> Result<(), Failure> {
+    let has_directory = outside.authenticator.is_some();
     let mut signals = Signals::listen().map_err(|error| Failure::new(Exit::Failed, error))?;
     let clock = SystemClock::shared();
     let bound = match sockets.admin {
         Some(listener) => Bound::over(listener).map_err(|error| Failure::new(Exit::Failed, error))?,
         None => Bound::new(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?,
     };
-    let engine = Engine::start(config.settings.clone(), sockets.smtp, clock.clone())
+    let engine = Engine::start_within(config.settings.clone(), sockets.smtp, clock.clone(), outside)
         .await
         .map_err(start_failure)?;
     let admin = match serve_admin(bound, &engine, &config, clock) {
@@ -97,7 +109,7 @@ async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), 
     let mut config = config;
     while signals.next().await == Signal::Reload {
         manager::reloading();
-        config = reload(source, config, &engine).await;
+        config = reload(source, config, &engine, has_directory).await;
         manager::ready();
     }
     manager::stopping();
@@ -140,8 +152,8 @@ async fn stop(engine: &Engine, admin: Server) {
 }
 
 /// Puts what the file says now in force; answers with the configuration that is.
-async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
-    let (new, mut notes) = match load(source) {
+async fn reload(source: &Source, old: Config, engine: &Engine, has_directory: bool) -> Config {
+    let (new, mut notes) = match load(source, has_directory) {
         Ok(loaded) => loaded,
         Err(problems) => {
             for line in problems.to_string().lines() {
@@ -180,6 +192,7 @@ fn start_failure(error: StartError) -> Failure {
         StartError::DataDir { .. }
         | StartError::Resolver(_)
         | StartError::Trust(_)
+        | StartError::Receive(receive::Error::Certificate { .. } | receive::Error::NoAuthenticator { .. })
         | StartError::Descriptors(_) => Exit::Configuration,
         StartError::Spool { .. } | StartError::Receive(_) => Exit::Failed,
     };

@@ -29,9 +29,7 @@ fn settings(dir: &std::path::Path, port: u16) -> Settings {
     Settings {
         hostname: "relay.test".into(),
         data_dir: dir.join("data"),
-        listeners: vec![Listener {
-            address: "127.0.0.1:0".parse().unwrap(),
-        }],
+        listeners: vec![Listener::plain("127.0.0.1:0".parse().unwrap())],
         routes: vec![route],
         ..Settings::default()
     }

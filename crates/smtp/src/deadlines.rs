@@ -59,6 +59,8 @@ pub mod server {
 
     /// The next whole command (RFC 5321 §4.5.3.2.7).
     pub const COMMAND: Duration = Duration::from_secs(5 * 60);
+    /// The TLS handshake as a whole; no limit in the RFC. Nobody need think or type in it.
+    pub const HANDSHAKE: Duration = Duration::from_secs(60);
     /// The next block of content, by DATA or BDAT (RFC 5321 §4.5.3.2.5).
     pub const CONTENT_BLOCK: Duration = Duration::from_secs(3 * 60);
     /// A reply to be taken by the client.

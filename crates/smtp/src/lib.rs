@@ -12,6 +12,7 @@
 //! # Not here
 //! Values of mail: `remuda_mail`. Sockets, TLS, timers: the engine. What to retry: `dispatch`.
 
+mod base64;
 pub mod client;
 pub mod deadlines;
 pub mod dot;

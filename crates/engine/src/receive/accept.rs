@@ -3,6 +3,7 @@
 //! # Contract
 //! * **A session beyond a limit is told so with 421** and costs no task.
 //! * **A client is an IPv4 address or an IPv6 /64**: who has one of those has all its addresses.
+//! * **A socket that was given has the listener of its address**, or none: then nothing but mail in clear.
 //! * **Accepting goes on after any error**; without descriptors it pauses.
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
+use remuda_clock::SharedClock;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,11 +25,12 @@ use tokio::{
 
 use super::{
     Error, Shared,
+    offers::{self, Offer},
     session::Session,
     store::Store,
     wire::{Phase, Wire},
 };
-use crate::settings::{Limits, Settings};
+use crate::settings::{Limits, Listener, Settings};
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -124,30 +127,72 @@ impl Drop for Place {
     }
 }
 
-fn client_of(ip: IpAddr) -> IpAddr {
+/// What counts as one client with `ip`: the address, or its /64.
+pub(super) fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
     }
 }
 
-/// Binds the listeners of the settings, unless some were `given`: to be done before anything else that
-/// a second server would disturb. Needs no runtime.
+/// Sockets that listen, and what is offered on them.
+pub struct Bound {
+    pub(super) sockets: Vec<Listening<StdListener>>,
+    pub(super) offers: Vec<Arc<Offer>>,
+}
+
+/// A socket, with the place of its listener in the settings, where one is for it.
+pub(super) struct Listening<T> {
+    pub socket: T,
+    pub place: Option<usize>,
+}
+
+/// Who comes in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor {
+    pub ip: IpAddr,
+    /// The listener.
+    pub place: Option<usize>,
+}
+
+/// Reads the certificates of the settings' listeners and binds them, unless sockets were `given`, which then have
+/// the listener of their address, or of none: to be done before anything else that a second server would disturb.
+/// Needs no runtime.
 ///
 /// # Errors
-/// An address cannot be listened on.
-pub fn bind(settings: &Settings, given: Vec<StdListener>) -> Result<Vec<StdListener>, Error> {
-    if !given.is_empty() {
-        return Ok(given);
+/// An address cannot be listened on, or a certificate cannot be used.
+pub fn bind(settings: &Settings, given: Vec<StdListener>, clock: &SharedClock) -> Result<Bound, Error> {
+    let listeners = &settings.listeners;
+    let offers = offers::read(listeners, clock, &[])?;
+    let sockets = if given.is_empty() {
+        let bound = listeners.iter().enumerate().map(|(place, listener)| {
+            let socket = bind_one(listener.address).map_err(|source| Error::Listen {
+                address: listener.address.to_string(),
+                source,
+            })?;
+            let place = Some(place);
+            Ok(Listening { socket, place })
+        });
+        bound.collect::<Result<_, Error>>()?
+    } else {
+        given
+            .into_iter()
+            .map(|socket| placed(listeners, socket))
+            .collect()
+    };
+    Ok(Bound { sockets, offers })
+}
+
+/// Finds the listener that a given socket is for.
+fn placed(listeners: &[Listener], socket: StdListener) -> Listening<StdListener> {
+    let address = socket.local_addr().ok();
+    let place = listeners
+        .iter()
+        .position(|listener| Some(listener.address) == address);
+    if let (None, Some(address)) = (place, address) {
+        tracing::warn!(%address, "a given socket has no [[listener]] with its address; it is for mail in clear, without logins");
     }
-    let addresses = settings.listeners.iter().map(|listener| listener.address);
-    let bound = addresses.map(|address| {
-        bind_one(address).map_err(|source| Error::Listen {
-            address: address.to_string(),
-            source,
-        })
-    });
-    bound.collect()
+    Listening { socket, place }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
@@ -160,16 +205,17 @@ fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
 }
 
 /// Puts listeners under the runtime's watch.
-pub(super) fn watched(listeners: Vec<StdListener>) -> Result<Vec<TcpListener>, Error> {
-    let watch = |listener: StdListener| {
-        let address = listener.local_addr().map(|address| address.to_string());
-        listener
+pub(super) fn watched(listeners: Vec<Listening<StdListener>>) -> Result<Vec<Listening<TcpListener>>, Error> {
+    let watch = |Listening { socket, place }: Listening<StdListener>| {
+        let address = socket.local_addr().map(|address| address.to_string());
+        let watched = socket
             .set_nonblocking(true)
-            .and_then(|()| TcpListener::from_std(listener))
-            .map_err(|source| Error::Listen {
-                address: address.unwrap_or_else(|_| "the given socket".to_owned()),
-                source,
-            })
+            .and_then(|()| TcpListener::from_std(socket));
+        let socket = watched.map_err(|source| Error::Listen {
+            address: address.unwrap_or_else(|_| "the given socket".to_owned()),
+            source,
+        })?;
+        Ok(Listening { socket, place })
     };
     listeners.into_iter().map(watch).collect()
 }
@@ -177,7 +223,7 @@ pub(super) fn watched(listeners: Vec<StdListener>) -> Result<Vec<TcpListener>, E
 /// Accepts until the server stops; then the listener is closed.
 pub(super) async fn run<S: Store>(
     shared: Arc<Shared<S>>,
-    listener: TcpListener,
+    Listening { socket, place }: Listening<TcpListener>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let watch = phase.clone();
@@ -185,10 +231,13 @@ pub(super) async fn run<S: Store>(
         let accepted = tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Running) => return,
-            accepted = listener.accept() => accepted,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&shared, stream, peer.ip(), watch.clone()),
+            Ok((stream, peer)) => {
+                let ip = peer.ip().to_canonical();
+                admit(&shared, stream, Visitor { ip, place }, watch.clone());
+            }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 let until = shared.clock.now().monotonic + ACCEPT_PAUSE;
@@ -198,14 +247,23 @@ pub(super) async fn run<S: Store>(
     }
 }
 
-fn admit<S: Store>(shared: &Arc<Shared<S>>, stream: TcpStream, ip: IpAddr, phase: watch::Receiver<Phase>) {
-    let ip = ip.to_canonical();
-    let place = match shared.sessions.enter(ip, &shared.snapshot().settings.limits) {
+fn admit<S: Store>(
+    shared: &Arc<Shared<S>>,
+    stream: TcpStream,
+    visitor: Visitor,
+    phase: watch::Receiver<Phase>,
+) {
+    let snapshot = shared.snapshot();
+    let place = match shared.sessions.enter(visitor.ip, &snapshot.settings.limits) {
         Ok(place) => place,
         Err(full) => {
-            tracing::info!(client = %ip, reply = full.reply(), "connection refused");
+            tracing::info!(client = %visitor.ip, reply = full.reply(), "connection refused");
             shared.metrics.refused_sessions.inc();
-            return refuse(stream, full);
+            // Under TLS nobody would understand it.
+            if snapshot.offer(visitor.place).at_once().is_none() {
+                refuse(stream, full);
+            }
+            return;
         }
     };
     // Replies are small and awaited.
@@ -215,7 +273,7 @@ fn admit<S: Store>(shared: &Arc<Shared<S>>, stream: TcpStream, ip: IpAddr, phase
     let shared = shared.clone();
     tokio::spawn(async move {
         let _place = place;
-        serve(shared, stream, ip, phase).await;
+        serve(shared, stream, visitor, phase).await;
     });
 }
 
@@ -223,12 +281,12 @@ fn admit<S: Store>(shared: &Arc<Shared<S>>, stream: TcpStream, ip: IpAddr, phase
 pub(super) async fn serve<S: Store, Io: AsyncRead + AsyncWrite + Unpin>(
     shared: Arc<Shared<S>>,
     io: Io,
-    ip: IpAddr,
+    visitor: Visitor,
     phase: watch::Receiver<Phase>,
 ) {
     let _counted = Counted::new(shared.metrics.sessions.clone());
     let wire = Wire::new(io, shared.clock.clone(), phase);
-    Session::new(shared, ip, wire).run().await;
+    Session::new(shared, visitor, wire).run().await;
 }
 
 /// Says 421 without waiting: the socket's buffer is empty, so it fits or the client is gone.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  listener ─▶ accept ─▶ session task ⇄ smtp::server (what is said)
-//!                          │  MAIL ─▶ admission     RCPT ─▶ Destinations
+//!                          │  MAIL ─▶ admission     RCPT ─▶ Destinations     AUTH ─▶ logins ─▶ Authenticator
 //!                          └─ content ─▶ header, trace ─▶ spool ─▶ commit ─▶ accepted(entries), 250
 //! ```
 //!
 //! # Contract
 //! * **250 means on disk**, and only then are the entries handed to `accepted`.
-//! * **A reload drops no session**: settings are a snapshot, looked at again with each transaction.
+//! * **A reload drops no session**: settings are a snapshot, looked at again with each transaction. New handshakes
+//!   have the certificates as they are at the reload; if one cannot be used, all stays as it was.
 //! * **A stop finishes what is in hand**: nothing new is accepted, idle clients get 421, and
 //!   [`Running::stop`] returns when the last session is over. The caller bounds that with
 //!   [`Running::end`].
@@ -17,14 +18,21 @@
 //! The protocol (`remuda_smtp::server`), routing (`route`), scheduling (`dispatch`).
 //!
 //! # Known faults
-//! A reload does not change the listeners.
+//! A reload does not change the listeners, but for their certificates. A session under TLS goes on under the one that
+//! it began with.
 
 mod accept;
+mod authenticator;
 mod header;
+pub mod logins;
 mod metrics;
+mod offers;
 mod recipient;
+mod security;
 mod session;
 mod store;
+mod stream;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -32,7 +40,7 @@ mod transaction;
 mod wire;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -41,7 +49,8 @@ use remuda_mail::Address;
 use remuda_spool::Queued;
 use tokio::sync::watch;
 
-pub use accept::bind;
+pub use accept::{Bound, bind};
+pub use authenticator::{Answering, Authenticator, Identity, Login, Owns};
 pub use metrics::Metrics;
 pub use store::Store;
 
@@ -49,8 +58,11 @@ use crate::{
     addressing::Addressing,
     admission::{Admission, Gauge},
     settings::Settings,
+    tls::CertificateError,
 };
 use accept::Sessions;
+use logins::Logins;
+use offers::Offer;
 use wire::Phase;
 
 /// What takes the entries of a stored message.
@@ -72,8 +84,10 @@ pub struct Receiver<S> {
     pub accepted: Accepted,
     /// Counters.
     pub metrics: Metrics,
-    /// Listeners that were bound before (socket activation); else those of the settings are bound.
-    pub listeners: Vec<TcpListener>,
+    /// Knows the accounts; None: no listener may offer logins.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// What to listen on.
+    pub bound: Bound,
 }
 
 /// Why receiving cannot start or go on under new settings.
@@ -86,6 +100,20 @@ pub enum Error {
         address: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A listener's certificate cannot be used.
+    #[error("[[listener]] {address}: {error}")]
+    Certificate {
+        /// The listener's.
+        address: String,
+        /// Why.
+        error: CertificateError,
+    },
+    /// Nobody knows the accounts of those who log in.
+    #[error("[[listener]] {address}: auth = true needs the directory; set auth = false")]
+    NoAuthenticator {
+        /// The listener's.
+        address: String,
     },
     /// The hostname cannot be part of an address.
     #[error("hostname {hostname:?} is no domain name; set hostname to the name of this machine")]
@@ -111,18 +139,21 @@ struct Shared<S> {
     metrics: Metrics,
     snapshot: RwLock<Arc<Snapshot>>,
     sessions: Arc<Sessions>,
+    logins: Logins,
 }
 
 /// The settings of the moment.
 struct Snapshot {
     settings: Arc<Settings>,
     addressing: Addressing,
+    /// One a listener.
+    offers: Vec<Arc<Offer>>,
     /// `<postmaster>`, spelt out.
     postmaster: Address,
 }
 
 impl Snapshot {
-    fn new(settings: Arc<Settings>, addressing: Addressing) -> Result<Self, Error> {
+    fn new(settings: Arc<Settings>, addressing: Addressing, offers: Vec<Arc<Offer>>) -> Result<Self, Error> {
         let postmaster = format!("postmaster@{}", settings.hostname);
         let postmaster = postmaster.parse().map_err(|_| Error::Hostname {
             hostname: settings.hostname.to_string(),
@@ -130,8 +161,15 @@ impl Snapshot {
         Ok(Snapshot {
             settings,
             addressing,
+            offers,
             postmaster,
         })
+    }
+
+    /// What is offered at a listener.
+    fn offer(&self, place: Option<usize>) -> Arc<Offer> {
+        let offer = place.and_then(|place| self.offers.get(place)).cloned();
+        offer.unwrap_or_else(|| Arc::new(Offer::plain()))
     }
 }
 
@@ -149,7 +187,7 @@ impl<S> Shared<S> {
 }
 
 impl<S: Store> Receiver<S> {
-    /// Binds the listeners and begins to accept. Must be called within a runtime.
+    /// Begins to accept. Must be called within a runtime.
     ///
     /// # Errors
     /// Nothing is listening then.
@@ -157,22 +195,31 @@ impl<S: Store> Receiver<S> {
         let Receiver {
             settings,
             addressing,
-            listeners,
+            bound: Bound { sockets, offers },
+            authenticator,
             ..
         } = self;
-        let listeners = accept::watched(accept::bind(&settings, listeners)?)?;
+        if let (None, Some(listener)) = (
+            &authenticator,
+            settings.listeners.iter().find(|listener| listener.auth),
+        ) {
+            let address = listener.address.to_string();
+            return Err(Error::NoAuthenticator { address });
+        }
+        let listeners = accept::watched(sockets)?;
         let addresses = listeners
             .iter()
-            .filter_map(|listener| listener.local_addr().ok())
+            .filter_map(|listener| listener.socket.local_addr().ok())
             .collect();
         let (phase, watch) = watch::channel(Phase::Running);
         let shared = Arc::new(Shared {
             store: self.store,
+            logins: Logins::new(authenticator, self.clock.clone()),
             clock: self.clock,
             gauge: self.gauge,
             accepted: self.accepted,
             metrics: self.metrics,
-            snapshot: RwLock::new(Arc::new(Snapshot::new(settings, addressing)?)),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(settings, addressing, offers)?)),
             sessions: Arc::new(Sessions::default()),
         });
         for listener in listeners {
@@ -207,12 +254,14 @@ impl<S> Running<S> {
         self.shared.sessions.count()
     }
 
-    /// Goes by other settings from the next transaction on.
+    /// Goes by other settings from the next transaction on, and by the certificates as they are in their files now.
     ///
     /// # Errors
     /// The settings cannot be used; the old ones stay.
     pub fn reload(&self, settings: Arc<Settings>, addressing: Addressing) -> Result<(), Error> {
-        let snapshot = Arc::new(Snapshot::new(settings, addressing)?);
+        let old = self.shared.snapshot();
+        let offers = offers::read(&settings.listeners, &self.shared.clock, &old.offers)?;
+        let snapshot = Arc::new(Snapshot::new(settings, addressing, offers)?);
         *self
             .shared
             .snapshot

@@ -6,7 +6,10 @@
 //! * **A directory that does not answer is 451**, never a refusal.
 //! * **Who is refused is in the log**, with the reply that the client got.
 
-use remuda_directory::resolve::{ADDRESSES_MAX, From};
+use remuda_directory::{
+    model::Mailbox,
+    resolve::{ADDRESSES_MAX, From},
+};
 use remuda_mail::{Address, Recipient, Sender};
 use remuda_smtp::server::{Answer, ForwardPath, Rcpt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,11 +51,13 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
     fn asking(&self) -> Asking {
         let transaction = self.transaction.as_ref();
         let sender = transaction.and_then(|transaction| transaction.envelope.sender.0.as_ref());
+        let login = self.identity.as_ref();
+        let login = login.and_then(|identity| Mailbox::of(&identity.address).ok());
         Asking {
-            may_relay: self.is_relay,
+            may_relay: self.is_relay || self.identity.is_some(),
             from: From {
                 sender: sender.cloned(),
-                login: None,
+                login,
             },
             budget: ADDRESSES_MAX
                 .saturating_sub(transaction.map_or(0, |transaction| transaction.recipients())),

@@ -2,7 +2,6 @@
 //! machine asks.
 //!
 //! # Contract
-//! * **250 to a message follows its commit**, and it is scheduled only then.
 //! * **One read and one write a flight**: replies go out when the input is used up.
 //! * **A half command, a slow one or a slow message ends the session in time** (421 4.4.2).
 //! * **At a stop idle clients get 421; a transaction in hand is finished first.**
@@ -10,37 +9,53 @@
 //! * **What is refused for good is in the log**, with the reply that the client got.
 //!
 //! # Not here
-//! The protocol (`remuda_smtp::server`), time limits (`remuda_smtp::deadlines`).
+//! The protocol (`remuda_smtp::server`), time limits (`remuda_smtp::deadlines`); the content (`submit`), TLS and
+//! logins (`security`).
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 use remuda_smtp::{
     deadlines::server::{COMMAND, CONTENT_BLOCK},
-    server::{Answer, BareNewline, Event, Mail, Profile, Server, Wait, limits::content_wait_in_all},
+    server::{
+        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Server, Wait,
+        limits::content_wait_in_all,
+    },
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Shared, Snapshot, recipient,
-    store::{self, Store},
-    transaction::{Client, Message, Transaction},
+    Shared, Snapshot,
+    accept::Visitor,
+    authenticator::Identity,
+    offers::Offer,
+    recipient,
+    store::Store,
+    transaction::{Message, Transaction},
     wire::{Heard, Lost, Wire},
 };
-use crate::{admission::Admission, settings};
+use crate::{admission::Admission, settings, tls::Secured};
 
 /// A session and what it owns.
 pub(super) struct Session<S, Io> {
-    pub(super) shared: Arc<Shared<S>>,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) client: IpAddr,
-    pub(super) is_relay: bool,
-    wire: Wire<Io>,
-    server: Server,
-    pub(super) transaction: Option<Transaction>,
-    message: Option<Message>,
+    pub shared: Arc<Shared<S>>,
+    pub snapshot: Arc<Snapshot>,
+    pub client: IpAddr,
+    /// The listener that it came by, as the settings count them.
+    place: Option<usize>,
+    /// What that offers.
+    pub offer: Arc<Offer>,
+    pub is_relay: bool,
+    /// What TLS has agreed on, once it is on.
+    pub tls: Option<Secured>,
+    /// Who has logged in.
+    pub identity: Option<Identity>,
+    pub wire: Wire<Io>,
+    pub server: Server,
+    pub transaction: Option<Transaction>,
+    pub message: Option<Message>,
     /// When the command that is awaited must be whole.
-    command_until: Monotonic,
+    pub command_until: Monotonic,
     /// Time spent waiting for this message's content.
     content_waited: Duration,
     read_size: usize,
@@ -53,15 +68,21 @@ const READ_SIZE_MAX: usize = 64 * 1024;
 const READ_SIZE_IDLE_MAX: usize = 16 * 1024;
 
 impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
-    pub(super) fn new(shared: Arc<Shared<S>>, client: IpAddr, wire: Wire<Io>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<S>>, visitor: Visitor, wire: Wire<Io>) -> Self {
+        let Visitor { ip: client, place } = visitor;
         let snapshot = shared.snapshot();
+        let offer = snapshot.offer(place);
         let is_relay = snapshot.settings.is_relay_client(client);
         Session {
-            server: Server::new(profile(&snapshot, is_relay)),
+            server: Server::new(profile(&snapshot, &offer, is_relay)),
             shared,
             snapshot,
             client,
+            place,
+            offer,
             is_relay,
+            tls: None,
+            identity: None,
             wire,
             transaction: None,
             message: None,
@@ -73,12 +94,18 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
 
     /// Holds the session to its end.
     pub(super) async fn run(mut self) {
+        let is_implicit = self.offer.at_once().is_some();
         match self.shared.admission(&self.snapshot) {
             Admission::RefuseConnect(reason) => {
                 tracing::info!(client = %self.client, %reason, "connection refused");
                 self.shared.metrics.refused_sessions.inc();
+                // Nobody is worth a handshake now, only to be told so.
+                if is_implicit {
+                    return;
+                }
                 self.close("4.3.2", "Too busy, try again later");
             }
+            _ if is_implicit && self.begin_tls().await.is_err() => return,
             _ => self.server.greet(&mut self.wire.output),
         }
         if self.converse().await.is_ok() {
@@ -94,7 +121,12 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
             match event {
                 Event::Read => self.listen().await?,
                 Event::Flush => self.wire.flush().await?,
-                Event::Mail(mail) => self.mail(*mail).await,
+                Event::StartTls => {
+                    self.wire.flush().await?;
+                    self.begin_tls().await?;
+                }
+                Event::Login(credentials) => self.log_in(*credentials).await?,
+                Event::Mail(mail) => self.mail(*mail).await?,
                 Event::Rcpt(rcpt) => self.rcpt(*rcpt).await,
                 Event::Begin => self.begin(),
                 Event::Content(piece) => self.content(&piece).await,
@@ -161,7 +193,9 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
         let snapshot = self.shared.snapshot();
         if !Arc::ptr_eq(&snapshot, &self.snapshot) {
             self.is_relay = snapshot.settings.is_relay_client(self.client);
-            self.server.set_profile(profile(&snapshot, self.is_relay));
+            self.offer = snapshot.offer(self.place);
+            self.server
+                .set_profile(profile(&snapshot, &self.offer, self.is_relay));
             self.snapshot = snapshot;
         }
     }
@@ -175,7 +209,7 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
         self.server.answer(answer, &mut self.wire.output);
     }
 
-    async fn mail(&mut self, mail: Mail) {
+    async fn mail(&mut self, mail: Mail) -> Result<(), Lost> {
         let admission = self.shared.admission(&self.snapshot);
         if let Some(reason) = admission.reason() {
             tracing::info!(client = %self.client, %reason, "mail refused for now");
@@ -184,89 +218,22 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
                 reason.status(),
                 "Cannot take mail now, try again later",
             ));
-            return;
+            return Ok(());
+        }
+        if let Some(refusal) = self.sender_refusal(&mail.envelope.sender).await? {
+            self.answer(refusal);
+            return Ok(());
         }
         let expected = Some(self.shared.store.expect());
         let mut transaction = Transaction::new(mail.envelope, mail.size, expected);
         transaction.limit_size(self.sender_size_max(&transaction.envelope.sender).await);
         if transaction.is_too_large() {
             self.answer(recipient::too_large());
-            return;
+            return Ok(());
         }
         self.transaction = Some(transaction);
         self.answer(Answer::new(250, "2.1.0", "Ok"));
-    }
-
-    fn begin(&mut self) {
-        let (Some(transaction), Some(hello)) = (&mut self.transaction, self.server.hello()) else {
-            return;
-        };
-        let client = Client {
-            ip: self.client,
-            helo: hello.name.clone(),
-            protocol: match (transaction.envelope.smtputf8, hello.extended) {
-                (true, _) => "UTF8SMTP",
-                (false, true) => "ESMTP",
-                (false, false) => "SMTP",
-            },
-            is_relay: self.is_relay,
-        };
-        let id = self.shared.store.allocate_id();
-        let writer = self.shared.store.writer(id, transaction.expected());
-        let stamp = (&*self.snapshot.settings.hostname, self.shared.clock.now().wall);
-        self.message = Some(Message::new(writer, id, client, transaction, stamp));
-    }
-
-    async fn content(&mut self, piece: &[u8]) {
-        let Some(message) = &mut self.message else { return };
-        let refusal = match message.push(piece).await {
-            Ok(()) if message.is_looping() => {
-                tracing::warn!(id = %message.id, client = %self.client, "mail loop");
-                Answer::new(554, "5.4.6", "Too many hops: the message goes round in circles")
-            }
-            Ok(()) if message.is_too_large() => recipient::too_large(),
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(id = %message.id, %error, "content not stored");
-                store::refusal(&error)
-            }
-        };
-        self.message = None;
-        self.server.fail_content(refusal);
-    }
-
-    async fn submit(&mut self) {
-        let answer = match (self.transaction.take(), self.message.take()) {
-            (Some(transaction), Some(message)) => self.store(transaction, message).await,
-            // The machine announces a message only behind both.
-            _ => Answer::new(451, "4.3.0", "The message got lost here, send it again"),
-        };
-        self.answer(answer);
-    }
-
-    async fn store(&mut self, transaction: Transaction, message: Message) -> Answer {
-        let id = message.id;
-        let sender = transaction.envelope.sender.clone();
-        let recipients = transaction.recipients();
-        let stored = async {
-            let message = message.finish(transaction, &self.snapshot.settings).await?;
-            let size = message.content.size();
-            Ok((self.shared.store.store(message).await?, size))
-        };
-        match stored.await {
-            Ok((queued, size)) => {
-                self.shared.metrics.messages.inc();
-                self.shared.metrics.bytes.inc_by(size);
-                tracing::info!(%id, client = %self.client, from = %format_args!("<{sender}>"), size, recipients, "received");
-                (self.shared.accepted)(queued);
-                Answer::new(250, "2.0.0", format!("Ok: queued as {id}"))
-            }
-            Err(error) => {
-                let error: remuda_spool::Error = error;
-                tracing::error!(%id, client = %self.client, %error, "message not stored");
-                store::refusal(&error)
-            }
-        }
+        Ok(())
     }
 }
 
@@ -279,12 +246,13 @@ fn refusals(replies: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
 }
 
 /// What a client is told and held to.
-fn profile(snapshot: &Snapshot, is_relay: bool) -> Profile {
+fn profile(snapshot: &Snapshot, offer: &Offer, is_relay: bool) -> Profile {
     let settings = &snapshot.settings;
     Profile {
         hostname: settings.hostname.clone(),
         size_max: settings.limits.message_size,
         recipients_max: settings.limits.recipients_per_message,
+        security: offer.security(),
         bare_newline: match settings.relay.bare_newline {
             settings::BareNewline::Normalize if is_relay => BareNewline::Normalize,
             _ => BareNewline::Reject,

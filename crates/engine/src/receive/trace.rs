@@ -11,10 +11,13 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter, tz::TimeZone};
 use remuda_clock::Wall;
 use remuda_mail::{Address, MessageId};
 
+use crate::tls::Secured;
+
 /// What the trace says.
 pub(super) struct Trace<'a> {
     pub helo: &'a str,
     pub client: IpAddr,
+    pub tls: Option<&'a Secured>,
     pub hostname: &'a str,
     pub protocol: &'a str,
     pub id: MessageId,
@@ -34,14 +37,48 @@ impl Trace<'_> {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "Received: from {} ({client})\r\n\tby {} (Remuda) with {} id {}",
-            self.helo, self.hostname, self.protocol, self.id
+            "Received: from {} ({client})\r\n\t{}by {} (Remuda) with {} id {}",
+            self.helo,
+            self.tls.map(agreed).unwrap_or_default(),
+            self.hostname,
+            self.protocol,
+            self.id
         );
         if let Some(recipient) = self.recipient.filter(|recipient| recipient.is_ascii()) {
             let _ = write!(text, "\r\n\tfor <{recipient}>");
         }
         let _ = write!(text, ";\r\n\t{}\r\n", date(self.arrived));
         text
+    }
+}
+
+/// What was agreed on, as Postfix writes it.
+fn agreed(tls: &Secured) -> String {
+    let Secured {
+        protocol,
+        cipher,
+        bits,
+        key_exchange,
+        is_resumed: _,
+    } = tls;
+    let key_exchange = key_exchange.map_or_else(String::new, |group| format!("\r\n\t key-exchange {group}"));
+    let version = protocol.as_str();
+    format!("(using {version} with cipher {cipher} ({bits}/{bits} bits){key_exchange})\r\n\t")
+}
+
+/// How the message came (RFC 3848, RFC 6531 §4.3).
+pub(super) fn protocol(smtputf8: bool, extended: bool, tls: bool, login: bool) -> &'static str {
+    match (smtputf8, extended, tls, login) {
+        (true, _, false, false) => "UTF8SMTP",
+        (true, _, true, false) => "UTF8SMTPS",
+        (true, _, false, true) => "UTF8SMTPA",
+        (true, _, true, true) => "UTF8SMTPSA",
+        (false, true, false, false) => "ESMTP",
+        (false, true, true, false) => "ESMTPS",
+        (false, true, false, true) => "ESMTPA",
+        (false, true, true, true) => "ESMTPSA",
+        // Without EHLO there is no keyword for more.
+        (false, false, _, _) => "SMTP",
     }
 }
 
@@ -63,6 +100,7 @@ mod tests {
         Trace {
             helo: "c.test",
             client: client.parse().unwrap(),
+            tls: None,
             hostname: "mx.test",
             protocol: "ESMTP",
             id: MessageId(1_795_000_000_000_000),
@@ -87,6 +125,39 @@ mod tests {
             "{date}"
         );
         assert!(trace("2001:db8::1", None).contains("([IPv6:2001:db8::1])"));
+    }
+
+    #[test]
+    fn the_trace_says_what_tls_agreed_on_as_postfix_does() {
+        let tls = Secured {
+            protocol: remuda_mail::TlsProtocol::Tls13,
+            cipher: "TLS_AES_256_GCM_SHA384",
+            bits: 256,
+            key_exchange: Some("X25519"),
+            is_resumed: false,
+        };
+        let whole = "(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)\r\n\t key-exchange X25519)\r\n\t";
+        assert_eq!(agreed(&tls), whole);
+        let resumed = Secured {
+            key_exchange: None,
+            ..tls
+        };
+        assert_eq!(
+            agreed(&resumed),
+            "(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\r\n\t"
+        );
+    }
+
+    #[test]
+    fn the_protocol_is_a_word_of_rfc_3848() {
+        let words: Vec<_> = [(false, false), (true, false), (false, true), (true, true)]
+            .map(|(tls, login)| {
+                [(false, true), (true, true)].map(|(utf8, ext)| protocol(utf8, ext, tls, login))
+            })
+            .concat();
+        let registered = "ESMTP UTF8SMTP ESMTPS UTF8SMTPS ESMTPA UTF8SMTPA ESMTPSA UTF8SMTPSA";
+        assert_eq!(words.join(" "), registered);
+        assert_eq!(protocol(false, false, true, false), "SMTP");
     }
 
     #[test]

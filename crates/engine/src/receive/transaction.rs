@@ -18,7 +18,7 @@ use super::{
     header::{Additions, HeaderPass},
     trace::{Trace, date},
 };
-use crate::settings::Settings;
+use crate::{settings::Settings, tls::Secured};
 
 /// `Received:` fields from which on a message goes round in circles (RFC 5321 §6.3).
 pub(super) const HOPS_MAX: usize = 50;
@@ -108,10 +108,12 @@ impl Transaction {
 pub(super) struct Client {
     pub ip: IpAddr,
     pub helo: String,
-    /// `SMTP`, `ESMTP` or `UTF8SMTP` (RFC 3848, RFC 6531 §4.3).
+    /// How it speaks, as [`protocol`](super::trace::protocol) says it.
     pub protocol: &'static str,
-    /// It is in `relay.networks`.
-    pub is_relay: bool,
+    /// What it has agreed on with us.
+    pub tls: Option<Secured>,
+    /// It is one of ours: in `relay.networks`, or logged in.
+    pub is_ours: bool,
 }
 
 /// A message whose content is arriving.
@@ -141,6 +143,7 @@ impl Message {
         let trace = Trace {
             helo: &client.helo,
             client: client.ip,
+            tls: client.tls.as_ref(),
             hostname,
             protocol: client.protocol,
             id,
@@ -149,7 +152,7 @@ impl Message {
         };
         let made = trace.field().into_bytes();
         // RFC 6409 §8: for our own clients, not for mail that passes through.
-        let additions = if client.is_relay {
+        let additions = if client.is_ours {
             Additions {
                 date: Some(format!("Date: {}\r\n", date(arrived))),
                 message_id: Some(format!("Message-ID: <{id}@{hostname}>\r\n")),

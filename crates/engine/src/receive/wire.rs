@@ -3,10 +3,11 @@
 //! # Contract
 //! * **No wait without a deadline**, and none that outlasts the end of the server.
 //! * **An idle session is small**: buffers that a message made large are given back.
+//! * **TLS begins on an empty input**: nothing that came in clear is read as if it had come under TLS.
 //! * **A client sees the last reply**: a closing session reads on for a moment, since octets that lie
 //!   unread would make the system reset the connection.
 
-use std::io;
+use std::{future::Future, io};
 
 use bytes::BytesMut;
 use remuda_clock::{Monotonic, SharedClock};
@@ -16,7 +17,11 @@ use tokio::{
     sync::watch,
 };
 
-use crate::watchdog::Watchdog;
+use super::stream::Stream;
+use crate::{
+    tls::{Acceptor, Problem, Secured},
+    watchdog::Watchdog,
+};
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +53,7 @@ pub(super) struct Lost;
 
 /// A stream, its buffers, its timer.
 pub(super) struct Wire<Io> {
-    io: Io,
+    io: Stream<Io>,
     pub input: BytesMut,
     pub output: BytesMut,
     clock: SharedClock,
@@ -61,7 +66,7 @@ pub(super) struct Wire<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
     pub(super) fn new(io: Io, clock: SharedClock, phase: watch::Receiver<Phase>) -> Self {
         Wire {
-            io,
+            io: Stream::Clear(io),
             input: BytesMut::new(),
             output: BytesMut::new(),
             watchdog: Watchdog::new(clock.clone()),
@@ -114,13 +119,52 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
             biased;
             written = write(&mut self.io, &self.output) => written,
             () = self.watchdog.until(deadline) => return Err(Lost),
-            () = ended(&mut self.phase) => return Err(Lost),
+            () = stopped(&mut self.phase, Phase::Ended) => return Err(Lost),
         };
         self.output.clear();
         if self.output.capacity() > OUTPUT_KEPT_MAX {
             self.output = BytesMut::new();
         }
         written.map_err(|_| Lost)
+    }
+
+    /// Goes on under TLS. The replies are written; a handshake that has not ended in time, or at a stop, has failed.
+    ///
+    /// # Panics
+    /// When there is input: the machine ends a session in which something follows STARTTLS.
+    pub(super) async fn secure(
+        &mut self,
+        acceptor: &Acceptor,
+        deadline: Monotonic,
+    ) -> Result<Secured, Problem> {
+        assert!(self.input.is_empty(), "nothing in clear counts under TLS");
+        tokio::select! {
+            biased;
+            made = self.io.secure(acceptor) => made,
+            () = self.watchdog.until(deadline) => Err(Problem::TimedOut),
+            () = stopped(&mut self.phase, Phase::Stopping) => Err(Problem::Handshake("the server stops".to_owned())),
+        }
+    }
+
+    /// Waits for something that is not the client's; the end of the server does not.
+    pub(super) async fn unless_ended<T>(&mut self, something: impl Future<Output = T>) -> Result<T, Lost> {
+        tokio::select! {
+            biased;
+            it = something => Ok(it),
+            () = stopped(&mut self.phase, Phase::Ended) => Err(Lost),
+        }
+    }
+
+    /// Lets the client wait until `time`.
+    pub(super) async fn pause(&mut self, time: Monotonic) -> Result<(), Lost> {
+        if time <= self.clock.now().monotonic {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = self.watchdog.until(time) => Ok(()),
+            () = stopped(&mut self.phase, Phase::Ended) => Err(Lost),
+        }
     }
 
     /// Writes what waits, and closes once the client has had time to read it.
@@ -159,8 +203,9 @@ async fn moved(phase: &mut watch::Receiver<Phase>) {
     }
 }
 
-async fn ended(phase: &mut watch::Receiver<Phase>) {
-    if phase.wait_for(|phase| *phase == Phase::Ended).await.is_err() {
+/// Waits until the server has come to `end` or further.
+async fn stopped(phase: &mut watch::Receiver<Phase>, end: Phase) {
+    if phase.wait_for(|phase| *phase >= end).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -96,9 +96,7 @@ mod tests {
         let mut settings = Settings::defaults("mx.home.test");
         settings.listeners = listeners
             .iter()
-            .map(|at| Listener {
-                address: at.parse().unwrap(),
-            })
+            .map(|at| Listener::plain(at.parse().unwrap()))
             .collect();
         settings.delivery.allow_loopback = allow_loopback;
         Own::new(&settings)

@@ -1,4 +1,5 @@
-//! TLS to other servers: one client configuration a policy, the handshake, and what went wrong in words.
+//! TLS: to other servers one client configuration a policy, to clients one acceptor a listener; the handshake, and
+//! what went wrong in words.
 //!
 //! ```text
 //!   connection ─handshake─▶ any: whoever it is          (may, encrypt)
@@ -23,6 +24,8 @@
 //! No revocation lists. A reload that trusts others retires what is parked; a session that is busy just then
 //! serves on until it is too old (`connection_cache.reuse_time_limit`).
 
+mod acceptor;
+mod certificate;
 mod problem;
 mod stream;
 mod trust;
@@ -41,7 +44,12 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-pub use self::{problem::Problem, trust::TrustError};
+pub use self::{
+    acceptor::{Acceptor, Secured},
+    certificate::{CertificateError, Certified},
+    problem::Problem,
+    trust::TrustError,
+};
 use self::{
     stream::TlsStream,
     verifier::{Anybody, Trusted},

@@ -62,8 +62,30 @@ pub struct Config {
     pub log: Log,
     /// Where the session limits are set.
     pub session_lines: SessionLines,
+    /// Where the first `[[listener]]` says `auth = true`.
+    pub auth_line: Option<usize>,
     /// What works and is seldom meant.
     pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Says what is wrong while nobody knows the accounts of those who log in.
+    ///
+    /// # Errors
+    /// A listener has `auth = true`, and there is no directory.
+    pub fn demand_directory(self, is_there: bool, source: &Source) -> Result<Config, Problems> {
+        if is_there || !self.settings.listeners.iter().any(|listener| listener.auth) {
+            return Ok(self);
+        }
+        Err(Problems {
+            file: source.name(),
+            list: vec![Problem {
+                line: self.auth_line,
+                key: "listener.auth".to_owned(),
+                message: "needs the directory, which is not there; set auth = false".to_owned(),
+            }],
+        })
+    }
 }
 
 /// `[admin]`.
@@ -199,13 +221,14 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let dns_servers = sections::dns(&top);
     let away = read_away(&top, &identity.hostname);
     let cache = sections::connection_cache(&top);
-    let admin = sections::admin(&top, &identity.data_dir, &listeners);
+    let admin = sections::admin(&top, &identity.data_dir, &listeners.list);
     let log = sections::log(&top);
     top.close();
     Config {
         admin,
         log,
         warnings: notes.warnings(),
+        auth_line: listeners.auth_line,
         session_lines: SessionLines {
             inbound,
             outbound: away.sessions_line,
@@ -215,7 +238,7 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
             hostname: identity.hostname,
             data_dir: identity.data_dir,
             postmaster: identity.postmaster,
-            listeners,
+            listeners: listeners.list,
             limits,
             relay,
             dns_servers,

@@ -6,6 +6,7 @@
 
 mod delivery;
 mod destination;
+mod listener;
 mod route;
 mod security;
 mod source;
@@ -17,6 +18,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
+pub use listener::listeners;
 pub use route::routes;
 pub use source::sources;
 
@@ -89,35 +91,6 @@ fn postmaster(text: &str) -> Result<Option<Address>, String> {
         )
     };
     text.parse().map(Some).map_err(wrong)
-}
-
-/// Reads every `[[listener]]`.
-pub fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
-    let Some(sections) = top.sections("listener") else {
-        return vec![Listener {
-            address: SocketAddr::from(([127, 0, 0, 1], 2525)),
-        }];
-    };
-    let mut listeners: Vec<Listener> = Vec::new();
-    for section in sections {
-        let address = section.required(
-            "address",
-            "\"127.0.0.1:2525\"",
-            text(|t| values::socket_address(t, None)),
-        );
-        if let Some(address) = address {
-            if address.port() != 0 && listeners.iter().any(|other| other.address == address) {
-                section.problem(
-                    Some(section.line()),
-                    "address",
-                    format!("{address} is listened on twice; remove one [[listener]]"),
-                );
-            }
-            listeners.push(Listener { address });
-        }
-        section.close();
-    }
-    listeners
 }
 
 /// Reads `[limits]`; answers the line of `sessions` too.

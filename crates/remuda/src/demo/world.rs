@@ -128,9 +128,7 @@ fn settings(directory: &Path, reuse: Reuse, receivers: &[SocketAddr]) -> anyhow:
     }
     let mut settings = Settings {
         data_dir: directory.to_owned(),
-        listeners: vec![Listener {
-            address: ([127, 0, 0, 1], 0).into(),
-        }],
+        listeners: vec![Listener::plain(([127, 0, 0, 1], 0).into())],
         routes,
         ..Settings::defaults("relay.demo.test")
     };

@@ -13,6 +13,7 @@ mod groups;
 mod home;
 mod hosts;
 mod letters;
+mod listeners;
 mod receivers;
 mod refusals;
 mod signals;

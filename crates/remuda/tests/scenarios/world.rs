@@ -36,9 +36,7 @@ impl World {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut settings = Settings {
             data_dir: directory.path().join("data"),
-            listeners: vec![Listener {
-                address: ([127, 0, 0, 1], 0).into(),
-            }],
+            listeners: vec![Listener::plain(([127, 0, 0, 1], 0).into())],
             routes,
             ..Settings::defaults("relay.test")
         };

@@ -8,7 +8,7 @@ use std::{
 use remuda_clock::{Clock, Monotonic, Now, SharedClock, SystemClock, Timer, Wall};
 use remuda_dispatch::command::Command;
 use remuda_engine::{
-    Engine,
+    Engine, Outside,
     operations::Status,
     settings::{Route, RouteDomain, Settings},
 };
@@ -59,7 +59,12 @@ impl Stage {
         let seen = decisions.clone();
         let watch = Arc::new(move |now, command: &Command| seen.lock().unwrap().push((now, command.clone())));
         let hosts = Arc::new(Hosts::new(&self.plan, clock.clone()));
-        let started = Engine::start_watched(self.settings.clone(), None, clock.clone(), (hosts, watch)).await;
+        let outside = Outside {
+            network: hosts,
+            watch,
+            authenticator: None,
+        };
+        let started = Engine::start_within(self.settings.clone(), None, clock.clone(), outside).await;
         let engine = started.unwrap();
         let operations = engine.operations();
         let is_gone = |status: &Status| status.queue.active + status.queue.deferred == 0;

@@ -7,6 +7,8 @@ use std::{borrow::Cow, fmt};
 
 use bytes::{BufMut, BytesMut};
 
+use super::auth::LOGIN_REFUSED;
+
 /// One reply of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -49,6 +51,26 @@ impl Answer {
     /// RFC 3030 §2: only BDAT and RSET have a place there.
     pub(super) fn between_chunks() -> Self {
         Answer::new(503, "5.5.1", "BDAT or RSET only, until the last chunk")
+    }
+
+    /// RFC 3207 §4, RFC 4954 §6: mail is taken from those who have logged in, and that needs TLS.
+    pub(super) fn needs_login(is_encrypted: bool) -> Self {
+        let text = if is_encrypted {
+            "Log in first"
+        } else {
+            "STARTTLS first, then log in"
+        };
+        Answer::new(530, "5.7.0", text)
+    }
+
+    /// RFC 5321 §4.1.1.11.
+    pub(super) fn not_offered() -> Self {
+        Answer::new(555, "5.5.4", "Parameter not offered")
+    }
+
+    /// The login is not right (RFC 4954 §6); which of its parts is nobody's business.
+    pub fn login_refused() -> Self {
+        Answer::new(LOGIN_REFUSED, "5.7.8", "Name or password is wrong")
     }
 
     /// Answers whether the command was granted.

@@ -14,11 +14,12 @@
 
 use std::str;
 
-use remuda_mail::{Address, Envelope, Notify, OriginalRecipient, Sender};
+use remuda_mail::{Address, Envelope, Notify, OriginalRecipient, Secret, Sender};
 use smtp_proto::{Error as Grammar, Request};
 
 use super::{
     answer::Answer,
+    auth::Mechanism,
     parameters::{self, RcptParameters},
 };
 
@@ -30,7 +31,16 @@ pub(super) enum Command {
     Mail(Box<Mail>),
     Rcpt(Box<Rcpt>),
     Data,
-    Bdat { octets: u64, is_last: bool },
+    Bdat {
+        octets: u64,
+        is_last: bool,
+    },
+    StartTls,
+    /// `mechanism` is None when it is not one of ours.
+    Auth {
+        mechanism: Option<Mechanism>,
+        initial: Option<Secret>,
+    },
     Rset,
     Noop,
     Vrfy,
@@ -45,6 +55,7 @@ impl Command {
         match self {
             Command::Ehlo(_) | Command::Helo(_) | Command::Rset | Command::Noop => true,
             Command::Vrfy | Command::Expn | Command::Help => true,
+            Command::StartTls | Command::Auth { .. } => true,
             Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Bdat { .. } => false,
             Command::Quit => false,
         }
@@ -58,6 +69,9 @@ pub struct Mail {
     pub envelope: Envelope,
     /// SIZE= (RFC 1870), octets.
     pub size: Option<u64>,
+    /// AUTH= was given and is sound. What it says is dropped: whoever does not trust the client's word for a
+    /// submitter goes on as if it were `<>` (RFC 4954 §5).
+    pub names_submitter: bool,
 }
 
 /// RCPT, understood and sound.
@@ -105,6 +119,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Answer> {
         _ if verb.eq_ignore_ascii_case("mail") => mail(arguments),
         _ if verb.eq_ignore_ascii_case("rcpt") => rcpt(arguments),
         _ if verb.eq_ignore_ascii_case("bdat") => bdat(arguments),
+        _ if verb.eq_ignore_ascii_case("auth") => auth(arguments),
+        _ if verb.eq_ignore_ascii_case("starttls") => alone(Command::StartTls, arguments),
         _ if verb.is_empty() => Err(Answer::new(500, "5.5.2", "No command")),
         _ => other(line, arguments),
     }
@@ -112,19 +128,12 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Answer> {
 
 /// The commands that smtp-proto may read alone.
 fn other(line: &[u8], arguments: &str) -> Result<Command, Answer> {
-    let alone = |command| {
-        if arguments.trim().is_empty() {
-            Ok(command)
-        } else {
-            Err(Answer::new(501, "5.5.4", "No argument allowed"))
-        }
-    };
     match Request::parse(&mut line.iter()) {
         Ok(Request::Ehlo { host }) => Ok(Command::Ehlo(host.into_owned())),
         Ok(Request::Helo { host }) => Ok(Command::Helo(host.into_owned())),
-        Ok(Request::Data) => alone(Command::Data),
-        Ok(Request::Rset) => alone(Command::Rset),
-        Ok(Request::Quit) => alone(Command::Quit),
+        Ok(Request::Data) => alone(Command::Data, arguments),
+        Ok(Request::Rset) => alone(Command::Rset, arguments),
+        Ok(Request::Quit) => alone(Command::Quit, arguments),
         Ok(Request::Noop { .. }) => Ok(Command::Noop),
         Ok(Request::Vrfy { .. }) => Ok(Command::Vrfy),
         Ok(Request::Expn { .. }) => Ok(Command::Expn),
@@ -136,6 +145,26 @@ fn other(line: &[u8], arguments: &str) -> Result<Command, Answer> {
         Err(Grammar::UnknownCommand) => Err(Answer::new(500, "5.5.2", "Command not recognised")),
         Err(Grammar::SyntaxError { syntax }) => Err(Answer::new(501, "5.5.4", format!("Syntax: {syntax}"))),
         Err(_) => Err(Answer::new(501, "5.5.4", "Syntax error in arguments")),
+    }
+}
+
+fn alone(command: Command, arguments: &str) -> Result<Command, Answer> {
+    if arguments.trim().is_empty() {
+        Ok(command)
+    } else {
+        Err(Answer::new(501, "5.5.4", "No argument allowed"))
+    }
+}
+
+/// RFC 4954 §4. What was said with it is kept from every log.
+fn auth(arguments: &str) -> Result<Command, Answer> {
+    let syntax = || Answer::new(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]");
+    let mut words = arguments.split_ascii_whitespace();
+    let mechanism = Mechanism::named(words.next().ok_or_else(syntax)?);
+    let initial = words.next().map(Secret::new);
+    match words.next() {
+        None => Ok(Command::Auth { mechanism, initial }),
+        Some(_) => Err(syntax()),
     }
 }
 
@@ -311,12 +340,21 @@ mod tests {
         assert_eq!(read("noop anything"), Ok(Command::Noop));
         assert_eq!(read("quit "), Ok(Command::Quit));
         assert_eq!(read("vrfy postmaster"), Ok(Command::Vrfy));
+        assert_eq!(read("StartTLS "), Ok(Command::StartTls));
+        let auth = |mechanism, initial: Option<&str>| {
+            let initial = initial.map(Secret::new);
+            Ok(Command::Auth { mechanism, initial })
+        };
+        assert_eq!(read("auth plain"), auth(Some(Mechanism::Plain), None));
+        assert_eq!(read("AUTH Login ="), auth(Some(Mechanism::Login), Some("=")));
+        assert_eq!(read("AUTH CRAM-MD5"), auth(None, None));
         for (line, code) in [
             ("EHLO", 501),
             ("DATA now", 501),
             ("QUIT x", 501),
-            ("STARTTLS", 502),
-            ("AUTH PLAIN", 502),
+            ("STARTTLS now", 501),
+            ("AUTH", 501),
+            ("AUTH PLAIN a b", 501),
             ("LHLO x", 502),
             ("", 500),
             (" QUIT", 500),

@@ -12,30 +12,57 @@ use super::{
     machine::{Phase, Question},
 };
 
+/// What a look for the next line finds.
+pub(super) enum Line {
+    /// The line with its CRLF, taken.
+    Whole(BytesMut),
+    /// Not all of it is there.
+    Unfinished,
+    /// It is longer than it may be.
+    TooLong,
+    /// It ends, or is cut, by a bare CR or LF.
+    Bare,
+}
+
+/// Takes a line of at most `max` octets.
+pub(super) fn take_line(input: &mut BytesMut, max: usize) -> Line {
+    let Some(end) = memchr(b'\n', &input[..input.len().min(max)]) else {
+        return if input.len() < max {
+            Line::Unfinished
+        } else {
+            Line::TooLong
+        };
+    };
+    let line = &input[..=end];
+    // A server that takes these for line ends reads other commands than the client's own server did.
+    if !line.ends_with(b"\r\n") || memchr(b'\r', line) != Some(end - 1) {
+        return Line::Bare;
+    }
+    Line::Whole(input.split_to(end + 1))
+}
+
 impl Server {
     pub(super) fn read_command(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event> {
-        let Some(end) = memchr(b'\n', &input[..input.len().min(COMMAND_LINE_MAX)]) else {
-            if input.len() < COMMAND_LINE_MAX {
-                return Some(Event::Read);
+        let line = match take_line(input, COMMAND_LINE_MAX) {
+            Line::Whole(line) => line,
+            Line::Unfinished => return Some(Event::Read),
+            Line::TooLong => {
+                let answer = Answer::new(500, "5.5.2", "Line too long");
+                if let Phase::Content(_) = self.phase {
+                    // Between chunks there is no way back into step.
+                    self.close(&answer, output);
+                } else {
+                    self.phase = Phase::Overlong { skipped: 0, answer };
+                }
+                return None;
             }
-            if let Phase::Content(_) = self.phase {
-                // Between chunks there is no way back into step.
-                self.close(&Answer::new(500, "5.5.2", "Line too long"), output);
-            } else {
-                self.phase = Phase::Overlong(0);
+            Line::Bare => {
+                self.bare_newline(output);
+                return None;
             }
-            return None;
         };
-        let line = &input[..=end];
-        // A server that takes these for line ends reads other commands than the client's own server did.
-        if !line.ends_with(b"\r\n") || memchr(b'\r', line) != Some(end - 1) {
-            self.bare_newline(output);
-            return None;
-        }
-        let parsed = command::parse(line);
-        input.advance(end + 1);
-        match parsed {
-            Ok(command) => self.execute(command, output),
+        match command::parse(&line) {
+            Ok(command) => self.execute(command, input, output),
             Err(answer) => {
                 self.reply(&answer, output);
                 None
@@ -43,14 +70,14 @@ impl Server {
         }
     }
 
-    fn bare_newline(&mut self, output: &mut BytesMut) {
+    pub(super) fn bare_newline(&mut self, output: &mut BytesMut) {
         let answer = Answer::new(500, "5.5.2", "Bare CR or LF; commands end with CRLF");
         self.close(&answer, output);
     }
 
     /// Goes past an overlong line.
     pub(super) fn skip_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Event> {
-        let Phase::Overlong(skipped) = &mut self.phase else {
+        let Phase::Overlong { skipped, answer } = &mut self.phase else {
             return None;
         };
         match memchr(b'\n', input) {
@@ -60,7 +87,8 @@ impl Server {
                 *skipped += count;
                 input.advance(count);
                 if *skipped > SKIPPED_LINE_MAX {
-                    self.close(&Answer::new(500, "5.5.2", "Line too long"), output);
+                    let answer = answer.clone();
+                    self.close(&answer, output);
                     return None;
                 }
                 Some(Event::Read)
@@ -68,9 +96,10 @@ impl Server {
             Some(end) => {
                 let is_sound = end > 0 && memchr(b'\r', &input[..end]) == Some(end - 1);
                 input.advance(end + 1);
+                let answer = answer.clone();
                 self.phase = Phase::Commands;
                 if is_sound {
-                    self.reply(&Answer::new(500, "5.5.2", "Line too long"), output);
+                    self.reply(&answer, output);
                 } else {
                     self.bare_newline(output);
                 }

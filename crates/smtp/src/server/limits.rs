@@ -12,6 +12,13 @@ use std::time::Duration;
 /// (RFC 3461 alone asks for 600), rounded up. Longer: 500, and the rest of the line is skipped.
 pub const COMMAND_LINE_MAX: usize = 4096;
 
+/// Octets of a line that answers AUTH, with its CRLF (RFC 4954 §4). Longer:
+/// 500 5.5.6, and the login is over.
+pub const AUTH_LINE_MAX: usize = 12_288;
+
+/// Logins refused in a session before 421.
+pub const LOGINS_REFUSED_MAX: u32 = 5;
+
 /// Octets of one overlong line that are skipped before the session is closed.
 pub const SKIPPED_LINE_MAX: usize = 64 * 1024;
 

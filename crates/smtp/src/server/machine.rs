@@ -1,14 +1,13 @@
 //! The state machine: which command is in order, and what becomes of it.
 
-use std::borrow::Cow;
-
 use bytes::BytesMut;
 
 use super::{
     Event, Hello, Profile, Wait,
-    answer::{Answer, write_lines},
+    answer::Answer,
+    auth::{Exchange, LOGIN_REFUSED},
     command::{Command, Mail, Rcpt},
-    incoming::{Incoming, Section, read_max},
+    incoming::{Incoming, Section},
     limits::{ERRORS_MAX, IDLE_COMMANDS_MAX, REPLIES_MAX},
 };
 
@@ -16,9 +15,12 @@ use super::{
 #[derive(Debug)]
 pub struct Server {
     profile: Profile,
-    hello: Option<Hello>,
+    pub(super) hello: Option<Hello>,
+    is_encrypted: bool,
+    is_logged_in: bool,
+    pub(super) logins_refused: u32,
     pub(super) phase: Phase,
-    transaction: Option<Transaction>,
+    pub(super) transaction: Option<Transaction>,
     /// Errors in a row.
     errors: u32,
     /// Commands in a row that brought no mail.
@@ -27,9 +29,9 @@ pub struct Server {
 
 /// An accepted MAIL.
 #[derive(Clone, Copy, Debug)]
-struct Transaction {
+pub(super) struct Transaction {
     smtputf8: bool,
-    recipients: usize,
+    pub recipients: usize,
 }
 
 /// What the next octets are.
@@ -38,7 +40,11 @@ pub(super) enum Phase {
     /// Commands.
     Commands,
     /// The rest of an overlong line, of which this many octets were skipped.
-    Overlong(usize),
+    Overlong { skipped: usize, answer: Answer },
+    /// A response of AUTH.
+    Auth(Exchange),
+    /// TLS's.
+    Handshake,
     /// Commands once the shell has answered.
     Asked(Question),
     /// Content; between two chunks commands.
@@ -54,6 +60,7 @@ pub(super) enum Question {
     Mail { smtputf8: bool },
     Rcpt,
     Message,
+    Login,
 }
 
 impl Server {
@@ -62,6 +69,9 @@ impl Server {
         Server {
             profile,
             hello: None,
+            is_encrypted: false,
+            is_logged_in: false,
+            logins_refused: 0,
             phase: Phase::Commands,
             transaction: None,
             errors: 0,
@@ -73,6 +83,14 @@ impl Server {
     pub fn greet(&mut self, output: &mut BytesMut) {
         let text = format!("{} ESMTP Remuda", self.profile.hostname);
         Answer::new(220, "", text).write(output);
+    }
+
+    /// Goes on under TLS: before the greeting, or after [`Event::StartTls`]. What the client had said before is
+    /// forgotten (RFC 3207 §4.2); our counts of its errors are not its words, and stay.
+    pub fn secured(&mut self) {
+        (self.hello, self.transaction) = (None, None);
+        self.is_encrypted = true;
+        self.phase = Phase::Commands;
     }
 
     /// Ends the session with `answer`, wherever it stands: refused at connect, shut down, timed out.
@@ -96,6 +114,20 @@ impl Server {
         self.hello.as_ref()
     }
 
+    /// Answers whether TLS is on.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// Answers whether the client has logged in.
+    pub fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    pub(super) fn has_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// What the machine needs octets for, after [`Event::Read`].
     pub fn wait(&self) -> Wait {
         match &self.phase {
@@ -114,7 +146,7 @@ impl Server {
     /// Reads on in `input`, writes replies to `output`, and says what the shell has to do.
     ///
     /// # Panics
-    /// When the last event asked and was not answered.
+    /// When the last event asked and was not answered, or told to begin TLS and it was not.
     pub fn next(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Event {
         loop {
             if output.len() > REPLIES_MAX {
@@ -122,12 +154,14 @@ impl Server {
             }
             let event = match &mut self.phase {
                 Phase::Commands => self.read_command(input, output),
-                Phase::Overlong(_) => self.skip_line(input, output),
+                Phase::Overlong { .. } => self.skip_line(input, output),
+                Phase::Auth(_) => self.read_response(input, output),
                 Phase::Skip { .. } => self.skip_chunk(input, output),
                 Phase::Content(incoming) if incoming.section == Section::Between => {
                     self.read_command(input, output)
                 }
                 Phase::Content(_) => self.read_content(input, output),
+                Phase::Handshake => unreachable!("the handshake has not ended"),
                 Phase::Asked(question) => unreachable!("{question:?} was not answered"),
                 Phase::Closed => Some(Event::Close),
             };
@@ -141,11 +175,14 @@ impl Server {
     pub fn answer(&mut self, answer: Answer, output: &mut BytesMut) {
         let phase = std::mem::replace(&mut self.phase, Phase::Commands);
         if let Phase::Asked(question) = phase {
-            if answer.is_positive() && !matches!(question, Question::Mail { .. }) {
+            if answer.is_positive() && matches!(question, Question::Rcpt | Question::Message) {
                 (self.errors, self.idle_commands) = (0, 0);
             }
             match question {
                 Question::Message => self.transaction = None,
+                Question::Login if answer.code == LOGIN_REFUSED => {
+                    return self.refuse_login(&answer, output);
+                }
                 _ if !answer.is_positive() => {}
                 Question::Mail { smtputf8 } => {
                     self.transaction = Some(Transaction {
@@ -153,6 +190,7 @@ impl Server {
                         recipients: 0,
                     });
                 }
+                Question::Login => self.is_logged_in = true,
                 Question::Rcpt => {
                     if let Some(transaction) = &mut self.transaction {
                         transaction.recipients += 1;
@@ -183,7 +221,12 @@ impl Server {
         }
     }
 
-    pub(super) fn execute(&mut self, command: Command, output: &mut BytesMut) -> Option<Event> {
+    pub(super) fn execute(
+        &mut self,
+        command: Command,
+        input: &BytesMut,
+        output: &mut BytesMut,
+    ) -> Option<Event> {
         if command.is_chatter() {
             self.idle_commands += 1;
             if self.idle_commands > IDLE_COMMANDS_MAX {
@@ -205,18 +248,13 @@ impl Server {
                 Answer::new(250, "2.0.0", "Ok").write(output);
                 self.drop_transaction()
             }
+            Command::StartTls => self.start_tls(input, output),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial.as_ref(), output),
             Command::Noop => self.say(Answer::new(250, "2.0.0", "Ok"), output),
             // RFC 5321 §3.5.3: never said who exists, always willing to try.
             Command::Vrfy => self.say(Answer::new(252, "2.1.5", "Send it and see"), output),
             Command::Expn => self.say(Answer::new(502, "5.5.1", "No lists shown"), output),
-            Command::Help => self.say(
-                Answer::new(
-                    214,
-                    "2.0.0",
-                    "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; RFC 5321",
-                ),
-                output,
-            ),
+            Command::Help => self.say(Answer::new(214, "2.0.0", COMMANDS), output),
             Command::Quit => self.say(Answer::new(221, "2.0.0", "Bye").closing(), output),
         }
     }
@@ -226,38 +264,15 @@ impl Server {
         None
     }
 
-    /// EHLO and HELO (RFC 5321 §4.1.1.1); both end a transaction (§4.1.4).
-    fn greet_back(&mut self, name: &str, extended: bool, output: &mut BytesMut) -> Option<Event> {
-        self.hello = Some(Hello {
-            name: tame(name),
-            extended,
-        });
-        let first = Cow::Borrowed(&*self.profile.hostname);
-        if extended {
-            let lines = [
-                first,
-                "PIPELINING".into(),
-                format!("SIZE {}", self.profile.size_max).into(),
-                "8BITMIME".into(),
-                "SMTPUTF8".into(),
-                "ENHANCEDSTATUSCODES".into(),
-                "CHUNKING".into(),
-                "DSN".into(),
-                "HELP".into(),
-                format!("LIMITS RCPTMAX={}", self.profile.recipients_max).into(),
-            ];
-            write_lines(250, &lines, output);
-        } else {
-            write_lines(250, &[first], output);
-        }
-        self.drop_transaction()
-    }
-
     fn mail(&mut self, mail: Box<Mail>, output: &mut BytesMut) -> Option<Event> {
         let refusal = if self.hello.is_none() {
             Answer::new(503, "5.5.1", "EHLO or HELO first")
+        } else if self.profile.security.needs_login && !self.is_logged_in {
+            Answer::needs_login(self.is_encrypted)
         } else if self.transaction.is_some() {
             Answer::new(503, "5.5.1", "One MAIL at a time; RSET drops it")
+        } else if mail.names_submitter && !self.takes_logins() {
+            Answer::not_offered()
         } else if mail.size.is_some_and(|size| size > self.profile.size_max) {
             Answer::too_large()
         } else {
@@ -288,70 +303,16 @@ impl Server {
         self.say(refusal, output)
     }
 
-    /// Why content may not begin, if it may not.
-    fn content_refusal(&self) -> Option<Answer> {
-        match self.transaction {
-            None => Some(Answer::new(503, "5.5.1", "MAIL first")),
-            Some(transaction) if transaction.recipients == 0 => {
-                Some(Answer::new(554, "5.5.1", "No valid recipients"))
-            }
-            Some(_) => None,
-        }
-    }
-
-    fn data(&mut self, output: &mut BytesMut) -> Option<Event> {
-        if matches!(self.phase, Phase::Content(_)) {
-            return self.say(Answer::between_chunks(), output);
-        }
-        if let Some(refusal) = self.content_refusal() {
-            return self.say(refusal, output);
-        }
-        Answer::new(354, "", "End with CRLF.CRLF").write(output);
-        self.phase = Phase::Content(Box::new(self.incoming(Section::Data)));
-        Some(Event::Begin)
-    }
-
-    fn incoming(&self, section: Section) -> Incoming {
-        Incoming::new(section, self.profile.size_max, self.profile.bare_newline)
-    }
-
-    fn bdat(&mut self, octets: u64, is_last: bool, output: &mut BytesMut) -> Option<Event> {
-        // Beyond any hope, and too much to be read for a reply's sake.
-        if octets > read_max(self.profile.size_max) {
-            return self.say(Answer::too_large().closing(), output);
-        }
-        if let Phase::Content(incoming) = &mut self.phase {
-            incoming.begin_chunk(octets, is_last);
-            return None;
-        }
-        if let Some(answer) = self.content_refusal() {
-            self.phase = Phase::Skip {
-                octets,
-                left: octets,
-                answer,
-            };
-            // A client that sends whole messages in one flight goes on with the next MAIL.
-            return if is_last { self.forget_transaction() } else { None };
-        }
-        let mut incoming = self.incoming(Section::Between);
-        incoming.begin_chunk(octets, is_last);
-        self.phase = Phase::Content(Box::new(incoming));
-        Some(Event::Begin)
-    }
-
     /// Ends a transaction that brought no message.
     pub(super) fn drop_transaction(&mut self) -> Option<Event> {
         self.phase = Phase::Commands;
         self.forget_transaction()
     }
 
-    fn forget_transaction(&mut self) -> Option<Event> {
+    pub(super) fn forget_transaction(&mut self) -> Option<Event> {
         self.transaction.take().map(|_| Event::Dropped)
     }
 }
 
-/// A HELO name fit for a header and a log: anything else becomes `?`.
-fn tame(name: &str) -> String {
-    let fit = |c: char| c.is_ascii_alphanumeric() || ".-_:[]%+/".contains(c);
-    name.chars().map(|c| if fit(c) { c } else { '?' }).collect()
-}
+/// What HELP says: the commands that every session has.
+const COMMANDS: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; RFC 5321";

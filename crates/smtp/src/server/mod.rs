@@ -18,16 +18,21 @@
 //! * **Octets of content are never read as commands**, nor the other way round: the end of DATA is found as
 //!   the content reader says, and a refused BDAT is followed by exactly its octets.
 //! * **A bare CR or LF in a command ends the session** with 500 5.5.2.
+//! * **TLS and AUTH are what the listener offers** ([`Security`]): nobody logs in without TLS, and where a login
+//!   is needed nothing is taken before it.
 //! * **Everything is bounded**: lines, replies held back, errors in a row, content, excess over its limit.
 //! * The shell owes an [`answer`](Server::answer) to each event that asks, before it calls `next` again.
 //!
 //! # Not here
 //! Sockets and time limits (the engine; the limits are in [`crate::deadlines::server`]); whom to relay for;
-//! header fields. TLS and AUTH come later.
+//! header fields; the TLS handshake and whether a password is right.
 
 mod answer;
+mod auth;
+mod begin;
 mod command;
 mod content;
+mod hello;
 mod incoming;
 mod input;
 pub mod limits;
@@ -40,6 +45,7 @@ mod xtext;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use remuda_mail::Credentials;
 
 pub use answer::Answer;
 pub use command::{ForwardPath, Mail, Rcpt};
@@ -57,6 +63,19 @@ pub struct Profile {
     pub recipients_max: usize,
     /// For this client.
     pub bare_newline: BareNewline,
+    /// What its listener offers and wants.
+    pub security: Security,
+}
+
+/// TLS and AUTH of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// STARTTLS, while TLS is not on.
+    pub offers_starttls: bool,
+    /// AUTH PLAIN and LOGIN, once TLS is on.
+    pub offers_auth: bool,
+    /// MAIL is refused before a login (530 5.7.0).
+    pub needs_login: bool,
 }
 
 /// What the client said of itself.
@@ -75,6 +94,10 @@ pub enum Event {
     Read,
     /// Write the replies, then go on.
     Flush,
+    /// Write the replies, make the handshake, then say [`Server::secured`], or nothing more.
+    StartTls,
+    /// The client says who it is. To be answered with 235, 454 or [`Answer::login_refused`].
+    Login(Box<Credentials>),
     /// MAIL asks to begin a transaction. To be answered.
     Mail(Box<Mail>),
     /// RCPT asks to add a recipient. To be answered.

@@ -1,6 +1,6 @@
-//! The parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID; NOTIFY, ORCPT.
+//! The parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH; NOTIFY, ORCPT.
 //!
-//! smtp-proto reads the values that are words and numbers. ENVID and ORCPT are read here: their
+//! smtp-proto reads the values that are words and numbers. ENVID, AUTH and ORCPT are read here: their
 //! escapes must be undone without dropping a broken one, and ORCPT has types that it does not know.
 //!
 //! # Contract
@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use remuda_mail::{Body, Envelope, Notify, OriginalRecipient, Return};
+use remuda_mail::{Address, Body, Envelope, Notify, OriginalRecipient, Return};
 use smtp_proto::{
     Error as Grammar, MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_RET_FULL, MAIL_RET_HDRS, MAIL_SMTPUTF8,
     RCPT_NOTIFY_DELAY, RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS,
@@ -22,6 +22,8 @@ use super::{answer::Answer, command::Mail, xtext};
 const ENVID_LENGTH_MAX: usize = 100;
 /// RFC 3461 §4.2: octets of ORCPT as sent.
 const ORCPT_LENGTH_MAX: usize = 500;
+/// RFC 4954 §5: octets of AUTH as sent.
+const SUBMITTER_LENGTH_MAX: usize = 500;
 /// RFC 1870 §3: digits of SIZE.
 const SIZE_DIGITS_MAX: usize = 20;
 
@@ -37,12 +39,13 @@ pub(super) fn mail(text: &str) -> Result<Mail, Answer> {
     let mut mail = Mail {
         envelope: Envelope::default(),
         size: None,
+        names_submitter: false,
     };
     if text.is_empty() {
         return Ok(mail);
     }
-    let known = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
-    let (words, envid) = split(text, &known, "ENVID")?;
+    let known = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"];
+    let (words, [envid, submitter]) = split(text, &known, ["ENVID", "AUTH"])?;
     let mut octets = words.as_bytes().iter();
     let flags = Rfc5321Parser::new(&mut octets)
         .mail_from_parameters(Cow::Borrowed(""))
@@ -62,6 +65,7 @@ pub(super) fn mail(text: &str) -> Result<Mail, Answer> {
     };
     mail.size = size(text)?;
     mail.envelope.envid = envid.map(read_envid).transpose()?;
+    mail.names_submitter = submitter.map(check_submitter).transpose()?.is_some();
     Ok(mail)
 }
 
@@ -70,7 +74,7 @@ pub(super) fn rcpt(text: &str) -> Result<RcptParameters, Answer> {
     if text.is_empty() {
         return Ok(RcptParameters::default());
     }
-    let (words, orcpt) = split(text, &["NOTIFY", "ORCPT"], "ORCPT")?;
+    let (words, [orcpt]) = split(text, &["NOTIFY", "ORCPT"], ["ORCPT"])?;
     let mut octets = words.as_bytes().iter();
     let flags = Rfc5321Parser::new(&mut octets)
         .rcpt_to_parameters(Cow::Borrowed(""))
@@ -92,11 +96,15 @@ pub(super) fn rcpt(text: &str) -> Result<RcptParameters, Answer> {
     })
 }
 
-/// Checks the names of all parameters, and splits the value of `own` from the rest, which ends with CRLF
+/// Checks the names of all parameters, and splits the values of `own` from the rest, which ends with CRLF
 /// as smtp-proto wants it.
-fn split<'a>(text: &'a str, known: &[&str], own: &str) -> Result<(String, Option<&'a str>), Answer> {
+fn split<'a, const N: usize>(
+    text: &'a str,
+    known: &[&str],
+    own: [&str; N],
+) -> Result<(String, [Option<&'a str>; N]), Answer> {
     let mut seen = 0u32;
-    let mut value_of_own = None;
+    let mut values_of_own = [None; N];
     let mut words = String::with_capacity(text.len() + 2);
     for word in text.split_ascii_whitespace() {
         let (name, value) = word
@@ -105,7 +113,7 @@ fn split<'a>(text: &'a str, known: &[&str], own: &str) -> Result<(String, Option
         let place = known
             .iter()
             .position(|known| known.eq_ignore_ascii_case(name))
-            .ok_or_else(|| Answer::new(555, "5.5.4", "Parameter not offered"))?;
+            .ok_or_else(Answer::not_offered)?;
         if seen & (1 << place) != 0 {
             return Err(Answer::new(501, "5.5.4", format!("{} given twice", known[place])));
         }
@@ -114,15 +122,15 @@ fn split<'a>(text: &'a str, known: &[&str], own: &str) -> Result<(String, Option
         if value.is_some_and(|value| value.is_empty() || value.contains('=')) {
             return Err(invalid(known[place]));
         }
-        if known[place] == own {
-            value_of_own = Some(value.ok_or_else(|| invalid(own))?);
+        if let Some(index) = own.iter().position(|own| *own == known[place]) {
+            values_of_own[index] = Some(value.ok_or_else(|| invalid(known[place]))?);
         } else {
             words.push_str(word);
             words.push(' ');
         }
     }
     words.push_str("\r\n");
-    Ok((words, value_of_own))
+    Ok((words, values_of_own))
 }
 
 /// SIZE=, whose overflow smtp-proto wraps.
@@ -145,6 +153,14 @@ fn read_envid(value: &str) -> Result<String, Answer> {
     xtext::decode(value)
         .filter(|decoded| value.len() <= ENVID_LENGTH_MAX && decoded.is_ascii())
         .ok_or_else(|| invalid("ENVID"))
+}
+
+/// RFC 4954 §5: `<>`, or an address as xtext.
+fn check_submitter(value: &str) -> Result<(), Answer> {
+    let is_sound = value == "<>"
+        || value.len() <= SUBMITTER_LENGTH_MAX
+            && xtext::decode(value).is_some_and(|address| address.parse::<Address>().is_ok());
+    if is_sound { Ok(()) } else { Err(invalid("AUTH")) }
 }
 
 fn read_orcpt(value: &str) -> Result<OriginalRecipient, Answer> {
@@ -192,6 +208,13 @@ mod tests {
         assert!(read.envelope.smtputf8);
         assert_eq!(read.envelope.ret, Some(Return::Headers));
         assert_eq!(read.envelope.envid.as_deref(), Some("a+b"));
+        assert!(!read.names_submitter);
+        for submitter in ["<>", "a@b.test", "a+2Bb@b.test"] {
+            assert!(
+                mail(&format!(" AUTH={submitter}")).unwrap().names_submitter,
+                "{submitter}"
+            );
+        }
     }
 
     #[test]
@@ -224,7 +247,10 @@ mod tests {
             ("ENVID=+0D+0A", 501),
             ("ENVID=+4", 501),
             ("ENVID", 501),
-            ("AUTH=<>", 555),
+            ("AUTH", 501),
+            ("AUTH=nobody", 501),
+            ("AUTH=a+0A@b.test", 501),
+            ("AUTH=<> AUTH=<>", 501),
             ("REQUIRETLS", 555),
             ("X=1", 555),
             ("<>", 555),

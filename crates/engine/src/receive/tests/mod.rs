@@ -2,8 +2,12 @@
 
 mod attacks;
 mod listening;
+mod logged;
+mod login;
 mod mail;
+mod people;
 mod time;
+mod tls;
 
 use std::{
     net::IpAddr,
@@ -19,12 +23,16 @@ use remuda_mail::MessageId;
 use remuda_spool::{Content, ContentWriter, Error, Expected, Health, NewMessage, Options, Queued, Spool};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
     sync::watch,
     task::JoinHandle,
 };
 
-use super::{accept::serve, wire::Phase, *};
+use super::{
+    accept::{Visitor, serve},
+    wire::Phase,
+    *,
+};
 use crate::{
     addressing::Addressing,
     route::Router,
@@ -97,6 +105,11 @@ pub(super) fn settings() -> Settings {
 
 impl Rig {
     pub fn new(settings: Settings) -> Rig {
+        Rig::with(settings, None)
+    }
+
+    /// With somebody who knows the accounts.
+    pub fn with(settings: Settings, authenticator: Option<Arc<dyn Authenticator>>) -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(SystemClock::paused());
         let spool = Spool::open(Options::new(dir.path()), clock.clone()).unwrap();
@@ -113,16 +126,19 @@ impl Rig {
         };
         let addressing = Addressing::new(Arc::new(Router::new(&settings)), None);
         let taken = queued.clone();
+        let offers = offers::read(&settings.listeners, &clock, &[]).unwrap();
+        let snapshot = Snapshot::new(Arc::new(settings), addressing, offers).unwrap();
         let shared = Arc::new(Shared {
             store: Hurdle {
                 spool: spool.clone(),
                 failure: failure.clone(),
             },
             gauge: Arc::new(Gauge::new(clock.clone(), health)),
+            logins: Logins::new(authenticator, clock.clone()),
             clock,
             accepted: Arc::new(move |entries| taken.lock().unwrap().extend(entries)),
             metrics: Metrics::default(),
-            snapshot: RwLock::new(Arc::new(Snapshot::new(Arc::new(settings), addressing).unwrap())),
+            snapshot: RwLock::new(Arc::new(snapshot)),
             sessions: Arc::new(Sessions::default()),
         });
         Rig {
@@ -145,14 +161,21 @@ impl Rig {
 
     /// A client; `window` octets lie between it and the server.
     pub fn connect_in_silence(&self, ip: &str, window: usize) -> Client {
-        let (here, there) = duplex(window);
-        let ip: IpAddr = ip.parse().unwrap();
-        let session = tokio::spawn(serve(self.shared.clone(), there, ip, self.phase.subscribe()));
+        let (stream, session) = self.enter(ip, None, window);
         Client {
-            stream: here,
+            stream,
             read: Vec::new(),
             session,
         }
+    }
+
+    /// A stream to a session that came by the listener at `place`.
+    pub fn enter(&self, ip: &str, place: Option<usize>, window: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (here, there) = duplex(window);
+        let ip: IpAddr = ip.parse().unwrap();
+        let visitor = Visitor { ip, place };
+        let session = tokio::spawn(serve(self.shared.clone(), there, visitor, self.phase.subscribe()));
+        (here, session)
     }
 
     /// The stored messages, without the trace field.
@@ -190,16 +213,17 @@ impl Rig {
     }
 }
 
-/// A client over an in-memory stream.
-pub(super) struct Client {
-    pub stream: DuplexStream,
+/// A client over an in-memory stream, or over TLS on one.
+pub(super) struct Client<Io = DuplexStream> {
+    pub stream: Io,
     read: Vec<u8>,
     pub session: JoinHandle<()>,
 }
 
-impl Client {
+impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     pub async fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.stream.write_all(octets.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// The next reply, all its lines.

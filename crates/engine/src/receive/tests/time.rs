@@ -4,12 +4,12 @@ use super::*;
 use remuda_clock::Monotonic;
 
 impl Rig {
-    async fn pass(&self, seconds: u64) {
+    pub(super) async fn pass(&self, seconds: u64) {
         let until = self.now() + Duration::from_secs(seconds);
         self.shared.clock.sleep_until(until).await;
     }
 
-    fn now(&self) -> Monotonic {
+    pub(super) fn now(&self) -> Monotonic {
         self.shared.clock.now().monotonic
     }
 }
@@ -162,7 +162,7 @@ async fn a_reload_is_seen_at_the_next_transaction() {
     settings.relay.networks[0].prefix = 0;
     settings.limits.message_size = 5;
     let addressing = Addressing::new(Arc::new(Router::new(&settings)), None);
-    let snapshot = Snapshot::new(Arc::new(settings), addressing).unwrap();
+    let snapshot = Snapshot::new(Arc::new(settings), addressing, vec![]).unwrap();
     *rig.shared.snapshot.write().unwrap() = Arc::new(snapshot);
     assert_eq!(client.codes("RCPT TO:<x@other.test>\r\n", 1).await, [554]);
     assert_eq!(
@@ -184,12 +184,11 @@ async fn a_reload_is_seen_at_the_next_transaction() {
 async fn an_idle_session_is_small() {
     let rig = Rig::new(settings());
     let (_here, there) = duplex(64);
-    let session = serve(
-        rig.shared.clone(),
-        there,
-        RELAY.parse().unwrap(),
-        rig.phase.subscribe(),
-    );
+    let visitor = Visitor {
+        ip: RELAY.parse().unwrap(),
+        place: None,
+    };
+    let session = serve(rig.shared.clone(), there, visitor, rig.phase.subscribe());
     assert!(
         std::mem::size_of_val(&session) < 8 * 1024,
         "{}",

@@ -99,7 +99,5 @@ fn listed(resolution: &Resolution) -> Vec<String> {
 }
 
 fn listen(settings: &mut Settings, at: &str) {
-    settings.listeners.push(Listener {
-        address: at.parse().unwrap(),
-    });
+    settings.listeners.push(Listener::plain(at.parse().unwrap()));
 }

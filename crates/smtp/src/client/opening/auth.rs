@@ -7,6 +7,8 @@
 
 use remuda_mail::{Class, EnhancedStatus, Reply};
 
+use crate::base64;
+
 use super::{super::Client, Login, Opening, Step};
 
 /// How to log in, and how far it is.
@@ -88,7 +90,7 @@ fn next_answer(opening: &mut Opening) -> Option<String> {
         Mechanism::LoginPassword => (credentials.password.reveal(), Mechanism::LoginSaid),
         Mechanism::Plain | Mechanism::LoginSaid => return None,
     };
-    let answer = format!("{}\r\n", base64(said.as_bytes()));
+    let answer = format!("{}\r\n", base64::encode(said.as_bytes()));
     opening.mechanism = Some(then);
     Some(answer)
 }
@@ -96,47 +98,5 @@ fn next_answer(opening: &mut Opening) -> Option<String> {
 /// RFC 4616 §2: authorization identity (none), name, password.
 fn plain(login: &Login) -> String {
     let credentials = &login.credentials;
-    base64(format!("\0{}\0{}", credentials.username, credentials.password.reveal()).as_bytes())
-}
-
-/// RFC 4648 §4.
-fn base64(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
-    for group in octets.chunks(3) {
-        let bits = group
-            .iter()
-            .fold(0u32, |bits, octet| (bits << 8) | u32::from(*octet))
-            << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place > group.len() {
-                '='
-            } else {
-                char::from(digit)
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        // RFC 4648 §10.
-        for (octets, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(octets.as_bytes()), text);
-        }
-    }
+    base64::encode(format!("\0{}\0{}", credentials.username, credentials.password.reveal()).as_bytes())
 }

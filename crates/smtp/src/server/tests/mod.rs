@@ -1,14 +1,16 @@
 //! The server as a whole: octets in, replies and messages out.
 
 mod attacks;
+mod login;
 mod session;
 mod states;
 
 use bytes::BytesMut;
 
-use super::{Answer, BareNewline, Event, Profile, Server};
+use super::{Answer, BareNewline, Event, Profile, Security, Server};
 
-/// A server, and a shell that grants everything but recipients that begin with `no`.
+/// A server, and a shell that grants everything but recipients that begin with `no` and passwords that are not
+/// `right`; for `later` it cannot tell.
 pub(super) struct Rig {
     pub server: Server,
     pub input: BytesMut,
@@ -21,6 +23,8 @@ pub(super) struct Rig {
     pub closed: bool,
     /// Writes that a shell would have made.
     pub writes: usize,
+    /// Names that were said with whatever password.
+    pub logins: Vec<String>,
     content: Option<Vec<u8>>,
 }
 
@@ -31,7 +35,23 @@ impl Rig {
             size_max: 1000,
             recipients_max: 3,
             bare_newline,
+            security: Security::default(),
         })
+    }
+
+    /// On a listener that offers STARTTLS and AUTH; `needs_login` as on one for submission.
+    pub fn secure(needs_login: bool) -> Self {
+        let mut rig = Rig::new(BareNewline::Reject);
+        let profile = Profile {
+            security: Security {
+                offers_starttls: true,
+                offers_auth: true,
+                needs_login,
+            },
+            ..rig.server.profile().clone()
+        };
+        rig.server.set_profile(profile);
+        rig
     }
 
     pub fn with(profile: Profile) -> Self {
@@ -43,6 +63,7 @@ impl Rig {
             recipients: Vec::new(),
             closed: false,
             writes: 0,
+            logins: Vec::new(),
             content: None,
         }
     }
@@ -104,6 +125,20 @@ impl Rig {
                 let answer = match refused {
                     true => Answer::new(550, "5.1.1", "No such user"),
                     false => Answer::new(250, "2.1.5", "Ok"),
+                };
+                self.server.answer(answer, output);
+            }
+            Event::StartTls => {
+                self.flush(output);
+                assert!(self.input.is_empty(), "what came in clear is no part of TLS");
+                self.server.secured();
+            }
+            Event::Login(credentials) => {
+                self.logins.push(credentials.username.to_string());
+                let answer = match credentials.password.reveal() {
+                    "right" => Answer::new(235, "2.7.0", "Welcome"),
+                    "later" => Answer::new(454, "4.7.0", "Cannot tell now"),
+                    _ => Answer::login_refused(),
                 };
                 self.server.answer(answer, output);
             }
