@@ -22,12 +22,13 @@ use tokio::{
 };
 
 use crate::{
-    actor::{Actor, Input, Plan, Surroundings, Watch},
+    actor::{Actor, Input, Plan, Surroundings},
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
+    local::Local,
     metrics::Metrics,
-    network::{Network, TcpNetwork},
     operations::Operations,
+    parts::Parts,
     receive::{self, Receiver},
     resolve::Resolver,
     route::Router,
@@ -59,31 +60,18 @@ impl Engine {
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
     ) -> Result<Engine, StartError> {
-        Engine::start_over(settings, listeners, clock, Arc::new(TcpNetwork)).await
+        Engine::start_with(settings, listeners, clock, Parts::default()).await
     }
 
-    /// As [`start`](Self::start), over another network.
+    /// As [`start`](Self::start), made of other parts.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_over(
-        settings: Settings,
-        listeners: Option<Vec<TcpListener>>,
-        clock: SharedClock,
-        network: Arc<dyn Network>,
-    ) -> Result<Engine, StartError> {
-        Engine::start_watched(settings, listeners, clock, (network, Arc::new(|_, _| {}))).await
-    }
-
-    /// As [`start_over`](Self::start_over), with every decision shown to `watch`.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn start_watched(
+    pub async fn start_with(
         mut settings: Settings,
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
-        (network, watch): (Arc<dyn Network>, Watch),
+        parts: Parts,
     ) -> Result<Engine, StartError> {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
@@ -99,9 +87,10 @@ impl Engine {
         let around = Surroundings {
             clock: clock.clone(),
             spool: spool.clone(),
-            network,
+            network: parts.network,
+            local: Arc::new(Local::new(parts.mailboxes, clock.clone())),
             metrics: metrics.clone(),
-            watch,
+            watch: parts.watch,
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());

@@ -20,6 +20,7 @@ mod log;
 pub mod metrics;
 pub mod network;
 pub mod operations;
+mod parts;
 pub mod receive;
 pub mod report;
 mod reporting;
@@ -34,4 +35,5 @@ mod watchdog;
 
 pub use actor::Watch;
 pub use engine::Engine;
+pub use parts::Parts;
 pub use start_error::StartError;

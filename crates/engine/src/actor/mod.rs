@@ -55,6 +55,7 @@ use tokio::{
 
 use self::{delivery::Delivery, entries::Entries};
 use crate::{
+    local::Local,
     metrics::Metrics,
     network::Network,
     reporting::Reporter,
@@ -81,6 +82,8 @@ pub struct Surroundings {
     pub spool: Spool,
     /// Connects sessions.
     pub network: Arc<dyn Network>,
+    /// Delivers to Maildirs.
+    pub local: Arc<Local>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Who sees the decisions.

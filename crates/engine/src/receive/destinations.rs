@@ -40,7 +40,8 @@ impl Destinations for Router {
         if !self.knows(address) {
             return Verdict::UnknownUser;
         }
-        let is_ours = self.redirect(address).is_some() || self.route(address) == NextHop::Local;
+        let is_ours = self.redirect(address).is_some()
+            || matches!(self.route(address), NextHop::Local | NextHop::Postmaster);
         if is_ours || client_is_relay || self.accepts(address.domain()) {
             Verdict::Accepted
         } else {

@@ -10,7 +10,7 @@
 //! * **Mail for our own hostname stays here**, whatever `.suffix` or `*` say; only a route for exactly
 //!   that name takes it away. The postmaster's stays even then.
 //! * **The postmaster's mail goes where `postmaster` says**, once: an address that is the postmaster
-//!   here again means the Maildir.
+//!   here again means the Maildir, which stays when other local mail goes by LMTP.
 //!
 //! # Not here
 //! Whether a client may send at all (`receive`). Accounts and aliases.
@@ -29,6 +29,7 @@ pub struct Router {
     any: Option<Known>,
     hostname: Option<Domain>,
     postmaster: Option<Address>,
+    is_local_by_lmtp: bool,
 }
 
 /// A route with what it says about TLS and AUTH.
@@ -48,6 +49,7 @@ impl Router {
             any: None,
             postmaster: settings.postmaster.clone(),
             hostname,
+            is_local_by_lmtp: settings.local.lmtp().is_some(),
         };
         for route in &settings.routes {
             router.add(route.clone());
@@ -80,6 +82,7 @@ impl Router {
         if self.is_ours(address) {
             return match &self.postmaster {
                 Some(to) => self.route_domain(to.domain()),
+                None if self.is_local_by_lmtp => NextHop::Postmaster,
                 None => NextHop::Local,
             };
         }
@@ -108,9 +111,11 @@ impl Router {
     ///
     /// What was stored for the Maildir stays there, also when `postmaster` names an address since.
     pub fn next_hop(&self, destination: &Destination, domain: &Domain) -> Option<NextHop> {
-        let local = NextHop::Local;
-        if self.is_hostname(domain) && local.destination() == *destination {
-            return Some(local);
+        let mut here = [NextHop::Local, NextHop::Postmaster].into_iter();
+        if self.is_hostname(domain)
+            && let Some(hop) = here.find(|hop| hop.destination() == *destination)
+        {
+            return Some(hop);
         }
         let hop = self.route_domain(domain);
         (hop.destination() == *destination).then_some(hop)

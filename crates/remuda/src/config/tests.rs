@@ -1,5 +1,6 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
+mod local;
 mod overrides;
 mod warnings;
 
