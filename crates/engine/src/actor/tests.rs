@@ -206,6 +206,27 @@ async fn a_notice_that_finds_its_entry_in_flight_is_taken_up_when_the_entry_come
     assert_eq!((notices.due.len(), notices.next), (0, Some(queued.expires)));
 }
 
+/// D7: while nobody can say whether there is a mailbox, the message waits, and its attempts stay as they are.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_asked_for_is_no_attempt() {
+    for (is_unasked, attempts) in [(true, 0), (false, 1)] {
+        let mut bench = Bench::new();
+        bench.in_flight().await;
+        let Input::DeliveredLocally(delivery, _) = bench.input().await else {
+            panic!("no local delivery");
+        };
+        let refusal = Refusal::ours(EnhancedStatus::new(4, 4, 3), "nobody knows");
+        bench.actor.take_in(Input::DeliveredLocally(
+            delivery,
+            waiting(refusal.clone(), is_unasked),
+        ));
+        bench.hear(is_settled).await;
+        let heads = bench.spool.heads(&local(), Wall::NEVER, 10).await.unwrap();
+        assert_eq!((heads.entries.len(), heads.entries[0].attempts), (1, attempts));
+        assert_eq!(heads.entries[0].recipients[0].last, Some(refusal));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_load_does_not_bring_what_is_being_given_up() {
     let mut bench = Bench::new();

@@ -218,3 +218,27 @@ where
 }
 
 const BUFFER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let maildir = directory.path().join("a/b/c");
+        let mut new = NewFile::create(maildir.clone(), "name".into()).await.unwrap();
+        // A device that is always full.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        new.open.as_mut().unwrap().file = BufWriter::new(full);
+        new.write(Bytes::from("hello")).await.unwrap();
+        let kept = new.keep(None, SystemTime::UNIX_EPOCH).await;
+        assert!(
+            matches!(&kept, Err(NotKept::Disk(error)) if error.kind() == io::ErrorKind::StorageFull),
+            "{kept:?}"
+        );
+        for below in ["tmp", "new"] {
+            assert_eq!(fs::read_dir(maildir.join(below)).unwrap().count(), 0, "{below}");
+        }
+    }
+}
