@@ -631,7 +631,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
     for text in [
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
-        "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",
         "[object_cache]\nenabled = true",
     ] {
