@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use remuda_mail::{Credentials, Endpoint, Envelope, Recipient, Secret};
+use remuda_mail::{Credentials, Endpoint, Envelope, Protocol, Recipient, Secret};
 use remuda_smtp::client::{Client, Login, Loss, Order, Peer, Security, Want, WantedTls};
 
 fn drain(client: &mut Client, sent: &mut Vec<u8>) {
@@ -58,10 +58,11 @@ fn transact(
     }
 }
 
-/// With or without TLS and AUTH; a password goes out over TLS only.
+/// With or without TLS and AUTH, or by LMTP; a password goes out over TLS only.
 fn security(head: u8) -> Security {
     let credentials = Credentials { username: "me".into(), password: Secret::new("secret") };
     Security {
+        protocol: if head >> 6 == 3 { Protocol::Lmtp } else { Protocol::Smtp },
         tls: [WantedTls::None, WantedTls::IfOffered, WantedTls::Required][usize::from(head >> 6) % 3],
         login: (head & 32 != 0).then_some(Login { credentials, in_clear: false }),
     }
@@ -70,7 +71,7 @@ fn security(head: u8) -> Security {
 fuzz_target!(|data: &[u8]| {
     let Some((head, input)) = data.split_first() else { return };
     let mut replies = input.chunks(usize::from(head >> 2) + 1);
-    let endpoint = Endpoint("127.0.0.1:25".parse().expect("an address"));
+    let endpoint = Endpoint::Tcp("127.0.0.1:25".parse().expect("an address"));
     let mut client = Client::with(Peer::new("mx.test", endpoint), "relay.test".into(), security(*head));
     let mut sent = Vec::new();
     while client.opening().is_none() {

@@ -187,8 +187,8 @@ fn within(limit: usize, max: usize) -> Result<usize, Problem> {
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, Problem> {
-    let wrong = |_| Problem::bad_request(format!("endpoint {text:?} is not ADDRESS:PORT"));
-    text.parse().map(Endpoint).map_err(wrong)
+    let wrong = |_| Problem::bad_request(format!("endpoint {text:?} is neither ADDRESS:PORT nor /PATH"));
+    text.parse().map_err(wrong)
 }
 
 /// As it was written: the engine knows which one is meant.

@@ -97,8 +97,8 @@ impl Operations for Pretended {
     }
 
     fn forget_host(&self, endpoint: Endpoint) -> Pending<'_, Result<ForgottenHosts, OperationError>> {
-        let answer = match endpoint.0.port() {
-            25 => Ok(ForgottenHosts { forgotten: 1 }),
+        let answer = match endpoint.port() {
+            Some(25) => Ok(ForgottenHosts { forgotten: 1 }),
             _ => Err(OperationError::NoSuchHost(endpoint)),
         };
         self.note(format!("forget {endpoint}"), answer)

@@ -25,6 +25,8 @@ use remuda_mail::{
 pub enum Unfit {
     /// Its endpoint is not in the destination's current address set (T74).
     Endpoint,
+    /// SMTP is spoken on it where LMTP is wanted, or the other way round (T51).
+    Protocol,
     /// It comes from another address of ours.
     Source,
     /// It introduced itself with another name.
@@ -54,6 +56,7 @@ impl Unfit {
     pub fn as_str(self) -> &'static str {
         match self {
             Unfit::Endpoint => "endpoint",
+            Unfit::Protocol => "protocol",
             Unfit::Source => "source",
             Unfit::HeloName => "helo_name",
             Unfit::TlsMode => "tls_mode",
@@ -76,6 +79,7 @@ impl Unfit {
 pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Result<(), Unfit> {
     let Facts {
         endpoint,
+        protocol,
         source,
         host: _,
         helo_name,
@@ -91,6 +95,7 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
     } = facts;
     let Requirements {
         destination: _,
+        protocol: protocol_wanted,
         endpoints,
         hosts,
         sources,
@@ -106,6 +111,9 @@ pub fn fitness(facts: &Facts, requirements: &Requirements, now: Monotonic) -> Re
     let Some(place) = endpoints.iter().position(|allowed| allowed == endpoint) else {
         return Err(Unfit::Endpoint);
     };
+    if protocol != protocol_wanted {
+        return Err(Unfit::Protocol);
+    }
     sender_fitness((*source, helo_name), sources.of(*endpoint), helo_name_wanted)?;
     if *is_tls_implicit != tls_wanted.is_implicit(*endpoint) {
         return Err(Unfit::TlsMode);

@@ -12,7 +12,8 @@ impl Unfit {
 /// The reason behind this one: a new reason does not compile until it has its place.
 fn next(reason: Unfit) -> Option<Unfit> {
     match reason {
-        Unfit::Endpoint => Some(Unfit::Source),
+        Unfit::Endpoint => Some(Unfit::Protocol),
+        Unfit::Protocol => Some(Unfit::Source),
         Unfit::Source => Some(Unfit::HeloName),
         Unfit::HeloName => Some(Unfit::TlsMode),
         Unfit::TlsMode => Some(Unfit::Tls),

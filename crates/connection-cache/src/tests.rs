@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use remuda_mail::{Capabilities, Clear, Sources, Tls, TlsLevel, TlsPolicy};
+use remuda_mail::{Capabilities, Clear, Protocol, Sources, Tls, TlsLevel, TlsPolicy};
 
 use super::*;
 
 pub(crate) fn endpoint(n: u8) -> Endpoint {
-    Endpoint(SocketAddr::from(([192, 0, 2, n], 25)))
+    Endpoint::Tcp(SocketAddr::from(([192, 0, 2, n], 25)))
 }
 
 pub(crate) fn at(millis: u64) -> Monotonic {
@@ -28,6 +28,7 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn facts(n: u8) -> Facts {
     Facts {
         endpoint: endpoint(n),
+        protocol: Protocol::Smtp,
         source: None,
         host: "mx.test".into(),
         helo_name: "us.test".into(),
@@ -49,6 +50,7 @@ pub(crate) fn destination(name: &str) -> Destination {
 
 pub(crate) fn requirements(name: &str, endpoints: &[u8]) -> Requirements {
     Requirements {
+        protocol: Protocol::Smtp,
         destination: destination(name),
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         hosts: endpoints.iter().map(|_| "mx.test".into()).collect(),

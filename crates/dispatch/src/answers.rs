@@ -115,6 +115,7 @@ impl Dispatch {
             return;
         };
         delivery.is_answered = true;
+        delivery.is_unasked = answer.cause == Undecided::Unasked;
         if let Undecided::Failed(failure) = answer.cause {
             delivery.note_failure(failure);
         }

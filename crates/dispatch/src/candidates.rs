@@ -11,7 +11,9 @@ use std::sync::Arc;
 use rand::{rngs::StdRng, seq::SliceRandom};
 use remuda_clock::Monotonic;
 use remuda_hosts::Hosts;
-use remuda_mail::{CredentialsId, Endpoint, HopLogin, HopPolicy, Sources, TlsLevel, TlsPolicy, Way};
+use remuda_mail::{
+    CredentialsId, Endpoint, HopLogin, HopPolicy, Protocol, Sources, TlsLevel, TlsPolicy, Way,
+};
 
 use crate::event::Candidate;
 
@@ -22,6 +24,8 @@ pub(crate) struct Servers {
     pub(crate) endpoints: Arc<[Endpoint]>,
     /// Their names, in the same order.
     pub(crate) hosts: Arc<[Arc<str>]>,
+    /// What they speak.
+    pub(crate) protocol: Protocol,
     /// What must protect sessions to them.
     pub(crate) tls: TlsPolicy,
     /// As whom to log in.
@@ -57,12 +61,14 @@ impl Servers {
             is_new
         });
         let HopPolicy {
+            protocol,
             tls,
             tls_mode,
             tls_names,
             login,
         } = policy;
         Servers {
+            protocol,
             hosts: candidates
                 .iter()
                 .map(|candidate| candidate.host.clone())

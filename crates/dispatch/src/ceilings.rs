@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_lowest_demand_counts_until_it_ends() {
-        let endpoint = |n: u8| Endpoint(([192, 0, 2, n], 25).into());
+        let endpoint = |n: u8| Endpoint::Tcp(([192, 0, 2, n], 25).into());
         let mut ceilings = Ceilings::default();
         ceilings.set(&[endpoint(1), endpoint(2)], 4);
         ceilings.set(&[endpoint(1)], 2);

@@ -4,7 +4,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use remuda_clock::{Monotonic, Wall};
 use remuda_connection_cache::{Leaving, Unfit};
-use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, HopLogin, Refusal, SessionId, TlsPolicy};
+use remuda_mail::{
+    DeliveryId, Destination, Endpoint, EntryId, HopLogin, Protocol, Refusal, SessionId, TlsPolicy,
+};
 
 use crate::{choice::Choice, search::Search};
 
@@ -136,6 +138,8 @@ pub enum Command {
         session: SessionId,
         /// Where to.
         endpoint: Endpoint,
+        /// What is to be spoken.
+        protocol: Protocol,
         /// The host's name.
         host: Arc<str>,
         /// The address of ours to bind to; `None`: the system chooses.
@@ -171,7 +175,7 @@ pub enum Command {
         /// For the log: why a parked session was not taken for it, if one was looked at.
         unfit: Option<Unfit>,
     },
-    /// Put the recipients into the local Maildir.
+    /// Put the recipients into their Maildirs.
     DeliverLocally {
         /// For which delivery.
         delivery: DeliveryId,

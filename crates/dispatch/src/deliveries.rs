@@ -74,6 +74,8 @@ pub(crate) struct Delivery {
     pub(crate) is_barred: bool,
     /// A host could not be used, and the site is to blame.
     pub(crate) is_site_failing: bool,
+    /// Nothing was tried, because nobody could say whether there is a mailbox.
+    pub(crate) is_unasked: bool,
     /// Why the last host could not be used.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -135,6 +137,7 @@ impl Delivery {
             is_served: false,
             is_barred: false,
             is_site_failing: false,
+            is_unasked: false,
             refusal: None,
         }
     }
@@ -214,7 +217,11 @@ impl Dispatch {
         let rest = if delivery.unfinished == 0 {
             Rest::Nobody
         } else {
-            match self.schedule.retry(&delivery.entry) {
+            let retry = match delivery.is_unasked {
+                true => self.schedule.retry_soon(&delivery.entry),
+                false => self.schedule.retry(&delivery.entry),
+            };
+            match retry {
                 Retry::At(until) => Rest::Defer { until, refusal },
                 Retry::Expired => Rest::Bounce {
                     refusal,

@@ -8,7 +8,9 @@
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
-use remuda_mail::{DeliveryId, Destination, Endpoint, HopLogin, SessionId, TlsLevel, TlsPolicy, Way};
+use remuda_mail::{
+    DeliveryId, Destination, Endpoint, HopLogin, Protocol, SessionId, TlsLevel, TlsPolicy, Way,
+};
 
 use crate::{
     Dispatch,
@@ -20,6 +22,7 @@ use crate::{
 /// What a dial is to bring, as far as it decides for whom else it would do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
+    protocol: Protocol,
     tls: TlsPolicy,
     login: Option<HopLogin>,
     /// The host as it is called, where that matters.
@@ -30,6 +33,7 @@ impl Wanted {
     fn new(servers: &Servers, endpoint: Endpoint) -> Self {
         let is_named = servers.tls.level == TlsLevel::Verify && servers.tls.names.is_empty();
         Wanted {
+            protocol: servers.protocol,
             tls: servers.tls.clone(),
             login: servers.login.clone(),
             host: servers.host(endpoint).filter(|_| is_named),
@@ -45,10 +49,11 @@ impl Dispatch {
         self.session_next += 1;
         let (servers, destination) = self.dialled_for(delivery);
         let host = servers.host(endpoint);
-        let host = host.unwrap_or_else(|| endpoint.socket_address().ip().to_string().into());
+        let host = host.unwrap_or_else(|| endpoint.to_string().into());
         self.out.push(Command::Dial {
             session: id,
             endpoint,
+            protocol: servers.protocol,
             host: host.clone(),
             source,
             helo_name: self.helo_name(source),

@@ -96,6 +96,8 @@ pub enum Undecided {
     /// The host could not be used for them: the next host, and at the last one they are deferred (or
     /// bounced, where every host failed for good).
     Failed(Failure),
+    /// Nobody could say whether they have a mailbox here: they wait the shortest time, however old they are.
+    Unasked,
     /// They may have been accepted, because the final reply was lost (T35). If the session ended soon enough
     /// they count as undecided, and are sent it once more in this delivery. Else they count as deferred,
     /// and nobody is sent it again at once, neither here nor at another host.

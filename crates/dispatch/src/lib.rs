@@ -72,7 +72,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};
 use remuda_connection_cache::ConnectionCache;
 use remuda_hosts::Hosts;
-use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, Way};
+use remuda_mail::{DeliveryId, Destination, EntryId, NextHop, SessionId, Way};
 use remuda_schedule::{Schedule, Wakening};
 
 use crate::{
@@ -92,6 +92,7 @@ pub struct Dispatch {
     out: Vec<Command>,
     is_stopping: bool,
     local: Destination,
+    postmaster: Destination,
 
     schedule: Schedule,
     sites: HashMap<Destination, Site>,
@@ -140,7 +141,8 @@ impl Dispatch {
             rng: StdRng::seed_from_u64(settings.seed),
             out: Vec::new(),
             is_stopping: false,
-            local: selection::local(),
+            local: NextHop::Local.destination(),
+            postmaster: NextHop::Postmaster.destination(),
             schedule: Schedule::new(settings.schedule_limits(), now),
             sites: HashMap::new(),
             reviews: BTreeSet::new(),

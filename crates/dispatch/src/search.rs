@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn endpoint(n: u8) -> Endpoint {
-        Endpoint(std::net::SocketAddr::from(([192, 0, 2, n], 25)))
+        Endpoint::Tcp(std::net::SocketAddr::from(([192, 0, 2, n], 25)))
     }
 
     #[test]

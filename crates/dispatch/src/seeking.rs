@@ -246,6 +246,7 @@ impl Dispatch {
     pub(crate) fn requirements_of(&self, entry: &Entry, servers: &Servers) -> Requirements {
         Requirements {
             destination: entry.destination.clone(),
+            protocol: servers.protocol,
             endpoints: servers.endpoints.clone(),
             hosts: servers.hosts.clone(),
             sources: self.sources_of(&entry.destination),

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use remuda_clock::Monotonic;
-use remuda_mail::{Destination, NextHop, Refusal, Way};
+use remuda_mail::{Destination, Refusal, Way};
 use remuda_schedule::Retry;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Dispatch {
 
     /// A destination's turn: it starts one delivery, or asks for its servers first.
     fn turn(&mut self, destination: &Destination) {
-        if *destination == self.local {
+        if self.is_delivered_here(destination) {
             if let Some(entry) = self.schedule.start(destination) {
                 let entry_id = entry.id;
                 let delivery = self.begin(entry, Itinerary::default());
@@ -101,6 +101,11 @@ impl Dispatch {
             Resolved::Known(servers, _) => self.start(destination, servers),
             Resolved::Never(refusal, _) => self.bounce(destination, *refusal),
         }
+    }
+
+    /// Answers whether mail for it goes to Maildirs.
+    fn is_delivered_here(&self, destination: &Destination) -> bool {
+        *destination == self.postmaster || (*destination == self.local && !self.settings.is_local_by_lmtp)
     }
 
     fn start(&mut self, destination: &Destination, servers: Arc<Servers>) {
@@ -240,11 +245,6 @@ impl Dispatch {
             .get_mut(destination)
             .expect("a site that was there or has just been made")
     }
-}
-
-/// The destination of local mail.
-pub(crate) fn local() -> Destination {
-    NextHop::Local.destination()
 }
 
 /// Destinations whose servers are asked for at once.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use remuda_mail::{Facts, Source, TlsLevel};
+use remuda_mail::{Facts, Protocol, Source, TlsLevel};
 
 pub use crate::rules::level_of;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub helo_name: Arc<str>,
     /// `delivery.tls.level`, where no route and no rule says otherwise.
     pub tls_level: TlsLevel,
+    /// `local.delivery` names an LMTP server: local mail goes there by sessions, as other mail does.
+    pub is_local_by_lmtp: bool,
     /// `[[source]]`; none: the system chooses the address.
     pub sources: Vec<Arc<Source>>,
     /// `[[destination]]`.
@@ -151,8 +153,10 @@ impl Settings {
         match facts.source {
             Some(address) => sources.any(|ours| ours.address == address && ours.helo_name == facts.helo_name),
             None => {
-                let is_v4 = facts.endpoint.0.is_ipv4();
-                facts.helo_name == self.helo_name && !sources.any(|ours| ours.address.is_ipv4() == is_v4)
+                let ip = facts.endpoint.ip().filter(|_| facts.protocol == Protocol::Smtp);
+                let is_alike =
+                    |ours: &Arc<Source>| ip.is_some_and(|ip| ip.is_ipv4() == ours.address.is_ipv4());
+                facts.helo_name == self.helo_name && !sources.any(is_alike)
             }
         }
     }
@@ -214,6 +218,7 @@ impl Default for Settings {
             active_messages: 20_000,
             helo_name: "localhost".into(),
             tls_level: TlsLevel::May,
+            is_local_by_lmtp: false,
             sources: Vec::new(),
             rules: Vec::new(),
             cache: CacheSettings::default(),

@@ -17,7 +17,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
-use remuda_mail::{Destination, Failure, SessionId, Source, Sources, Way};
+use remuda_mail::{Destination, Failure, NextHop, SessionId, Source, Sources, Way};
 
 use crate::{Dispatch, answers::is_of_the_host, event::DialStep, sessions::State};
 
@@ -33,6 +33,12 @@ pub(crate) struct Whence {
 impl Whence {
     /// The first choice for a destination.
     pub(crate) fn new(destination: &Destination, all: &[Arc<Source>]) -> Self {
+        // Our addresses are for the world: local mail does not leave by them.
+        let all = if *destination == NextHop::Local.destination() {
+            &[]
+        } else {
+            all
+        };
         Whence {
             current: Sources {
                 v4: ranked(destination, all, true).first().cloned(),

@@ -10,6 +10,7 @@ mod histories;
 mod late;
 mod learned;
 mod limits;
+mod local;
 mod operating;
 mod paced;
 mod reuse;

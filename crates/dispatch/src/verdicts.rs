@@ -63,7 +63,7 @@ impl Delivery {
                 self.itinerary.strike_all();
                 Next::Elsewhere
             }
-            Undecided::NextTransaction | Undecided::NoRoom => {
+            Undecided::NextTransaction | Undecided::NoRoom | Undecided::Unasked => {
                 self.refusal = Some(stuck());
                 Next::Elsewhere
             }
@@ -106,7 +106,7 @@ impl Delivery {
     pub(crate) fn use_binding_right(&mut self, answer: &Answer) -> bool {
         let is_failing = answer.undecided > 0
             && match &answer.cause {
-                Undecided::NextTransaction | Undecided::PerhapsAccepted => false,
+                Undecided::NextTransaction | Undecided::PerhapsAccepted | Undecided::Unasked => false,
                 Undecided::Unsent | Undecided::LostEarly | Undecided::Limited(_) | Undecided::NoRoom => true,
                 Undecided::Failed(failure) => is_of_the_host(failure),
             };

@@ -28,10 +28,10 @@ use crate::{
     addressing::Addressing,
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
+    local::Local,
     metrics::Metrics,
-    network::Network,
     operations::Operations,
-    outside::Outside,
+    parts::Parts,
     receive::{self, Authenticator, Bound, Receiver},
     resolve::Resolver,
     route::Router,
@@ -64,42 +64,26 @@ impl Engine {
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
     ) -> Result<Engine, StartError> {
-        Engine::start_within(settings, listeners, clock, Outside::default()).await
+        Engine::start_with(settings, listeners, clock, Parts::default()).await
     }
 
-    /// As [`start`](Self::start), over another network.
+    /// As [`start`](Self::start), made of other parts.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_over(
-        settings: Settings,
-        listeners: Option<Vec<TcpListener>>,
-        clock: SharedClock,
-        network: Arc<dyn Network>,
-    ) -> Result<Engine, StartError> {
-        let outside = Outside {
-            network,
-            ..Outside::default()
-        };
-        Engine::start_within(settings, listeners, clock, outside).await
-    }
-
-    /// As [`start`](Self::start), with all that an engine may be given.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn start_within(
+    pub async fn start_with(
         mut settings: Settings,
         listeners: Option<Vec<TcpListener>>,
         clock: SharedClock,
-        outside: Outside,
+        parts: Parts,
     ) -> Result<Engine, StartError> {
-        let Outside {
+        let Parts {
             network,
             watch,
+            mailboxes,
             authenticator,
             directory,
-        } = outside;
+        } = parts;
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
         let bound = receive::bind(&settings, listeners.unwrap_or_default(), &clock)?;
@@ -115,6 +99,7 @@ impl Engine {
             clock: clock.clone(),
             spool: spool.clone(),
             network,
+            local: Arc::new(Local::new(mailboxes, clock.clone())),
             metrics: metrics.clone(),
             watch,
         };

@@ -22,7 +22,7 @@ mod log;
 pub mod metrics;
 pub mod network;
 pub mod operations;
-mod outside;
+mod parts;
 pub mod receive;
 pub mod report;
 mod reporting;
@@ -37,5 +37,5 @@ mod watchdog;
 
 pub use actor::Watch;
 pub use engine::Engine;
-pub use outside::Outside;
+pub use parts::Parts;
 pub use start_error::StartError;

@@ -272,6 +272,7 @@ impl TransactionResult {
                 | Undecided::Limited(_)
                 | Undecided::NoRoom
                 | Undecided::Failed(_)
+                | Undecided::Unasked
                 | Undecided::PerhapsAccepted,
             ) => TransactionResult::Interrupted,
         }

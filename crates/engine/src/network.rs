@@ -3,7 +3,7 @@
 //! # Contract
 //! * **The shell's only way out.** Sessions connect through [`Network`], so that a test gives them streams
 //!   in memory and moves time itself.
-//! * **A connection comes from its source**, when it has one; the system chooses its port when it is bound, so
+//! * **A TCP connection comes from its source**, when it has one; the system chooses its port when it is bound, so
 //!   that one source has some 28,000 connections at most (`net.ipv4.ip_local_port_range`).
 //! * **A stream can be asked without waiting whether it is quiet**, past any cached readiness.
 //!
@@ -14,15 +14,16 @@ use std::{
     future::Future,
     io,
     net::IpAddr,
+    os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use remuda_mail::Way;
+use remuda_mail::{Endpoint, Way};
 use rustix::net::RecvFlags;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    net::{TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream, UnixStream},
 };
 
 /// A connection that is being made.
@@ -54,7 +55,13 @@ pub struct TcpNetwork;
 impl Network for TcpNetwork {
     fn connect(&self, way: Way) -> Connecting {
         Box::pin(async move {
-            let to = way.endpoint.socket_address();
+            let to = match way.endpoint {
+                Endpoint::Tcp(to) => to,
+                Endpoint::Unix(path) => {
+                    let stream = UnixStream::connect(path.as_str()).await?;
+                    return Ok(Box::new(stream) as Box<dyn Transport>);
+                }
+            };
             let stream = match way.source {
                 None => TcpStream::connect(to).await?,
                 Some(source) => {
@@ -75,15 +82,33 @@ impl Network for TcpNetwork {
 
 impl Transport for TcpStream {
     fn is_quiet(&mut self) -> bool {
-        let mut octet = [0u8];
-        let seen = rustix::net::recv(&*self, &mut octet[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        seen.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+        is_quiet(self)
     }
 
     fn take_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        let (taken, _) = rustix::net::recv(&*self, octets, RecvFlags::DONTWAIT)?;
-        Ok(taken)
+        take_now(self, octets)
     }
+}
+
+impl Transport for UnixStream {
+    fn is_quiet(&mut self) -> bool {
+        is_quiet(self)
+    }
+
+    fn take_now(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        take_now(self, octets)
+    }
+}
+
+fn is_quiet(socket: &impl AsFd) -> bool {
+    let mut octet = [0u8];
+    let seen = rustix::net::recv(socket, &mut octet[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    seen.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+}
+
+fn take_now(socket: &impl AsFd, octets: &mut [u8]) -> io::Result<usize> {
+    let (taken, _) = rustix::net::recv(socket, octets, RecvFlags::DONTWAIT)?;
+    Ok(taken)
 }
 
 impl Transport for DuplexStream {
@@ -106,10 +131,9 @@ impl Transport for DuplexStream {
 
 #[cfg(test)]
 mod tests {
-    use remuda_mail::Endpoint;
     use tokio::{
         io::{AsyncWriteExt, duplex},
-        net::TcpListener,
+        net::{TcpListener, UnixListener},
     };
 
     use super::*;
@@ -128,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_comes_from_its_source() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint(listener.local_addr().unwrap());
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         for source in [[127, 0, 0, 2], [127, 0, 0, 3]] {
             let source = Some(source.into());
             let _here = TcpNetwork.connect(Way { endpoint, source }).await.unwrap();
@@ -142,9 +166,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_unix_socket_is_an_endpoint_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lmtp");
+        let listener = UnixListener::bind(&path).unwrap();
+        let endpoint: Endpoint = path.to_str().unwrap().parse().unwrap();
+        let mut here = TcpNetwork.connect(endpoint.into()).await.unwrap();
+        let (mut there, _) = listener.accept().await.unwrap();
+        assert!(here.is_quiet());
+        there.write_all(b"220 hi\r\n").await.unwrap();
+        assert!(!here.is_quiet());
+        let mut octets = [0; 20];
+        assert_eq!(here.take_now(&mut octets).unwrap(), 8);
+        drop(there);
+        assert_eq!(here.take_now(&mut octets).unwrap(), 0, "its end");
+        drop(listener);
+        assert!(TcpNetwork.connect(endpoint.into()).await.is_err());
+    }
+
+    #[tokio::test]
     async fn a_socket_is_not_quiet_once_the_peer_has_gone_or_spoken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint(listener.local_addr().unwrap());
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         for speaks in [false, true] {
             let mut here = TcpNetwork.connect(endpoint.into()).await.unwrap();
             let (mut there, _) = listener.accept().await.unwrap();

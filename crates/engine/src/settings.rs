@@ -4,10 +4,17 @@
 //! Every field is a key of contract.md; defaults are there.
 
 mod listener;
+mod local;
+mod network;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use remuda_mail::{Address, Credentials, HopLogin, HopPolicy, HostPort, Names, Source, TlsLevel, TlsMode};
+use remuda_mail::{
+    Address, Credentials, HopLogin, HopPolicy, HostPort, Names, Protocol, Source, TlsLevel, TlsMode,
+};
+
+pub use local::{LmtpServer, LocalDelivery, Template, TemplateError};
+pub use network::Network;
 
 pub use listener::{Listener, ListenerTls, PemFiles, Role};
 
@@ -36,6 +43,8 @@ pub struct Settings {
     pub sources: Vec<Arc<Source>>,
     /// `[delivery]`.
     pub delivery: Delivery,
+    /// `local.delivery`.
+    pub local: LocalDelivery,
     /// `[connection_cache]`.
     pub connection_cache: remuda_dispatch::settings::CacheSettings,
     /// `connection_cache.status_update_time`.
@@ -70,15 +79,6 @@ pub struct Relay {
     pub networks: Vec<Network>,
     /// `bare_newline`, for clients in `networks`.
     pub bare_newline: BareNewline,
-}
-
-/// A network in CIDR form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Its address.
-    pub address: std::net::IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
 }
 
 /// What becomes of a bare CR or LF in content.
@@ -138,6 +138,7 @@ impl Route {
     /// What it says about TLS and AUTH.
     pub fn policy(&self) -> HopPolicy {
         HopPolicy {
+            protocol: Protocol::Smtp,
             tls: self.tls,
             tls_mode: self.tls_mode,
             tls_names: self.tls_names.clone(),
@@ -211,24 +212,6 @@ pub struct Delivery {
     pub tls: Tls,
 }
 
-impl Network {
-    /// Answers whether `ip` is in the network; an IPv4-mapped IPv6 address counts as IPv4.
-    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
-        use std::net::IpAddr;
-        match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                u32::from(net) & mask == u32::from(ip) & mask
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                u128::from(net) & mask == u128::from(ip) & mask
-            }
-            _ => false,
-        }
-    }
-}
-
 impl Settings {
     /// The defaults of contract.md for a host of this name: no listener, no route.
     pub fn defaults(hostname: &str) -> Self {
@@ -244,6 +227,7 @@ impl Settings {
             destinations: Vec::new(),
             sources: Vec::new(),
             delivery: Delivery::defaults(&hostname),
+            local: LocalDelivery::default(),
             connection_cache: remuda_dispatch::settings::CacheSettings::default(),
             status_update_time: Duration::from_secs(600),
             hostname,
@@ -271,6 +255,7 @@ impl Settings {
             active_messages: self.limits.active_messages,
             helo_name: self.delivery.helo_name.clone(),
             tls_level: self.delivery.tls.level,
+            is_local_by_lmtp: self.local.lmtp().is_some(),
             sources: self.sources.clone(),
             rules: self.destinations.clone(),
             cache: self.connection_cache.clone(),
@@ -344,31 +329,3 @@ impl Delivery {
 }
 
 const MIB: u64 = 1024 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn network(address: &str, prefix: u8) -> Network {
-        Network {
-            address: address.parse().unwrap(),
-            prefix,
-        }
-    }
-
-    #[test]
-    fn networks_contain_their_addresses_and_no_others() {
-        for (net, ip, inside) in [
-            (network("127.0.0.0", 8), "127.9.9.9", true),
-            (network("127.0.0.0", 8), "128.0.0.1", false),
-            (network("127.0.0.0", 8), "::ffff:127.0.0.1", true),
-            (network("0.0.0.0", 0), "203.0.113.1", true),
-            (network("0.0.0.0", 0), "::1", false),
-            (network("::1", 128), "::1", true),
-            (network("::1", 128), "::2", false),
-            (network("2001:db8::", 32), "2001:db8:1::5", true),
-        ] {
-            assert_eq!(net.contains(ip.parse().unwrap()), inside, "{net:?} {ip}");
-        }
-    }
-}

@@ -14,7 +14,7 @@ use std::{
 
 use remuda_clock::{Monotonic, SharedClock, SystemClock};
 use remuda_engine::{
-    Engine,
+    Engine, Parts,
     network::{Connecting, Network, Transport},
     operations::{Operations, Status},
     settings::{Route, RouteDomain, Settings},
@@ -50,9 +50,9 @@ type Took = Arc<Mutex<Vec<(u8, String)>>>;
 
 impl Network for Hosts {
     fn connect(&self, way: remuda_mail::Way) -> Connecting {
-        let host = match way.endpoint.socket_address().ip() {
-            std::net::IpAddr::V4(ip) => ip.octets()[3],
-            std::net::IpAddr::V6(_) => 0,
+        let host = match way.endpoint.ip() {
+            Some(std::net::IpAddr::V4(ip)) => ip.octets()[3],
+            _ => 0,
         };
         let stalls_at = if host == 1 { self.stalls_at } else { Point::Nowhere };
         let took = self.took.clone();
@@ -155,7 +155,11 @@ impl Stage {
             stalls_at,
             took: took.clone(),
         };
-        let engine = Engine::start_over(settings, None, clock.clone(), Arc::new(hosts)).await;
+        let parts = Parts {
+            network: Arc::new(hosts),
+            ..Parts::default()
+        };
+        let engine = Engine::start_with(settings, None, clock.clone(), parts).await;
         let engine = engine.unwrap();
         Stage {
             operations: engine.operations(),

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     pub(crate) fn way(n: u16) -> Way {
-        Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], n))).into()
+        Endpoint::Tcp(std::net::SocketAddr::from(([192, 0, 2, 1], n))).into()
     }
 
     pub(crate) fn at(millis: u64) -> Monotonic {

@@ -211,7 +211,7 @@ mod tests {
 
     fn way() -> Way {
         Way {
-            endpoint: remuda_mail::Endpoint(std::net::SocketAddr::from(([192, 0, 2, 1], 25))),
+            endpoint: remuda_mail::Endpoint::Tcp(std::net::SocketAddr::from(([192, 0, 2, 1], 25))),
             source: None,
         }
     }

@@ -18,6 +18,7 @@ mod envelope;
 mod ids;
 mod next_hop;
 mod outcome;
+mod protocol;
 mod security;
 mod session;
 mod source;
@@ -27,11 +28,12 @@ pub use address::{
     ADDRESS_LENGTH_MAX, Address, AddressError, DOMAIN_LENGTH_MAX, Domain, LOCAL_PART_LENGTH_MAX,
 };
 pub use capabilities::{Capabilities, ServiceLimits};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_LENGTH_MAX, SocketPath};
 pub use envelope::{Body, Envelope, Notify, OriginalRecipient, Recipient, Return, Sender};
 pub use ids::{DeliveryId, EntryId, MessageId, SessionId};
 pub use next_hop::{Destination, HostPort, NextHop};
 pub use outcome::{Blame, Failure, Outcome, Receipt, Refusal, Scope};
+pub use protocol::Protocol;
 pub use security::{
     Authenticated, Clear, Credentials, CredentialsId, HANDSHAKE_MEMORY, HopLogin, HopPolicy,
     IMPLICIT_TLS_PORT, Names, Secret, Tls, TlsLevel, TlsMode, TlsPolicy, TlsProtocol,

@@ -65,8 +65,10 @@ pub enum NextHop {
     },
     /// An address literal (RFC 5321 §4.1.3).
     Literal(IpAddr),
-    /// This machine: the postmaster's Maildir.
+    /// A mailbox here: a Maildir, or what is behind the LMTP server that `[local]` names.
     Local,
+    /// The postmaster's Maildir, while all other mail here goes by LMTP.
+    Postmaster,
 }
 
 impl NextHop {
@@ -76,6 +78,7 @@ impl NextHop {
             NextHop::Mx(domain) => Destination::from_key(domain.as_str()),
             NextHop::Literal(ip) => Destination::from_key(&format!("[{ip}]")),
             NextHop::Local => Destination::from_key("local"),
+            NextHop::Postmaster => Destination::from_key("local:postmaster"),
             NextHop::Hosts {
                 hosts,
                 look_up_mx,
@@ -96,7 +99,9 @@ impl NextHop {
     pub fn policy(&self) -> HopPolicy {
         match self {
             NextHop::Hosts { policy, .. } => HopPolicy::clone(policy),
-            NextHop::Mx(_) | NextHop::Literal(_) | NextHop::Local => HopPolicy::default(),
+            NextHop::Mx(_) | NextHop::Literal(_) | NextHop::Local | NextHop::Postmaster => {
+                HopPolicy::default()
+            }
         }
     }
 }
@@ -176,6 +181,10 @@ mod tests {
             },
             HopPolicy {
                 tls_mode: TlsMode::Implicit,
+                ..HopPolicy::default()
+            },
+            HopPolicy {
+                protocol: crate::Protocol::Lmtp,
                 ..HopPolicy::default()
             },
             HopPolicy {

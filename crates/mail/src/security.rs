@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 
-use crate::Endpoint;
+use crate::{Endpoint, Protocol};
 
 /// Names of hosts, shared.
 pub type Names = Arc<[Arc<str>]>;
@@ -54,7 +54,7 @@ impl TlsPolicy {
     /// Answers whether a connection to `endpoint` begins with TLS.
     pub fn is_implicit(&self, endpoint: Endpoint) -> bool {
         let is_wanted = match self.mode {
-            TlsMode::ByPort => endpoint.socket_address().port() == IMPLICIT_TLS_PORT,
+            TlsMode::ByPort => endpoint.port() == Some(IMPLICIT_TLS_PORT),
             TlsMode::StartTls => false,
             TlsMode::Implicit => true,
         };
@@ -173,6 +173,8 @@ impl fmt::Debug for Secret {
 /// How a route wants its hosts to be spoken to. The default leaves all to `[delivery]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HopPolicy {
+    /// What they speak; no route says so, only `[local]`.
+    pub protocol: Protocol,
     /// `tls`; None: what holds for the destination.
     pub tls: Option<TlsLevel>,
     /// `tls_mode`.
@@ -197,6 +199,9 @@ pub struct HopLogin {
 impl fmt::Display for HopPolicy {
     /// What distinguishes it from the default, as the end of a destination's key: `;tls=verify;user=me`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.protocol == Protocol::Lmtp {
+            f.write_str(";lmtp")?;
+        }
         if let Some(level) = self.tls {
             write!(f, ";tls={}", level.as_str())?;
         }
@@ -260,7 +265,7 @@ mod tests {
 
     #[test]
     fn tls_begins_with_the_connection_on_port_465_or_on_wish() {
-        let at = |port| Endpoint(([192, 0, 2, 1], port).into());
+        let at = |port| Endpoint::Tcp(([192, 0, 2, 1], port).into());
         for (level, mode, port, is_implicit) in [
             (TlsLevel::May, TlsMode::ByPort, 465, true),
             (TlsLevel::May, TlsMode::ByPort, 25, false),

@@ -8,13 +8,17 @@ use std::{net::IpAddr, sync::Arc};
 
 use remuda_clock::Monotonic;
 
-use crate::{Capabilities, CredentialsId, Destination, Domain, Endpoint, Sources, Tls, TlsPolicy, Way};
+use crate::{
+    Capabilities, CredentialsId, Destination, Domain, Endpoint, Protocol, Sources, Tls, TlsPolicy, Way,
+};
 
 /// Everything about a session that decides what it may carry. Travels with the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Where it is connected to.
     pub endpoint: Endpoint,
+    /// What is spoken on it; never mixed (T51).
+    pub protocol: Protocol,
     /// The address of ours that it was bound to; `None`: the system chose.
     pub source: Option<IpAddr>,
     /// The name of the host, for `relay=`: the MX host or the route's host as written.
@@ -46,6 +50,8 @@ pub struct Facts {
 pub struct Requirements {
     /// For whom.
     pub destination: Destination,
+    /// What must be spoken.
+    pub protocol: Protocol,
     /// The current address set (T74): only these may carry it.
     pub endpoints: Arc<[Endpoint]>,
     /// The names of their hosts, in the same order: who must be there for `verify`, if `tls` names nobody.

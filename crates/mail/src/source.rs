@@ -33,9 +33,9 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The source for an endpoint; `None`: the system chooses.
+    /// The source for an endpoint; `None`: the system chooses, or there is none to choose (a socket).
     pub fn of(&self, endpoint: Endpoint) -> Option<&Arc<Source>> {
-        match endpoint.0.ip() {
+        match endpoint.ip()? {
             IpAddr::V4(_) => self.v4.as_ref(),
             IpAddr::V6(_) => self.v6.as_ref(),
         }
@@ -91,7 +91,7 @@ mod tests {
             }))
         };
         let (v4, v6) = (source("192.0.2.9"), source("2001:db8::9"));
-        let endpoint = |text: &str| Endpoint(text.parse().unwrap());
+        let endpoint = |text: &str| Endpoint::Tcp(text.parse().unwrap());
         let (old, new) = (endpoint("192.0.2.1:25"), endpoint("[2001:db8::1]:25"));
         let both = Sources { v4: v4.clone(), v6 };
         let one = Sources { v4, v6: None };

@@ -1,8 +1,7 @@
 //! `remuda hosts`: what is remembered of hosts, and how to make it forgotten.
 
-use std::net::SocketAddr;
-
 use remuda_engine::operations::{ForgottenHosts, Host, HostState, Hosts};
+use remuda_mail::Endpoint;
 
 use crate::{
     cli::{HostsAction, HostsArguments, StateArgument},
@@ -61,10 +60,22 @@ fn wanted(given: StateArgument) -> HostState {
     }
 }
 
-/// The path of an endpoint; the brackets of an IPv6 address are none of a URL's.
-fn path_of(endpoint: SocketAddr) -> String {
-    let endpoint = endpoint.to_string().replace('[', "%5B").replace(']', "%5D");
-    format!("/api/v1/hosts/{endpoint}")
+/// The path of an endpoint; the brackets of an IPv6 address are none of a URL's, and a socket's path is one part.
+fn path_of(endpoint: Endpoint) -> String {
+    let mut escaped = String::new();
+    for c in endpoint.to_string().chars() {
+        match c {
+            ':' | '.' | '-' | '_' => escaped.push(c),
+            c if c.is_ascii_alphanumeric() => escaped.push(c),
+            c => {
+                let mut octets = [0; 4];
+                for octet in c.encode_utf8(&mut octets).bytes() {
+                    escaped.push_str(&format!("%{octet:02X}"));
+                }
+            }
+        }
+    }
+    format!("/api/v1/hosts/{escaped}")
 }
 
 fn list(hosts: &Hosts, state: Option<StateArgument>, now: i64) -> String {
@@ -305,9 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_a_path_too() {
+    fn any_endpoint_is_one_part_of_a_path() {
         let endpoint = "[2001:db8::1]:25".parse().unwrap();
         assert_eq!(path_of(endpoint), "/api/v1/hosts/%5B2001:db8::1%5D:25");
+        let socket = "/run/d/lmtp".parse().unwrap();
+        assert_eq!(path_of(socket), "/api/v1/hosts/%2Frun%2Fd%2Flmtp");
         assert_eq!(
             query(Some(StateArgument::Slow), Some(5)),
             [("state", "slow".to_owned()), ("limit", "5".to_owned())]

@@ -22,7 +22,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use remuda_admin::{Bound, Server, Token};
 use remuda_clock::{SharedClock, SystemClock};
 use remuda_engine::{
-    Engine, Outside, StartError,
+    Engine, Parts, StartError,
     admission::raise_descriptor_limit,
     receive::{self, Authenticator},
 };
@@ -58,12 +58,12 @@ pub fn run(
     }
     let sockets =
         Sockets::inherited(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let outside = Outside {
+    let parts = Parts {
         authenticator,
-        ..Outside::default()
+        ..Parts::default()
     };
     let runtime = crate::runtime()?;
-    let ended = runtime.block_on(serve(&source, config, sockets, outside));
+    let ended = runtime.block_on(serve(&source, config, sockets, parts));
     // Whatever still runs was told to end; nobody waits for it.
     runtime.shutdown_background();
     ended
@@ -87,15 +87,15 @@ fn say_warnings(source: &Source, config: &Config) {
     }
 }
 
-async fn serve(source: &Source, config: Config, sockets: Sockets, outside: Outside) -> Result<(), Failure> {
-    let has_directory = outside.authenticator.is_some();
+async fn serve(source: &Source, config: Config, sockets: Sockets, parts: Parts) -> Result<(), Failure> {
+    let has_directory = parts.authenticator.is_some();
     let mut signals = Signals::listen().map_err(|error| Failure::new(Exit::Failed, error))?;
     let clock = SystemClock::shared();
     let bound = match sockets.admin {
         Some(listener) => Bound::over(listener).map_err(|error| Failure::new(Exit::Failed, error))?,
         None => Bound::new(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?,
     };
-    let engine = Engine::start_within(config.settings.clone(), sockets.smtp, clock.clone(), outside)
+    let engine = Engine::start_with(config.settings.clone(), sockets.smtp, clock.clone(), parts)
         .await
         .map_err(start_failure)?;
     let admin = match serve_admin(bound, &engine, &config, clock) {

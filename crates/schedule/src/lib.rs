@@ -38,7 +38,10 @@ mod turns;
 mod view;
 mod window;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
 
 use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now, Wall};
@@ -53,7 +56,7 @@ pub use crate::{
     view::{QueueView, Totals},
     window::Feedback,
 };
-use crate::{gates::Gates, queue::Queue, window::Window};
+use crate::{gates::Gates, queue::Queue, retry::Backoff, window::Window};
 
 /// All destinations with mail.
 #[derive(Debug)]
@@ -231,6 +234,15 @@ impl Schedule {
     /// Decides when an entry that could not be delivered is tried again.
     pub fn retry(&mut self, entry: &Entry) -> Retry {
         self.limits.backoff().retry(entry, self.now.wall, &mut self.rng)
+    }
+
+    /// As [`retry`](Self::retry) for one with which nothing was tried: it waits the shortest time.
+    pub fn retry_soon(&mut self, entry: &Entry) -> Retry {
+        let soon = Backoff {
+            max: Duration::ZERO,
+            ..self.limits.backoff()
+        };
+        soon.retry(entry, self.now.wall, &mut self.rng)
     }
 
     /// Answers whether the destination has no mail and no delivery: only the memory of its window is left.

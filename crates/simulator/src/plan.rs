@@ -281,7 +281,7 @@ fn some_of(all: &[(usize, u16)], count: usize, rng: &mut StdRng) -> Vec<(usize, 
 fn endpoint(place: usize) -> Endpoint {
     let offset = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
     let base = u32::from(Ipv4Addr::new(10, 0, 0, 0));
-    Endpoint((Ipv4Addr::from(base.saturating_add(offset)), 25).into())
+    Endpoint::Tcp((Ipv4Addr::from(base.saturating_add(offset)), 25).into())
 }
 
 /// Hosts, and domains, of a scenario.

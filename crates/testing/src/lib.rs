@@ -10,6 +10,7 @@
 
 pub mod certificates;
 pub mod dns;
+pub mod dovecot;
 pub mod exim;
 mod namespace;
 pub mod opensmtpd;

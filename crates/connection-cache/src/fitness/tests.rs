@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remuda_mail::{CredentialsId, Endpoint, Source, Sources, TlsMode, TlsProtocol};
+use remuda_mail::{CredentialsId, Endpoint, Protocol, Source, Sources, TlsMode, TlsProtocol};
 
 use super::*;
 use crate::tests::{endpoint, facts, requirements};
@@ -22,11 +22,23 @@ fn only_the_current_address_set_is_served() {
 #[test]
 fn ports_are_never_mixed() {
     let mut other = facts(1);
-    other.endpoint = remuda_mail::Endpoint(std::net::SocketAddr::new(endpoint(1).0.ip(), 2525));
+    other.endpoint = remuda_mail::Endpoint::Tcp(std::net::SocketAddr::new(endpoint(1).ip().unwrap(), 2525));
     assert_eq!(
         fitness(&other, &requirements("a.test", &[1]), NOW),
         Err(Unfit::Endpoint)
     );
+}
+
+/// T51: LMTP and SMTP are never mixed, though it is the same host and port.
+#[test]
+fn protocols_are_never_mixed() {
+    for (has, wants) in [(Protocol::Smtp, Protocol::Lmtp), (Protocol::Lmtp, Protocol::Smtp)] {
+        let (mut facts, mut wanted) = (facts(1), requirements("a.test", &[1]));
+        (facts.protocol, wanted.protocol) = (has, wants);
+        assert_eq!(fitness(&facts, &wanted, NOW), Err(Unfit::Protocol));
+        wanted.protocol = has;
+        assert_eq!(fitness(&facts, &wanted, NOW), Ok(()));
+    }
 }
 
 #[test]
@@ -382,8 +394,9 @@ prop_compose! {
         smtputf8 in any::<bool>(),
         size_max in proptest::option::of(500..1500u64),
         (domain_max, domains) in any_domains(),
+        protocol in any_protocol(),
     ) -> Facts {
-        let mut facts = Facts { is_tls_implicit, tls, credentials, uses, ..facts(n) };
+        let mut facts = Facts { protocol, is_tls_implicit, tls, credentials, uses, ..facts(n) };
         facts.source = source.map(|source| source.address);
         facts.helo_name = helo_name.into();
         facts.endpoint = port(facts.endpoint, is_465);
@@ -409,8 +422,10 @@ prop_compose! {
         (fresh, reuse_count_max) in (any::<bool>(), 0..4u32),
         smtputf8 in any::<bool>(),
         size in 500..1500u64,
+        protocol in any_protocol(),
     ) -> Requirements {
         Requirements {
+            protocol,
             endpoints: set.iter().map(|(n, is_465)| port(endpoint(*n), *is_465)).collect(),
             hosts: set.iter().map(|(n, _)| if *n == 1 { "mx.test".into() } else { "b.test".into() }).collect(),
             sources: Sources { v4: source.map(Arc::new), v6: None },
@@ -426,9 +441,13 @@ prop_compose! {
     }
 }
 
+fn any_protocol() -> impl Strategy<Value = Protocol> {
+    prop_oneof![4 => Just(Protocol::Smtp), 1 => Just(Protocol::Lmtp)]
+}
+
 fn port(endpoint: Endpoint, is_465: bool) -> Endpoint {
     let port = if is_465 { 465 } else { 25 };
-    Endpoint(std::net::SocketAddr::new(endpoint.0.ip(), port))
+    Endpoint::Tcp(std::net::SocketAddr::new(endpoint.ip().unwrap(), port))
 }
 
 /// All that speaks against it, each thing asked by itself and in the words of the specification.
@@ -441,6 +460,7 @@ fn objections(facts: &Facts, wanted: &Requirements, now: Monotonic) -> Vec<Unfit
     };
     let is_encrypted = matches!(facts.tls, Tls::Encrypted { .. });
     unless(wanted.endpoints.contains(&facts.endpoint), Unfit::Endpoint);
+    unless(facts.protocol == wanted.protocol, Unfit::Protocol);
     // All endpoints here are of one family.
     let source = wanted.sources.v4.as_deref();
     unless(facts.source == source.map(|source| source.address), Unfit::Source);
@@ -448,7 +468,7 @@ fn objections(facts: &Facts, wanted: &Requirements, now: Monotonic) -> Vec<Unfit
     unless(facts.helo_name == *helo_name, Unfit::HeloName);
     let wants_implicit = match wanted.tls.mode {
         _ if wanted.tls.level == TlsLevel::None => false,
-        TlsMode::ByPort => facts.endpoint.0.port() == 465,
+        TlsMode::ByPort => facts.endpoint.port() == Some(465),
         mode => mode == TlsMode::Implicit,
     };
     unless(facts.is_tls_implicit == wants_implicit, Unfit::TlsMode);

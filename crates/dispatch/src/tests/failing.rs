@@ -13,9 +13,9 @@ use crate::{
 
 fn dialled(world: &World) -> Vec<u8> {
     let dialled = |command: &Command| match command {
-        Command::Dial { endpoint, .. } => match endpoint.0.ip() {
-            std::net::IpAddr::V4(ip) => Some(ip.octets()[3]),
-            std::net::IpAddr::V6(_) => None,
+        Command::Dial { endpoint, .. } => match endpoint.ip() {
+            Some(std::net::IpAddr::V4(ip)) => Some(ip.octets()[3]),
+            _ => None,
         },
         _ => None,
     };

@@ -80,9 +80,9 @@ impl Town {
     }
 
     fn place(endpoint: Endpoint) -> usize {
-        match endpoint.0.ip() {
-            std::net::IpAddr::V4(ip) => usize::from(ip.octets()[3]) - 1,
-            std::net::IpAddr::V6(_) => 0,
+        match endpoint.ip() {
+            Some(std::net::IpAddr::V4(ip)) => usize::from(ip.octets()[3]) - 1,
+            _ => 0,
         }
     }
 

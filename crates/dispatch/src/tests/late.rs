@@ -26,9 +26,9 @@ fn dials(world: &World) -> Vec<(SessionId, u8)> {
     let dial = |command: &Command| match command {
         Command::Dial {
             session, endpoint, ..
-        } => match endpoint.0.ip() {
-            std::net::IpAddr::V4(ip) => Some((*session, ip.octets()[3])),
-            std::net::IpAddr::V6(_) => None,
+        } => match endpoint.ip() {
+            Some(std::net::IpAddr::V4(ip)) => Some((*session, ip.octets()[3])),
+            _ => None,
         },
         _ => None,
     };

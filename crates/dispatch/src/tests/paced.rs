@@ -14,9 +14,9 @@ use crate::{
 };
 
 pub(super) fn number(endpoint: remuda_mail::Endpoint) -> u8 {
-    match endpoint.0.ip() {
-        std::net::IpAddr::V4(ip) => ip.octets()[3],
-        std::net::IpAddr::V6(_) => 0,
+    match endpoint.ip() {
+        Some(std::net::IpAddr::V4(ip)) => ip.octets()[3],
+        _ => 0,
     }
 }
 

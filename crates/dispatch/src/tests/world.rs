@@ -70,7 +70,7 @@ pub(super) enum PeerState {
 }
 
 pub(super) fn endpoint(n: u8) -> Endpoint {
-    Endpoint(SocketAddr::from(([192, 0, 2, n], 25)))
+    Endpoint::Tcp(SocketAddr::from(([192, 0, 2, n], 25)))
 }
 
 pub(super) fn to(name: &str) -> Destination {
@@ -235,6 +235,7 @@ impl World {
         let Command::Dial {
             session,
             endpoint,
+            protocol,
             host,
             source,
             helo_name,
@@ -246,6 +247,7 @@ impl World {
         };
         let facts = Facts {
             endpoint: *endpoint,
+            protocol: *protocol,
             source: *source,
             host: host.clone(),
             helo_name: helo_name.clone(),
@@ -498,7 +500,7 @@ impl World {
                     .iter()
                     .map(|(endpoint, preference)| Candidate {
                         endpoint: *endpoint,
-                        host: format!("mx{}", endpoint.0.ip()).into(),
+                        host: format!("mx{}", endpoint.ip().unwrap()).into(),
                         preference: *preference,
                     })
                     .collect(),

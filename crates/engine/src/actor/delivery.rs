@@ -98,6 +98,8 @@ pub struct Delivery {
     pub tls: Option<TlsProtocol>,
     /// Its content can be read until it is settled, also when the operator deletes it meanwhile.
     pub claim: Option<Claim>,
+    /// Nobody could say whether those who wait have a mailbox: that is no attempt.
+    pub is_unasked: bool,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -134,6 +136,7 @@ impl Delivery {
             choice: None,
             tls: None,
             claim: None,
+            is_unasked: false,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),

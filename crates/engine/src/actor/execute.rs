@@ -21,7 +21,8 @@ use super::{
     in_background,
 };
 use crate::{
-    local, session,
+    local::Delivered,
+    session,
     session::{
         dial::Means,
         order::{DialOrder, Order, Report, Security, TransactOrder},
@@ -50,6 +51,7 @@ impl Actor {
             Command::Dial {
                 session,
                 endpoint,
+                protocol,
                 host,
                 source,
                 helo_name,
@@ -59,6 +61,7 @@ impl Actor {
                 let order = DialOrder {
                     session,
                     endpoint,
+                    protocol,
                     host,
                     source,
                     helo_name,
@@ -286,18 +289,17 @@ impl Actor {
         let recipients = delivery.open_recipients();
         let count = recipients.len();
         let entry = delivery.entry.clone();
-        let maildir = local::Maildir::new(&self.plan.settings, self.around.clock.clone());
+        let (local, settings) = (self.around.local.clone(), self.plan.settings.clone());
         let spool = self.around.spool.clone();
         let work = async move {
-            let mut outcomes = Vec::with_capacity(recipients.len());
-            for recipient in &recipients {
-                outcomes.push(maildir.deliver(&spool, &entry, recipient).await);
-            }
-            Input::DeliveredLocally(id, outcomes)
+            let delivered = local.deliver(&settings, &spool, (&entry, &recipients)).await;
+            Input::DeliveredLocally(id, delivered)
         };
         in_background(&self.inputs, work, move || {
             let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "internal error in local delivery");
-            Input::DeliveredLocally(id, vec![Outcome::Deferred(refusal); count])
+            let outcomes = vec![Outcome::Deferred(refusal); count];
+            let is_unasked = false;
+            Input::DeliveredLocally(id, Delivered { outcomes, is_unasked })
         });
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::{After, Answer, Conduct, Death, Event, Resolution, Undecided, Unresolved};
-use remuda_mail::{DeliveryId, Destination, Outcome, SessionId};
+use remuda_mail::{DeliveryId, Destination, SessionId};
 use remuda_spool::{Heads, Notices, Queued};
 use tokio::sync::oneshot;
 
@@ -16,7 +16,10 @@ use super::{
     settle::Ended,
     taught::{self, Lesson},
 };
-use crate::session::order::{Report, Transacted};
+use crate::{
+    local::Delivered,
+    session::order::{Report, Transacted},
+};
 
 /// A question or an order that runs inside the actor.
 pub type Call = Box<dyn FnOnce(&mut Actor, Now) + Send>;
@@ -29,8 +32,8 @@ pub enum Input {
     Loaded(Destination, Option<Heads>),
     /// DNS answered.
     Resolved(Destination, Result<Resolution, Unresolved>),
-    /// The Maildir took a delivery's open recipients, or not.
-    DeliveredLocally(DeliveryId, Vec<Outcome>),
+    /// Maildirs took a delivery's open recipients, or not.
+    DeliveredLocally(DeliveryId, Delivered),
     /// A settlement is committed.
     Settled(Ended),
     /// The spool answered what notices are due; None when it failed.
@@ -54,7 +57,7 @@ impl Actor {
             Input::Accepted(entries) => self.accepted(entries, now),
             Input::Loaded(destination, heads) => self.loaded(destination, heads, now),
             Input::Resolved(destination, answer) => self.handle(Event::Resolved { destination, answer }, now),
-            Input::DeliveredLocally(delivery, outcomes) => self.delivered_locally(delivery, outcomes, now),
+            Input::DeliveredLocally(delivery, delivered) => self.delivered_locally(delivery, delivered, now),
             Input::Settled(ended) => self.settled(ended, now),
             Input::Noticed(notices) => self.noticed(notices, now),
             Input::NoticeSettled(done) => self.notice_settled(done, now),
@@ -89,18 +92,23 @@ impl Actor {
         }
     }
 
-    fn delivered_locally(&mut self, id: DeliveryId, outcomes: Vec<Outcome>, now: Now) {
+    fn delivered_locally(&mut self, id: DeliveryId, delivered: Delivered, now: Now) {
+        let Delivered { outcomes, is_unasked } = delivered;
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
         let finished = outcomes.iter().filter(|outcome| outcome.is_final()).count() as u32;
         let deferred = outcomes.len() as u32 - finished;
         delivery.decided_locally(outcomes, now);
+        delivery.is_unasked = is_unasked;
         let answer = Answer {
             finished,
             deferred,
             undecided: 0,
-            cause: Undecided::NextTransaction,
+            cause: match is_unasked {
+                true => Undecided::Unasked,
+                false => Undecided::NextTransaction,
+            },
             begun: true,
             death: None,
             accepted: finished > 0,

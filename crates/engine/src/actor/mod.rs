@@ -56,6 +56,7 @@ use tokio::{
 use self::{delivery::Delivery, entries::Entries};
 use crate::{
     addressing::Addressing,
+    local::Local,
     metrics::Metrics,
     network::Network,
     reporting::Reporter,
@@ -82,6 +83,8 @@ pub struct Surroundings {
     pub spool: Spool,
     /// Connects sessions.
     pub network: Arc<dyn Network>,
+    /// Delivers to Maildirs.
+    pub local: Arc<Local>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Who sees the decisions.

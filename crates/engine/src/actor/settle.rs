@@ -32,13 +32,14 @@ impl Actor {
             return;
         };
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
+        let is_attempt = !delivery.is_unasked;
         let decided = delivery.finish(&rest);
         self.log_outcomes(&queued, &decided, search, (loaded, now));
         let due = match rest {
             Rest::Defer { until, .. } => until,
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
         };
-        let attempt = attempt(&decided, search, now);
+        let attempt = attempt(&decided, search, now).filter(|_| is_attempt);
         let work = settlement(&queued, decided, due, attempt);
         self.commit(id, queued, work, now);
     }
@@ -252,7 +253,7 @@ fn left(queued: &Queued, settlement: &Settlement) -> Option<Queued> {
     Some(Queued {
         recipients: settlement.left.clone(),
         due: settlement.due,
-        attempts: queued.attempts + 1,
+        attempts: queued.attempts + u32::from(settlement.attempt.is_some()),
         ..queued.clone()
     })
 }

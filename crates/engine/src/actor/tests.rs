@@ -8,12 +8,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use remuda_clock::{Clock, Now, SystemClock, Wall};
 use remuda_dispatch::event::{Backlog, Event, Unresolved};
-use remuda_mail::{Destination, Endpoint, EnhancedStatus, Envelope, HostPort, Outcome, Recipient, Refusal};
+use remuda_mail::{
+    Destination, Endpoint, EnhancedStatus, Envelope, HostPort, Outcome, Protocol, Recipient, Refusal,
+};
 use remuda_spool::{Content, Error, NewEntry, NewMessage, Options, Origin, Queued, Selection, Spool};
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
+    local::{Delivered, Nobody},
     network::Connecting,
     operations::Verb,
     settings::{Route, RouteDomain},
@@ -35,6 +38,14 @@ struct Bench {
     clock: Arc<SystemClock>,
     spool: Spool,
     _dir: tempfile::TempDir,
+}
+
+/// Maildirs' answer for one recipient who waits.
+fn waiting(refusal: Refusal, is_unasked: bool) -> Delivered {
+    Delivered {
+        outcomes: vec![Outcome::Deferred(refusal)],
+        is_unasked,
+    }
 }
 
 fn settings(dir: &tempfile::TempDir) -> Settings {
@@ -76,6 +87,7 @@ impl Bench {
             clock: shared.clone(),
             spool: spool.clone(),
             network: Arc::new(Silent),
+            local: Arc::new(Local::new(Arc::new(Nobody), shared.clone())),
             metrics: Arc::new(Metrics::without_spool()),
             watch: Arc::new(|_, _| {}),
         };
@@ -188,12 +200,33 @@ async fn a_notice_that_finds_its_entry_in_flight_is_taken_up_when_the_entry_come
     let full = Refusal::ours(EnhancedStatus::new(4, 2, 2), "full");
     bench
         .actor
-        .take_in(Input::DeliveredLocally(delivery, vec![Outcome::Deferred(full)]));
+        .take_in(Input::DeliveredLocally(delivery, waiting(full, false)));
     bench.hear(is_settled).await;
     assert!(!bench.actor.notices.is_settled());
     bench.hear(|input| matches!(input, Input::NoticeSettled(_))).await;
     let notices = bench.spool.notices(bench.now().wall, 10).await.unwrap();
     assert_eq!((notices.due.len(), notices.next), (0, Some(queued.expires)));
+}
+
+/// D7: while nobody can say whether there is a mailbox, the message waits, and its attempts stay as they are.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_asked_for_is_no_attempt() {
+    for (is_unasked, attempts) in [(true, 0), (false, 1)] {
+        let mut bench = Bench::new();
+        bench.in_flight().await;
+        let Input::DeliveredLocally(delivery, _) = bench.input().await else {
+            panic!("no local delivery");
+        };
+        let refusal = Refusal::ours(EnhancedStatus::new(4, 4, 3), "nobody knows");
+        bench.actor.take_in(Input::DeliveredLocally(
+            delivery,
+            waiting(refusal.clone(), is_unasked),
+        ));
+        bench.hear(is_settled).await;
+        let heads = bench.spool.heads(&local(), Wall::NEVER, 10).await.unwrap();
+        assert_eq!((heads.entries.len(), heads.entries[0].attempts), (1, attempts));
+        assert_eq!(heads.entries[0].recipients[0].last, Some(refusal));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,10 +405,11 @@ async fn a_stop_waits_for_no_dial() {
         _dir,
     } = Bench::new();
     let now = clock.now();
-    let endpoint = Endpoint(([192, 0, 2, 1], 25).into());
+    let endpoint = Endpoint::Tcp(([192, 0, 2, 1], 25).into());
     let order = crate::session::order::DialOrder {
         session: SessionId(1),
         endpoint,
+        protocol: Protocol::Smtp,
         host: "a".into(),
         source: None,
         helo_name: "us.test".into(),

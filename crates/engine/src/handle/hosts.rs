@@ -111,7 +111,7 @@ mod tests {
 
     fn view(port: u16, state: view::HostState) -> HostView {
         HostView {
-            way: Way::from(Endpoint(([192, 0, 2, 1], port).into())),
+            way: Way::from(Endpoint::Tcp(([192, 0, 2, 1], port).into())),
             host: None,
             state,
             reason: String::new(),

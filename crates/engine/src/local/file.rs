@@ -3,6 +3,9 @@
 //! # Contract
 //! * **Kept or gone**: a file that is not [kept](NewFile::keep) is removed from `tmp`, also when the
 //!   delivery is dropped half-way.
+//! * **Nothing is overwritten**: a name that is taken is an error.
+//! * **A Maildir is made when mail comes for it**, for its owner only, and the names of new directories are on
+//!   disk before those of mail in them.
 //! * **The disk never holds up the runtime**: every call runs as a blocking task.
 
 use std::{
@@ -10,17 +13,13 @@ use std::{
     io::{self, BufWriter, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
+use rustix::{fs::RenameFlags, io::Errno};
 
-/// A file's name in its two parts, between which it is made unique.
-pub(super) struct Name {
-    /// Time, process, queue id.
-    pub(super) stem: String,
-    /// The host.
-    pub(super) host: String,
-}
+use super::quota;
 
 /// A file in `tmp`.
 pub(super) struct NewFile {
@@ -31,25 +30,43 @@ pub(super) struct NewFile {
     name: String,
 }
 
+/// Why a file did not become a message.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotKept {
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    #[error("over quota")]
+    OverQuota,
+}
+
 struct Open {
     file: BufWriter<File>,
+    /// Octets written.
+    size: u64,
     /// The last piece ended in CR, which is written unless LF follows.
     ends_in_cr: bool,
 }
 
 impl NewFile {
-    /// Creates the file, and the Maildir around it if it is not there.
-    pub(super) async fn create(directory: PathBuf, name: Name) -> io::Result<Self> {
+    /// Creates the file, and the Maildir around it if it is not there. `name` is one that nobody else uses.
+    pub(super) async fn create(directory: PathBuf, name: String) -> io::Result<Self> {
         blocking(move || {
-            create_directories(&directory)?;
-            let (file, name) = create_unique(&directory, &name)?;
-            let unkept = Unkept(Some(directory.join("tmp").join(&name)));
+            for below in ["tmp", "cur", "new"] {
+                create_directory(&directory.join(below))?;
+            }
+            let path = directory.join("tmp").join(&name);
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
             Ok(NewFile {
                 open: Some(Open {
                     file: BufWriter::with_capacity(BUFFER, file),
+                    size: 0,
                     ends_in_cr: false,
                 }),
-                unkept,
+                unkept: Unkept(Some(path)),
                 directory,
                 name,
             })
@@ -63,26 +80,35 @@ impl NewFile {
         self.open = Some(
             blocking(move || {
                 open.write(&piece)?;
-                Ok(open)
+                io::Result::Ok(open)
             })
             .await?,
         );
         Ok(())
     }
 
-    /// Makes it a message of the mailbox.
-    pub(super) async fn keep(mut self) -> io::Result<()> {
+    /// Makes it a message of the mailbox, if there is room for it in `quota` octets; `now`: the time of day.
+    pub(super) async fn keep(mut self, quota: Option<u64>, now: SystemTime) -> Result<(), NotKept> {
         let mut open = self.take()?;
         blocking(move || {
-            if open.ends_in_cr {
-                open.file.write_all(b"\r")?;
+            open.end()?;
+            let size = open.size;
+            if let Some(quota) = quota
+                && !quota::has_room(&self.directory, (quota, size), (&self.name, now))?
+            {
+                return Err(NotKept::OverQuota);
             }
-            open.file.flush()?;
             open.file.get_ref().sync_all()?;
             let new = self.directory.join("new");
-            fs::rename(self.directory.join("tmp").join(&self.name), new.join(&self.name))?;
+            // Dovecot and Courier read the size off the name.
+            let path = new.join(format!("{},S={size}", self.name));
+            rename(&self.directory.join("tmp").join(&self.name), &path)?;
             self.unkept.disarm();
-            sync_directory(&new)
+            sync_directory(&new)?;
+            if let Err(error) = quota::add(&self.directory, size) {
+                tracing::warn!(directory = %self.directory.display(), %error, "maildirsize misses a message");
+            }
+            Ok(())
         })
         .await
     }
@@ -100,7 +126,7 @@ impl Open {
             return Ok(());
         };
         if self.ends_in_cr && piece[0] != b'\n' {
-            self.file.write_all(b"\r")?;
+            self.put(b"\r")?;
         }
         self.ends_in_cr = *last == b'\r';
         let piece = if self.ends_in_cr {
@@ -110,10 +136,23 @@ impl Open {
         };
         let mut rest = piece;
         while let Some(at) = memchr::memmem::find(rest, b"\r\n") {
-            self.file.write_all(&rest[..at])?;
+            self.put(&rest[..at])?;
             rest = &rest[at + 1..];
         }
-        self.file.write_all(rest)
+        self.put(rest)
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.ends_in_cr) {
+            self.put(b"\r")?;
+        }
+        self.file.flush()
+    }
+
+    fn put(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.size += octets.len() as u64;
+        self.file.write_all(octets)
     }
 }
 
@@ -135,61 +174,71 @@ impl Drop for Unkept {
     }
 }
 
-/// All three directories and what is above them, for our eyes only.
-fn create_directories(directory: &Path) -> io::Result<()> {
-    if directory.join("new").is_dir() && directory.join("tmp").is_dir() {
+/// Makes a directory for our eyes only, and what is above it, each with its name on disk.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
         return Ok(());
     }
-    for name in ["tmp", "cur", "new"] {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory.join(name))?;
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        // A relative path begins in the working directory.
+        _ => Path::new("."),
+    };
+    create_directory(parent)?;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        // Another delivery may have come first.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
-    // The new directories' names are in their parents: mail/postmaster, mail, data_dir.
-    directory.ancestors().take(3).try_for_each(|above| {
-        // A relative path ends in "", which is the working directory.
-        let above = if above.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            above
-        };
-        sync_directory(above)
-    })
+    sync_directory(parent)
 }
 
-/// Creates the file in `tmp` under a name that is in none of the three directories.
-fn create_unique(directory: &Path, name: &Name) -> io::Result<(File, String)> {
-    for attempt in 0..NAMES_MAX {
-        let name = format!("{}R{attempt}.{}", name.stem, name.host);
-        if directory.join("new").join(&name).exists() || directory.join("cur").join(&name).exists() {
-            continue;
-        }
-        let path = directory.join("tmp").join(&name);
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-        {
-            Ok(file) => return Ok((file, name)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
+/// Moves a file to a name that is free.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let cwd = rustix::fs::CWD;
+    match rustix::fs::renameat_with(cwd, from, cwd, to, RenameFlags::NOREPLACE) {
+        // File systems that cannot say so, NFS for one.
+        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to),
+        moved => Ok(moved?),
     }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
 const BUFFER: usize = 64 * 1024;
-/// Names tried: two messages of one queue id in one millisecond are already odd.
-const NAMES_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let maildir = directory.path().join("a/b/c");
+        let mut new = NewFile::create(maildir.clone(), "name".into()).await.unwrap();
+        // A device that is always full.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        new.open.as_mut().unwrap().file = BufWriter::new(full);
+        new.write(Bytes::from("hello")).await.unwrap();
+        let kept = new.keep(None, SystemTime::UNIX_EPOCH).await;
+        assert!(
+            matches!(&kept, Err(NotKept::Disk(error)) if error.kind() == io::ErrorKind::StorageFull),
+            "{kept:?}"
+        );
+        for below in ["tmp", "new"] {
+            assert_eq!(fs::read_dir(maildir.join(below)).unwrap().count(), 0, "{below}");
+        }
+    }
+}

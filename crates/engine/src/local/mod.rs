@@ -1,46 +1,82 @@
-//! Local delivery: the postmaster's Maildir.
+//! Local delivery: Maildirs, of accounts and of the postmaster.
 //!
 //! A message is written to `tmp`, synced, moved to `new`, and the directory synced: a reader sees whole
 //! messages only, and what is there survives a crash.
 //!
 //! # Contract
 //! * **Delivered means on disk**: content and name are synced before the outcome says so.
-//! * **Nothing is overwritten**: names are unique by time, process and queue id.
+//! * **Nothing is overwritten**: names are unique by time, process, count and queue id.
 //! * **Trouble with the disk defers**, and leaves nothing in `tmp` behind.
-//! * **Only the roles of this host have a mailbox here**; anybody else bounces (5.1.1).
-//! * **Memory is one piece of content**, whatever its size.
+//! * **Who has a mailbox is asked at each attempt**: without one a recipient bounces (5.1.1), and so it does with
+//!   a disabled (5.2.1) or full one (5.2.2). While nobody can say it waits, and that is no attempt (D7, D8).
+//! * **The roles of this host always have one**, the postmaster's, without a quota; elsewhere a role without a
+//!   mailbox of its own has that.
+//! * **A slow disk delays local mail only**: at most [`DELIVERIES_MAX`] deliveries are at work at a time.
+//! * **Memory is one piece of content** a delivery, whatever its size.
 //!
 //! Lines end in LF in the file, as readers of a Maildir expect. A crash between the move and the
 //! settlement delivers once more, under another name.
 //!
 //! # Not here
-//! Who is local (`route`). Accounts, quotas, other mailboxes.
+//! Who is local (`route`). LMTP: it goes over sessions like other mail (`session`).
 
 mod file;
+mod mailboxes;
+mod quota;
+mod template;
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use remuda_clock::SharedClock;
-use remuda_mail::{EnhancedStatus, Outcome, Receipt, Recipient, Refusal, Reply};
+use remuda_mail::{Address, EnhancedStatus, Outcome, Receipt, Recipient, Refusal, Reply};
 use remuda_spool::Queued;
+use tokio::sync::Semaphore;
 
-use self::file::{Name, NewFile};
+use self::{
+    file::{NewFile, NotKept},
+    template::{HOME, POSTMASTER},
+};
+pub use self::{
+    mailboxes::{Mailbox, Mailboxes, Nobody},
+    template::{NAME_LENGTH_MAX, Template, TemplateError},
+};
 use crate::{
     route,
     session::content::{ContentSource, Unreadable},
-    settings::Settings,
+    settings::{LocalDelivery, Settings},
 };
 
-/// The postmaster's mailbox.
-#[derive(Clone)]
-pub struct Maildir {
-    directory: PathBuf,
-    hostname: Arc<str>,
+/// Delivers to Maildirs. One for the engine's life, whatever the configuration is.
+pub struct Local {
+    mailboxes: Arc<dyn Mailboxes>,
     clock: SharedClock,
+    permits: Semaphore,
+    /// Messages so far, for their names.
+    count: AtomicU64,
+}
+
+/// What became of recipients.
+#[derive(Debug)]
+pub struct Delivered {
+    /// One for each, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// Those who wait do so because nobody could say whether they have a mailbox.
+    pub is_unasked: bool,
+}
+
+/// A Maildir that is to be written to.
+struct Place {
+    directory: PathBuf,
+    quota: Option<u64>,
+    receipt: &'static str,
 }
 
 /// Why a message is not in the mailbox.
@@ -48,81 +84,161 @@ pub struct Maildir {
 enum DeliverError {
     #[error("{0}")]
     Content(#[from] Unreadable),
-    #[error("cannot write to the postmaster's Maildir: {0}")]
+    #[error("cannot write to the Maildir: {0}")]
     Disk(#[from] io::Error),
+    #[error("cannot write to the Maildir: {0}")]
+    NotKept(#[from] NotKept),
 }
 
-impl Maildir {
-    /// The Maildir `mail/postmaster` under `data_dir`; nothing is touched before the first delivery.
-    pub fn new(settings: &Settings, clock: SharedClock) -> Self {
-        Maildir {
-            directory: settings.data_dir.join("mail").join("postmaster"),
-            hostname: settings.hostname.clone(),
+impl Local {
+    /// Delivers to whom `mailboxes` knows; nothing is touched before the first delivery.
+    pub fn new(mailboxes: Arc<dyn Mailboxes>, clock: SharedClock) -> Self {
+        Local {
+            mailboxes,
             clock,
+            permits: Semaphore::new(DELIVERIES_MAX),
+            count: AtomicU64::new(0),
         }
     }
 
-    /// Where it is.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Delivers one message to one recipient.
+    /// Delivers one message to its recipients here.
     pub async fn deliver(
         &self,
+        settings: &Settings,
         source: &dyn ContentSource,
-        queued: &Queued,
-        recipient: &Recipient,
-    ) -> Outcome {
-        if !route::is_role(&recipient.address) {
-            let text = format!("no mailbox {} here", recipient.address);
-            return Outcome::Bounced(Refusal::ours(NO_MAILBOX, text));
-        }
-        match self.write(source, queued, recipient).await {
-            Ok(()) => Outcome::Delivered(receipt()),
-            Err(error) => {
-                tracing::error!(id = %queued.message, directory = %self.directory.display(), %error, "local delivery failed");
-                let status = match &error {
-                    DeliverError::Disk(error) if is_full(error) => FULL,
-                    _ => TROUBLE,
-                };
-                Outcome::Deferred(Refusal::ours(status, error.to_string()))
+        (queued, recipients): (&Queued, &[Recipient]),
+    ) -> Delivered {
+        let _permit = self.permits.acquire().await;
+        let mut outcomes = Vec::with_capacity(recipients.len());
+        let (mut unasked, mut waiting) = (0, 0);
+        for recipient in recipients {
+            let outcome = match self.place(settings, &recipient.address).await {
+                Ok(place) => {
+                    self.deliver_to(&place, &settings.hostname, source, (queued, recipient))
+                        .await
+                }
+                Err(outcome) => outcome,
+            };
+            if let Outcome::Deferred(refusal) = &outcome {
+                waiting += 1;
+                unasked += usize::from(refusal.status == NOT_AVAILABLE);
             }
+            outcomes.push(outcome);
         }
+        Delivered {
+            outcomes,
+            is_unasked: waiting > 0 && unasked == waiting,
+        }
+    }
+
+    /// Where an address's mail is kept, or what becomes of it without a place.
+    async fn place(&self, settings: &Settings, address: &Address) -> Result<Place, Outcome> {
+        let is_role = route::is_role(address);
+        let postmasters = Place {
+            directory: postmaster_directory(settings),
+            quota: None,
+            receipt: "delivered to the postmaster's Maildir",
+        };
+        let bounced = |status, text| Err(Outcome::Bounced(Refusal::ours(status, text)));
+        let quota = match self.mailboxes.mailbox(address).await {
+            Mailbox::Open { quota } => quota,
+            // RFC 5321 §4.5.1: every domain has a postmaster.
+            Mailbox::Unknown if is_role => return Ok(postmasters),
+            Mailbox::Unknown => return bounced(NO_MAILBOX, format!("no mailbox {address} here")),
+            Mailbox::Disabled => return bounced(DISABLED, format!("mailbox {address} is disabled")),
+            Mailbox::Unavailable => {
+                let text = format!("cannot find out now whether there is a mailbox {address}");
+                return Err(Outcome::Deferred(Refusal::ours(NOT_AVAILABLE, text)));
+            }
+        };
+        let LocalDelivery::Maildir(template) = &settings.local else {
+            let text = "local mail goes by LMTP since the configuration has changed";
+            return Err(Outcome::Deferred(Refusal::ours(TROUBLE, text)));
+        };
+        match template.directory(&settings.data_dir, address) {
+            Some(directory) => Ok(Place {
+                directory,
+                quota,
+                receipt: "delivered to the Maildir",
+            }),
+            None => bounced(
+                TOO_LONG,
+                format!("{address} is too long for the name of a Maildir"),
+            ),
+        }
+    }
+
+    async fn deliver_to(
+        &self,
+        place: &Place,
+        hostname: &str,
+        source: &dyn ContentSource,
+        (queued, recipient): (&Queued, &Recipient),
+    ) -> Outcome {
+        let name = self.name(queued, hostname);
+        let error = match self.write(place, name, source, (queued, recipient)).await {
+            Ok(()) => return Outcome::Delivered(receipt(place.receipt)),
+            Err(error) => error,
+        };
+        if matches!(error, DeliverError::NotKept(NotKept::OverQuota)) {
+            let quota = place.quota.unwrap_or_default();
+            let text = format!(
+                "mailbox {} is full: its quota is {quota} octets",
+                recipient.address
+            );
+            return Outcome::Bounced(Refusal::ours(OVER_QUOTA, text));
+        }
+        tracing::error!(id = %queued.message, directory = %place.directory.display(), %error, "local delivery failed");
+        let status = match &error {
+            DeliverError::Disk(error) | DeliverError::NotKept(NotKept::Disk(error)) if is_full(error) => FULL,
+            _ => TROUBLE,
+        };
+        Outcome::Deferred(Refusal::ours(status, error.to_string()))
     }
 
     async fn write(
         &self,
+        place: &Place,
+        name: String,
         source: &dyn ContentSource,
-        queued: &Queued,
-        recipient: &Recipient,
+        (queued, recipient): (&Queued, &Recipient),
     ) -> Result<(), DeliverError> {
         let mut content = source.content(queued.message).await?;
-        let mut file = NewFile::create(self.directory.clone(), self.name(queued)).await?;
+        let mut file = NewFile::create(place.directory.clone(), name).await?;
         file.write(trace(queued, recipient).into()).await?;
         while let Some(piece) = content.next().await? {
             file.write(piece).await?;
         }
-        Ok(file.keep().await?)
+        Ok(file.keep(place.quota, self.time_of_day()).await?)
     }
 
-    /// A name as the Maildir specification wants it, but for the counter that makes it unique.
-    fn name(&self, queued: &Queued) -> Name {
+    /// A name as the Maildir specification wants it.
+    fn name(&self, queued: &Queued, hostname: &str) -> String {
         let millis = self.clock.now().wall.0.max(0);
         let (seconds, micros) = (millis / 1000, millis % 1000 * 1000);
         let process = std::process::id();
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
         let safe = |c| {
-            if matches!(c, '/' | ':') || char::is_control(c) {
+            // A comma begins what is told of a message.
+            if matches!(c, '/' | ':' | ',') || char::is_control(c) {
                 '_'
             } else {
                 c
             }
         };
-        Name {
-            stem: format!("{seconds}.M{micros}P{process}Q{}", queued.message),
-            host: self.hostname.chars().map(safe).collect(),
-        }
+        let host: String = hostname.chars().map(safe).collect();
+        format!("{seconds}.M{micros}P{process}R{count}Q{}.{host}", queued.message)
     }
+
+    fn time_of_day(&self) -> SystemTime {
+        let millis = self.clock.now().wall.0.max(0).unsigned_abs();
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+    }
+}
+
+/// Where the postmaster's Maildir is.
+pub fn postmaster_directory(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(Path::new(HOME).join(POSTMASTER))
 }
 
 /// RFC 5321 §4.4: final delivery adds the return path. Addresses hold no line breaks.
@@ -135,12 +251,12 @@ fn trace(queued: &Queued, recipient: &Recipient) -> String {
     fields + &format!("Delivered-To: {}\r\n", recipient.address)
 }
 
-fn receipt() -> Receipt {
+fn receipt(text: &str) -> Receipt {
     Receipt {
         reply: Reply {
             code: 250,
             enhanced: Some(EnhancedStatus::new(2, 0, 0)),
-            text: "delivered to the postmaster's Maildir".into(),
+            text: text.into(),
         },
         relay: "local".into(),
         passed_dsn: false,
@@ -154,8 +270,19 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
+/// Deliveries at work at a time. Each has a blocking thread of the runtime at most, which has 512 for all.
+pub const DELIVERIES_MAX: usize = 32;
+
 /// RFC 3463 X.1.1: bad destination mailbox address.
 const NO_MAILBOX: EnhancedStatus = EnhancedStatus::new(5, 1, 1);
+/// RFC 3463 X.2.1: mailbox disabled, not accepting messages.
+const DISABLED: EnhancedStatus = EnhancedStatus::new(5, 2, 1);
+/// RFC 3463 X.2.2: mailbox full.
+const OVER_QUOTA: EnhancedStatus = EnhancedStatus::new(5, 2, 2);
+/// RFC 3463 X.1.3: bad destination mailbox address syntax.
+const TOO_LONG: EnhancedStatus = EnhancedStatus::new(5, 1, 3);
+/// RFC 3463 X.4.3: directory server failure.
+const NOT_AVAILABLE: EnhancedStatus = EnhancedStatus::new(4, 4, 3);
 /// RFC 3463 X.3.1: mail system full.
 const FULL: EnhancedStatus = EnhancedStatus::new(4, 3, 1);
 /// RFC 3463 X.3.0: other mail system status.

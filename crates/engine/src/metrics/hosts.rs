@@ -181,7 +181,7 @@ mod tests {
     fn view(port: u16, source: Option<[u8; 4]>) -> HostView {
         HostView {
             way: Way {
-                endpoint: Endpoint(([192, 0, 2, 1], port).into()),
+                endpoint: Endpoint::Tcp(([192, 0, 2, 1], port).into()),
                 source: source.map(Into::into),
             },
             host: None,

@@ -33,8 +33,8 @@ use std::{
 };
 
 use remuda_clock::{SharedClock, before};
-use remuda_dispatch::event::{Resolution, Unresolved};
-use remuda_mail::{Domain, EnhancedStatus, HostPort, NextHop, Refusal};
+use remuda_dispatch::event::{Candidate, Resolution, Unresolved};
+use remuda_mail::{Domain, Endpoint, EnhancedStatus, HostPort, NextHop, Refusal};
 use tokio::task::JoinSet;
 
 use self::{
@@ -43,7 +43,7 @@ use self::{
     own::Own,
     plan::{Exchange, Found, Plan},
 };
-use crate::settings::Settings;
+use crate::settings::{LmtpServer, Settings};
 
 /// The name servers could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,9 @@ impl Default for Times {
 pub struct Resolver {
     lookups: Lookups,
     own: Arc<Own>,
+    /// Where local mail goes, unless it is kept in Maildirs.
+    lmtp: Option<LmtpServer>,
+    hostname: Arc<str>,
     smtp_port: u16,
     times: Times,
     clock: SharedClock,
@@ -95,6 +98,8 @@ impl Resolver {
         Ok(Resolver {
             lookups: Lookups::new(&settings.dns_servers, times.query)?,
             own: Arc::new(Own::new(settings)),
+            lmtp: settings.local.lmtp().cloned(),
+            hostname: settings.hostname.clone(),
             smtp_port: settings.delivery.smtp_port,
             times,
             clock,
@@ -114,7 +119,11 @@ impl Resolver {
         }
         let plan = self.plan(hop).await;
         let now = self.clock.now().monotonic;
-        let answer = plan.into_answer(now, hop.policy());
+        let policy = match (hop, &self.lmtp) {
+            (NextHop::Local, Some(server)) => server.policy(),
+            _ => hop.policy(),
+        };
+        let answer = plan.into_answer(now, policy);
         self.cached().insert(destination, answer.clone(), now);
         answer
     }
@@ -137,7 +146,8 @@ impl Resolver {
                     hosts, look_up_mx, ..
                 } => self.plan_route(hosts, *look_up_mx).await,
                 NextHop::Literal(ip) => plan::literal(*ip, self.smtp_port, &self.own),
-                NextHop::Local => Plan::refused(LOCAL, "this machine has no address to look up"),
+                NextHop::Local => self.plan_lmtp().await,
+                NextHop::Postmaster => Plan::refused(LOCAL, "a Maildir has no address to look up"),
             }
         };
         before(&*self.clock, deadline, asked).await.unwrap_or_else(|| {
@@ -150,6 +160,19 @@ impl Resolver {
         match self.exchanges(domain, self.smtp_port).await {
             Ok(found) => plan::decide(found, domain.as_str(), &self.own),
             Err(plan) => plan,
+        }
+    }
+
+    /// The LMTP server, taken as it is named.
+    async fn plan_lmtp(&self) -> Plan {
+        match &self.lmtp {
+            None => Plan::refused(LOCAL, "a Maildir has no address to look up"),
+            Some(LmtpServer::Tcp(hosts)) => self.plan_route(hosts, false).await,
+            Some(LmtpServer::Unix(path)) => Plan::lasting(vec![Candidate {
+                endpoint: Endpoint::Unix(*path),
+                host: self.hostname.clone(),
+                preference: 0,
+            }]),
         }
     }
 

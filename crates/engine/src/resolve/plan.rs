@@ -95,6 +95,14 @@ impl Plan {
         }
     }
 
+    /// Servers that only the configuration can change.
+    pub(super) fn lasting(candidates: Vec<Candidate>) -> Self {
+        Plan {
+            answer: Ok(candidates),
+            ttl: TTL_MAX,
+        }
+    }
+
     /// The same for as long as its records live.
     pub(super) fn living(self, ttl: Duration) -> Self {
         Plan { ttl, ..self }
@@ -269,7 +277,7 @@ impl Sieve {
         };
         match class {
             Class::Usable => {
-                let endpoint = Endpoint((ip, exchange.port).into());
+                let endpoint = Endpoint::Tcp((ip, exchange.port).into());
                 if self.seen.insert(endpoint) {
                     self.candidates.push(Candidate {
                         endpoint,

@@ -10,7 +10,7 @@
 //! * **Mail for our own hostname stays here**, whatever `.suffix` or `*` say; only a route for exactly
 //!   that name takes it away. The postmaster's stays even then.
 //! * **The postmaster's mail goes where `postmaster` says**, once: an address that is the postmaster
-//!   here again means the Maildir.
+//!   here again means the Maildir, which stays when other local mail goes by LMTP.
 //!
 //! # Not here
 //! Whether a client may send at all (`receive`). Accounts and aliases.
@@ -29,6 +29,7 @@ pub struct Router {
     any: Option<Known>,
     hostname: Option<Domain>,
     postmaster: Option<Address>,
+    is_local_by_lmtp: bool,
 }
 
 /// A route with what it says about TLS and AUTH.
@@ -48,6 +49,7 @@ impl Router {
             any: None,
             postmaster: settings.postmaster.clone(),
             hostname,
+            is_local_by_lmtp: settings.local.lmtp().is_some(),
         };
         for route in &settings.routes {
             router.add(route.clone());
@@ -80,7 +82,7 @@ impl Router {
         if self.is_ours(address) {
             return match &self.postmaster {
                 Some(to) => self.route_domain(to.domain()),
-                None => NextHop::Local,
+                None => self.postmaster_hop(),
             };
         }
         self.route_domain(address.domain())
@@ -95,10 +97,9 @@ impl Router {
     /// Where mail goes that waits under a destination. What waits for a mailbox here waits for one here: the
     /// directory has said so.
     pub fn route_waiting(&self, destination: &Destination, address: &Address) -> NextHop {
-        match NextHop::Local.destination() == *destination {
-            true => NextHop::Local,
-            false => self.route(address),
-        }
+        let mut here = [NextHop::Local, NextHop::Postmaster].into_iter();
+        here.find(|hop| hop.destination() == *destination)
+            .unwrap_or_else(|| self.route(address))
     }
 
     /// The address of `postmaster`, unless it is the postmaster here again.
@@ -108,12 +109,15 @@ impl Router {
 
     /// Where the postmaster's mail goes when it stays here.
     pub fn postmaster_hop(&self) -> NextHop {
-        NextHop::Local
+        match self.is_local_by_lmtp {
+            true => NextHop::Postmaster,
+            false => NextHop::Local,
+        }
     }
 
     /// Answers whether mail for an address stays here by the configuration alone.
     pub fn is_here(&self, address: &Address) -> bool {
-        self.route(address) == NextHop::Local
+        matches!(self.route(address), NextHop::Local | NextHop::Postmaster)
     }
 
     /// Answers whether the mailbox exists, as far as we are the ones to know: at our own hostname there
@@ -132,9 +136,11 @@ impl Router {
     ///
     /// What was stored for the Maildir stays there, also when `postmaster` names an address since.
     pub fn next_hop(&self, destination: &Destination, domain: &Domain) -> Option<NextHop> {
-        let local = NextHop::Local;
-        if self.is_hostname(domain) && local.destination() == *destination {
-            return Some(local);
+        let mut here = [NextHop::Local, NextHop::Postmaster].into_iter();
+        if self.is_hostname(domain)
+            && let Some(hop) = here.find(|hop| hop.destination() == *destination)
+        {
+            return Some(hop);
         }
         let hop = self.route_domain(domain);
         (hop.destination() == *destination).then_some(hop)

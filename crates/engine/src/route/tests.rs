@@ -5,6 +5,7 @@ use std::sync::Arc;
 use remuda_mail::HostPort;
 
 use super::*;
+use crate::settings::{LmtpServer, LocalDelivery};
 
 fn host(name: &str) -> HostPort {
     HostPort {
@@ -134,6 +135,28 @@ fn only_the_roles_exist_at_our_own_hostname() {
         ("someone@else.test", true),
     ] {
         assert_eq!(router.knows(&address.parse().unwrap()), known, "{address}");
+    }
+}
+
+#[test]
+fn the_postmasters_maildir_stays_when_other_local_mail_goes_by_lmtp() {
+    let lmtp = |postmaster: Option<&str>| {
+        Router::new(&Settings {
+            local: LocalDelivery::Lmtp(LmtpServer::Unix("/run/lmtp".parse().unwrap())),
+            postmaster: postmaster.map(|address| address.parse().unwrap()),
+            ..Settings::defaults("mx.home.test")
+        })
+    };
+    let router = lmtp(None);
+    assert_eq!(hop(&router, "ann@mx.home.test"), "local");
+    assert_eq!(hop(&router, "Postmaster@mx.home.test"), "local:postmaster");
+    assert_eq!(
+        hop(&lmtp(Some("ops@example.test")), "postmaster@mx.home.test"),
+        "example.test"
+    );
+    let domain = "mx.home.test".parse().unwrap();
+    for stored in [NextHop::Local, NextHop::Postmaster] {
+        assert_eq!(router.next_hop(&stored.destination(), &domain), Some(stored));
     }
 }
 

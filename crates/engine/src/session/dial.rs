@@ -142,7 +142,11 @@ impl Dial<'_> {
 
     fn client(&self, tls: WantedTls) -> Client {
         let login = self.order.security.login.clone().map(|(_, login)| login);
-        let security = Security { tls, login };
+        let security = Security {
+            protocol: self.order.protocol,
+            tls,
+            login,
+        };
         Client::with(self.peer.clone(), self.order.helo_name.clone(), security)
     }
 
@@ -190,6 +194,7 @@ impl Dial<'_> {
         wire.take_waited();
         let facts = Facts {
             endpoint: order.endpoint,
+            protocol: order.protocol,
             source: order.source,
             host: order.host.clone(),
             helo_name: order.helo_name.clone(),

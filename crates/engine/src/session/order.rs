@@ -8,8 +8,8 @@ use remuda_dispatch::{
     event::{After, Conduct, Death, DialStep, Undecided},
 };
 use remuda_mail::{
-    CredentialsId, DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Recipient, SessionId,
-    TlsPolicy, TlsProtocol,
+    CredentialsId, DeliveryId, Endpoint, Envelope, Facts, Failure, MessageId, Outcome, Protocol, Recipient,
+    SessionId, TlsPolicy, TlsProtocol,
 };
 use remuda_smtp::client::Login;
 
@@ -20,6 +20,8 @@ pub struct DialOrder {
     pub session: SessionId,
     /// Where to.
     pub endpoint: Endpoint,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// The host's name.
     pub host: Arc<str>,
     /// The address of ours to bind to; `None`: the system chooses.

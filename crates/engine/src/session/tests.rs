@@ -48,7 +48,8 @@ impl Fixture {
         let (sender, reports) = mpsc::unbounded_channel();
         let order = DialOrder {
             session: SessionId(7),
-            endpoint: Endpoint("192.0.2.1:25".parse().unwrap()),
+            endpoint: Endpoint::Tcp("192.0.2.1:25".parse().unwrap()),
+            protocol: remuda_mail::Protocol::default(),
             host: "mx.test".into(),
             source,
             helo_name: "us.test".into(),

@@ -31,7 +31,12 @@ mod stream;
 mod trust;
 mod verifier;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use remuda_clock::SharedClock;
 use remuda_mail::{Authenticated, Endpoint, Names, Tls, TlsLevel, TlsPolicy, TlsProtocol};
@@ -152,8 +157,11 @@ fn proved(
 /// Whom the handshake calls; a host without a proper name by its address.
 fn called(host: &str, endpoint: Endpoint) -> ServerName<'static> {
     ServerName::try_from(host.to_owned())
-        .unwrap_or_else(|_| ServerName::IpAddress(endpoint.socket_address().ip().into()))
+        .unwrap_or_else(|_| ServerName::IpAddress(endpoint.ip().unwrap_or(LOCAL).into()))
 }
+
+/// The address of what has none: a socket.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn connector(
     verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,

@@ -1,8 +1,8 @@
 //! The command line of `remuda hosts`.
 
-use std::net::SocketAddr;
-
 use clap::{Args, Subcommand, ValueEnum};
+
+use remuda_mail::Endpoint;
 
 use super::ServerArguments;
 
@@ -28,8 +28,8 @@ pub struct HostsArguments {
 pub enum HostsAction {
     /// Forget what was learned of a host: pauses, speed and limits, whichever of our addresses they are of.
     Forget {
-        /// ADDRESS:PORT, as the list shows it.
-        endpoint: SocketAddr,
+        /// ADDRESS:PORT or the path of a socket, as the list shows it.
+        endpoint: Endpoint,
     },
 }
 

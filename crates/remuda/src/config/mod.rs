@@ -220,6 +220,7 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let relay = sections::relay(&top);
     let dns_servers = sections::dns(&top);
     let away = read_away(&top, &identity.hostname);
+    let local = sections::local(&top);
     let cache = sections::connection_cache(&top);
     let admin = sections::admin(&top, &identity.data_dir, &listeners.list);
     let log = sections::log(&top);
@@ -246,6 +247,7 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
             destinations: away.destinations,
             sources: away.sources,
             delivery: away.delivery,
+            local,
             connection_cache: cache.settings,
             status_update_time: cache.status_update_time,
         },

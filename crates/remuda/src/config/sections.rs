@@ -7,6 +7,7 @@
 mod delivery;
 mod destination;
 mod listener;
+mod local;
 mod route;
 mod security;
 mod source;
@@ -19,6 +20,7 @@ use remuda_mail::{Address, Domain};
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
 pub use listener::listeners;
+pub use local::local;
 pub use route::routes;
 pub use source::sources;
 

@@ -1,6 +1,7 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
 mod listeners;
+mod local;
 mod overrides;
 mod warnings;
 
@@ -631,7 +632,6 @@ fn all_problems_of_a_file_are_found_at_once_in_its_order() {
 #[test]
 fn keys_of_later_issues_are_unknown_until_they_work() {
     for text in [
-        "[local]\ndelivery = \"maildir:x\"",
         "[directory]\nurl = \"sqlite:x\"",
         "[object_cache]\nenabled = true",
     ] {

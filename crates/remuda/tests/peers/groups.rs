@@ -80,7 +80,7 @@ impl Session {
     fn open(peer: &dyn Peer) -> io::Result<Self> {
         let stream = TcpStream::connect(peer.address())?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let name = client::Peer::new(peer.name(), Endpoint(peer.address()));
+        let name = client::Peer::new(peer.name(), Endpoint::Tcp(peer.address()));
         let mut session = Session {
             stream,
             client: Client::new(name, "us.test".into()),

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use remuda_clock::SystemClock;
 use remuda_engine::{
-    Engine, Outside,
+    Engine, Parts,
     receive::{Answering, Authenticator, Identity, Login, Owns},
     settings::{Listener, ListenerTls, PemFiles, Role, Route, RouteDomain, Settings},
 };
@@ -297,12 +297,12 @@ impl Submission {
             ..Settings::defaults("submission.test")
         };
         settings.relay.networks = vec![];
-        let outside = Outside {
+        let parts = Parts {
             authenticator: Some(Arc::new(Accounts)),
-            ..Outside::default()
+            ..Parts::default()
         };
         let runtime = Runtime::new().expect("a runtime");
-        let started = Engine::start_within(settings, None, SystemClock::shared(), outside);
+        let started = Engine::start_with(settings, None, SystemClock::shared(), parts);
         let engine = runtime.block_on(started).expect("it starts");
         Submission {
             runtime,

@@ -1,4 +1,4 @@
-//! The built program against real peers: Postfix, Exim, OpenSMTPD, swaks, smtplib, smtp-source.
+//! The built program against real peers: Postfix, Exim, OpenSMTPD, Dovecot, swaks, smtplib, smtp-source.
 //!
 //! # Contract
 //! * **A peer that is not there fails its test**, with the command that brings it.
@@ -8,6 +8,7 @@
 mod clients;
 mod crash;
 mod depth;
+mod dovecot;
 mod first_mail;
 mod groups;
 mod home;

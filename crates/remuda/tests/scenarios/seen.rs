@@ -332,7 +332,7 @@ async fn a_busy_session_names_its_message_and_a_parked_one_is_retired_on_wish() 
     assert!(shown[1].transaction_ms.is_some());
     for (endpoint, retired) in [(gate.address, 0), (sink.address(), 1)] {
         let filter = ConnectionFilter {
-            endpoint: Some(remuda_mail::Endpoint(endpoint)),
+            endpoint: Some(remuda_mail::Endpoint::Tcp(endpoint)),
             destination: None,
         };
         assert_eq!(

@@ -43,7 +43,7 @@ impl Hosts {
                 model: planned.model.clone(),
                 open: AtomicU32::new(0),
             };
-            (planned.endpoint.socket_address().ip(), Arc::new(host))
+            (planned.endpoint.ip().expect("an address"), Arc::new(host))
         };
         Hosts {
             hosts: plan.hosts.iter().map(host).collect(),
@@ -54,7 +54,7 @@ impl Hosts {
 
 impl Network for Hosts {
     fn connect(&self, way: Way) -> Connecting {
-        let address = way.endpoint.socket_address().ip();
+        let address = way.endpoint.ip().expect("an address");
         let (_, host) = self.hosts.iter().find(|(ip, _)| *ip == address).unwrap();
         let (host, clock) = (host.clone(), self.clock.clone());
         Box::pin(async move {

@@ -8,7 +8,7 @@ use std::{
 use remuda_clock::{Clock, Monotonic, Now, SharedClock, SystemClock, Timer, Wall};
 use remuda_dispatch::command::Command;
 use remuda_engine::{
-    Engine, Outside,
+    Engine, Parts,
     operations::Status,
     settings::{Route, RouteDomain, Settings},
 };
@@ -32,7 +32,7 @@ impl Stage {
         let (scenario, plan) = Scenario::parse(text).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let host = |host: &PlannedHost| HostPort {
-            host: host.endpoint.socket_address().ip().to_string().into(),
+            host: host.endpoint.ip().expect("an address").to_string().into(),
             port: None,
             preference: 0,
         };
@@ -59,12 +59,12 @@ impl Stage {
         let seen = decisions.clone();
         let watch = Arc::new(move |now, command: &Command| seen.lock().unwrap().push((now, command.clone())));
         let hosts = Arc::new(Hosts::new(&self.plan, clock.clone()));
-        let outside = Outside {
+        let parts = Parts {
             network: hosts,
             watch,
-            authenticator: None,
+            ..Parts::default()
         };
-        let started = Engine::start_within(self.settings.clone(), None, clock.clone(), outside).await;
+        let started = Engine::start_with(self.settings.clone(), None, clock.clone(), parts).await;
         let engine = started.unwrap();
         let operations = engine.operations();
         let is_gone = |status: &Status| status.queue.active + status.queue.deferred == 0;

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use remuda_mail::{Clear, Endpoint, Tls};
+use remuda_mail::{Clear, Endpoint, Protocol, Tls};
 
 use super::*;
 
 fn session(close_after: Option<u32>) -> Session {
     let facts = Facts {
-        endpoint: Endpoint(SocketAddr::from(([10, 0, 0, 1], 25))),
+        endpoint: Endpoint::Tcp(SocketAddr::from(([10, 0, 0, 1], 25))),
+        protocol: Protocol::Smtp,
         source: None,
         host: "a".into(),
         helo_name: "us.test".into(),

@@ -11,7 +11,9 @@ use remuda_dispatch::{
     command::{Command, Rest},
     event::{Candidate, Death, Event, Resolution},
 };
-use remuda_mail::{Clear, DeliveryId, Endpoint, EntryId, Facts, HopPolicy, SessionId, Tls, TlsLevel};
+use remuda_mail::{
+    Clear, DeliveryId, Endpoint, EntryId, Facts, HopPolicy, Protocol, SessionId, Tls, TlsLevel,
+};
 
 use super::{Happening, Left, World};
 use crate::{
@@ -124,6 +126,7 @@ impl World<'_> {
         let [host, helo_name] = names;
         let facts = Facts {
             endpoint,
+            protocol: Protocol::Smtp,
             source: None,
             host,
             helo_name,

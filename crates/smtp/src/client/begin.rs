@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use remuda_mail::{Blame, Domain, EnhancedStatus, Failure, Outcome, Recipient, Refusal, Scope};
+use remuda_mail::{Blame, Domain, EnhancedStatus, Failure, Outcome, Protocol, Recipient, Refusal, Scope};
 
 use super::{
     Client, Finished, Health, Order, Rest, State, Step, commands, commands::Uses, transaction::Transaction,
@@ -205,7 +205,9 @@ impl Client {
             eight_bit: order.eight_bit,
         };
         let is_pipelined = self.capabilities.pipelining;
-        let whole = order.whole.filter(|_| self.capabilities.chunking);
+        // Whether a BDAT for nobody has a reply RFC 2033 does not say: by LMTP content goes by DATA.
+        let may_chunk = self.capabilities.chunking && self.protocol == Protocol::Smtp;
+        let whole = order.whole.filter(|_| may_chunk);
         let flight = &mut self.line.flight;
         let group = flight.group();
         // RFC 3030 §4.2: after a BDAT that failed the state is not known; RSET brings it about.
@@ -231,6 +233,7 @@ impl Client {
         }
         let facts = Facts {
             group,
+            is_lmtp: self.protocol == Protocol::Lmtp,
             is_pipelined,
             is_one_flight: is_pipelined && whole.is_some(),
             is_behind,
@@ -250,6 +253,8 @@ impl Client {
 pub(super) struct Facts {
     /// Its commands in the flight.
     pub(super) group: u64,
+    /// Each accepted recipient has a reply to the content.
+    pub(super) is_lmtp: bool,
     /// All commands are out at once.
     pub(super) is_pipelined: bool,
     /// And the content with them.

@@ -25,7 +25,7 @@ impl Transaction {
                 step
             };
             // Who had answered before and hangs up at once had perhaps never read it.
-            line.may_resend = self.facts.is_reused && *loss == Loss::Closed;
+            line.may_resend = self.facts.is_reused && *loss == Loss::Closed && !self.has_final_reply;
             self.limit_met = self.facts.borne.filter(|_| self.is_unheard(loss));
             return self.judge_unknown(line.peer.lost(step, loss, Scope::Session).refusal, line);
         }

@@ -3,7 +3,7 @@
 //! # Contract
 //! * **Health only gets worse.**
 
-use super::{Health, Peer, flight::Flight};
+use super::{Health, Peer, Step, flight::Flight};
 
 /// What a transaction acts on.
 #[derive(Debug)]
@@ -18,6 +18,19 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// A connection that has just been made: the greeting is awaited.
+    pub(super) fn new(peer: Peer) -> Self {
+        let mut flight = Flight::default();
+        flight.expect(Step::Greeting);
+        Line {
+            peer,
+            flight,
+            health: Health::Sound,
+            is_ended_by_farewell: false,
+            may_resend: false,
+        }
+    }
+
     /// The session is to end by QUIT.
     pub(super) fn wear(&mut self) {
         self.health = self.health.max(Health::Worn);

@@ -20,6 +20,7 @@
 //! * **One flight where it may be**: with PIPELINING and CHUNKING a content that is given whole goes out
 //!   with its commands; a transaction that follows goes out behind, led by RSET.
 //! * **No reply is taken for another's** (T38): a reply that nothing asked for ends the session.
+//! * **By LMTP each recipient has a reply of its own** behind the content (RFC 2033 §4.2), and no other.
 //! * **What follows a transaction that did not end by 2xx begins with RSET** (T40).
 //! * **A session is offered again only if it is in order** ([`Health::Sound`], T37).
 //! * **What the server cannot take is not sent**: too large, SMTPUTF8 not offered, over its LIMITS (T41).
@@ -44,7 +45,7 @@ mod words;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use remuda_mail::{Capabilities, Domain, Refusal, Reply, Scope};
+use remuda_mail::{Capabilities, Domain, Protocol, Refusal, Reply, Scope};
 
 pub use answer::{Finished, Health, Order, Refused, Rest, Want};
 pub use commands::COMMAND_LENGTH_MAX;
@@ -53,7 +54,7 @@ pub use opening::{Login, Security, WantedTls};
 pub use step::Step;
 pub use words::{Loss, Peer, TEXT_KEPT_MAX};
 
-use self::{flight::Flight, line::Line, opening::Opening, transaction::Transaction};
+use self::{line::Line, opening::Opening, transaction::Transaction};
 use crate::reply::ReplyParser;
 
 /// The machine of one session.
@@ -61,6 +62,7 @@ pub struct Client {
     line: Line,
     parser: ReplyParser,
     state: State,
+    protocol: Protocol,
     helo_name: Arc<str>,
     capabilities: Capabilities,
     /// The last transaction did not end by 2xx.
@@ -106,17 +108,10 @@ impl Client {
 
     /// The machine of a connection that has just been made.
     pub fn with(peer: Peer, helo_name: Arc<str>, security: Security) -> Self {
-        let mut flight = Flight::default();
-        flight.expect(Step::Greeting);
         Client {
-            line: Line {
-                peer,
-                flight,
-                health: Health::Sound,
-                is_ended_by_farewell: false,
-                may_resend: false,
-            },
+            line: Line::new(peer),
             parser: ReplyParser::new(),
+            protocol: security.protocol,
             state: State::Opening(Box::new(Opening::new(security))),
             helo_name,
             capabilities: Capabilities::default(),

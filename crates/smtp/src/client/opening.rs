@@ -1,4 +1,4 @@
-//! The opening of a session: greeting, EHLO, and HELO where EHLO is refused; TLS and AUTH where they are
+//! The opening of a session: greeting, EHLO (LMTP: LHLO), and HELO where EHLO is refused; TLS and AUTH where they are
 //! wanted.
 //!
 //! ```text
@@ -17,7 +17,7 @@ mod auth;
 
 use std::fmt;
 
-use remuda_mail::{Blame, Class, Credentials, EnhancedStatus, Failure, Reply, Scope};
+use remuda_mail::{Blame, Class, Credentials, EnhancedStatus, Failure, Protocol, Reply, Scope};
 
 use self::auth::Mechanism;
 use super::{Client, Refused, State, Step, commands, ehlo};
@@ -25,6 +25,8 @@ use super::{Client, Refused, State, Step, commands, ehlo};
 /// What is to come of an opening besides an introduction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Security {
+    /// What is spoken: by LMTP we say LHLO.
+    pub protocol: Protocol,
     /// How TLS is to be had.
     pub tls: WantedTls,
     /// Whom to log in as.
@@ -85,19 +87,21 @@ impl Client {
             opening.awaits_handshake = false;
             opening.is_encrypted = true;
             self.capabilities = remuda_mail::Capabilities::default();
-            self.introduce(Step::Ehlo, "EHLO");
+            self.introduce();
         }
     }
 
     pub(super) fn on_opening_reply(&mut self, step: Step, reply: &Reply) {
         match (step, reply.class()) {
-            (Step::Greeting, Class::Positive) => self.introduce(Step::Ehlo, "EHLO"),
+            (Step::Greeting, Class::Positive) => self.introduce(),
             (Step::Ehlo, Class::Positive) => {
                 self.capabilities = ehlo::capabilities(reply);
                 self.secure();
             }
-            // RFC 5321 §4.1.1.1: a server that refuses EHLO may take HELO.
-            (Step::Ehlo, Class::Permanent) => self.introduce(Step::Helo, "HELO"),
+            // RFC 5321 §4.1.1.1: a server that refuses EHLO may take HELO. RFC 2033 §4.1: LMTP has none.
+            (Step::Ehlo, Class::Permanent) if self.protocol == Protocol::Smtp => {
+                self.introduce_as(Step::Helo, "HELO");
+            }
             (Step::Helo, Class::Positive) => self.secure(),
             (Step::StartTls, _) if reply.code == 220 => self.await_handshake(),
             (Step::StartTls, Class::Transient | Class::Permanent) if reply.code != 421 => {
@@ -161,7 +165,15 @@ impl Client {
         }
     }
 
-    fn introduce(&mut self, step: Step, verb: &str) {
+    fn introduce(&mut self) {
+        let verb = match self.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        self.introduce_as(Step::Ehlo, verb);
+    }
+
+    fn introduce_as(&mut self, step: Step, verb: &str) {
         let name = if commands::is_safe_word(&self.helo_name) {
             &*self.helo_name
         } else {

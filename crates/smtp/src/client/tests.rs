@@ -5,6 +5,7 @@ mod flights;
 mod group;
 mod invariants;
 mod limits;
+mod lmtp;
 mod opening;
 mod table;
 
@@ -17,7 +18,7 @@ const PIPELINING: &str = "250-mx.test\r\n250 PIPELINING\r\n";
 
 /// A machine before its greeting.
 fn new() -> Client {
-    let endpoint = Endpoint("192.0.2.1:25".parse().unwrap());
+    let endpoint = Endpoint::Tcp("192.0.2.1:25".parse().unwrap());
     Client::new(Peer::new("mx.test", endpoint), "us.test".into())
 }
 

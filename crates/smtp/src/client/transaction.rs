@@ -12,6 +12,8 @@
 //!   goes on**: servers that have enough of us say so there, and hang up.
 
 mod limit;
+mod lmtp;
+mod nobody;
 
 use std::collections::VecDeque;
 
@@ -21,7 +23,7 @@ use super::{
     Finished, Line, Rest, Step,
     begin::Facts,
     flight::Cut,
-    words::{clipped, is_negative, is_too_many, is_unversed, verdict},
+    words::{clipped, is_too_many, verdict},
 };
 use crate::dot::DotEncoder;
 
@@ -40,6 +42,8 @@ pub(super) struct Transaction {
     pub(super) rest: Rest,
     pub(super) has_answer: bool,
     is_accepted: bool,
+    /// By LMTP: a recipient has its reply to the content.
+    pub(super) has_final_reply: bool,
     pub(super) unknown: Vec<usize>,
     pub(super) may_resend: bool,
     pub(super) limit_met: Option<u32>,
@@ -90,6 +94,7 @@ impl Transaction {
             rest: Rest::Next,
             has_answer: false,
             is_accepted: false,
+            has_final_reply: false,
             unknown: Vec::new(),
             may_resend: false,
             limit_met: None,
@@ -183,6 +188,7 @@ impl Transaction {
             Step::Mail => self.on_mail(reply, line),
             Step::Rcpt => self.on_rcpt(reply, line),
             Step::Data => self.on_data(reply, line),
+            _ if self.facts.is_lmtp => self.on_lmtp_final(reply, line),
             _ => self.on_final(reply, line),
         }
         self.has_answer = true;
@@ -241,6 +247,7 @@ impl Transaction {
     fn on_data(&mut self, reply: &Reply, line: &mut Line) {
         let is_wanted = self.mail == Mail::Accepted && !self.accepted.is_empty();
         match reply.class() {
+            Class::Intermediate if self.facts.is_lmtp => self.on_lmtp_go_ahead(is_wanted, reply, line),
             Class::Intermediate => {
                 line.flight.expect(Step::EndOfContent);
                 if is_wanted {
@@ -299,25 +306,6 @@ impl Transaction {
                 self.judge_unknown(refusal, line);
             }
             _ => self.unfit(Step::Content, reply, line),
-        }
-    }
-
-    /// The reply to content that nobody was to get: it is to be refused.
-    fn on_reply_for_nobody(&mut self, reply: &Reply, line: &mut Line) {
-        let is_taken = reply.class() == Class::Positive;
-        self.accepted_after_refusal = is_taken && self.mail == Mail::Refused;
-        self.is_disorderly |= !is_negative(reply);
-        let is_bdat = self.content == Content::Bdat;
-        if is_taken && is_bdat && self.outcomes.iter().any(Option::is_none) {
-            return self.judge_taken(reply, line);
-        }
-        if self.accepted_after_refusal && is_bdat {
-            // Under whose name, nobody knows.
-            return line.end();
-        }
-        // It may take an empty message for nobody, or worse. 503 is in order behind a BDAT in vain.
-        if !is_negative(reply) || (is_unversed(reply) && !(is_bdat && reply.code == 503)) {
-            line.wear();
         }
     }
 

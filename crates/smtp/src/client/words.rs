@@ -7,7 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
-use remuda_mail::{Blame, Class, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
+use remuda_mail::{Blame, Class, Endpoint, EnhancedStatus, Failure, Outcome, Refusal, Reply, Scope};
 
 use super::{Line, Step};
 
@@ -23,18 +23,20 @@ pub enum Loss {
     TimedOut,
 }
 
-/// The server, as words name it: `host[address]:port`.
+/// The server, as words name it: `host[address]:port`, or `host[/path]` of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer(Arc<str>);
 
 impl Peer {
     /// The server with this name and address.
-    pub fn new(host: &str, endpoint: remuda_mail::Endpoint) -> Self {
-        let address = endpoint.socket_address();
-        Peer(format!("{host}[{}]:{}", address.ip(), address.port()).into())
+    pub fn new(host: &str, endpoint: Endpoint) -> Self {
+        Peer(match endpoint {
+            Endpoint::Tcp(address) => format!("{host}[{}]:{}", address.ip(), address.port()).into(),
+            Endpoint::Unix(path) => format!("{host}[{}]", path.as_str()).into(),
+        })
     }
 
-    /// `host[address]:port`, shared.
+    /// The same, shared.
     pub fn relay(&self) -> &Arc<str> {
         &self.0
     }
@@ -165,7 +167,7 @@ mod tests {
     fn peer() -> Peer {
         Peer::new(
             "mx.example",
-            remuda_mail::Endpoint("192.0.2.1:25".parse().unwrap()),
+            remuda_mail::Endpoint::Tcp("192.0.2.1:25".parse().unwrap()),
         )
     }
 

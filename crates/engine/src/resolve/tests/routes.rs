@@ -1,6 +1,9 @@
 //! Hosts that a route names.
 
+use remuda_mail::{Protocol, TlsLevel};
+
 use super::*;
+use crate::settings::LocalDelivery;
 
 fn host(name: &str, port: Option<u16>, preference: u16) -> HostPort {
     HostPort {
@@ -124,5 +127,40 @@ async fn one_host_that_cannot_be_found_leaves_the_others() {
             scene.route(&hosts, look_up_mx).await.unwrap(),
             ["0 relay.test 192.0.2.1:25"]
         );
+    }
+}
+
+/// The LMTP server is taken as it is named, on loopback too, and speaks LMTP whatever `[delivery.tls]` wants.
+#[tokio::test]
+async fn local_mail_has_the_lmtp_server_that_the_configuration_names() {
+    let tcp = |host: &str| {
+        let host = HostPort {
+            host: host.into(),
+            port: Some(24),
+            preference: 0,
+        };
+        LmtpServer::Tcp([host].into())
+    };
+    for (server, listed_as, level) in [
+        (tcp("127.0.0.1"), "0 127.0.0.1 127.0.0.1:24", TlsLevel::May),
+        (tcp("imap.test"), "0 imap.test 127.0.0.9:24", TlsLevel::May),
+        (
+            LmtpServer::Unix("/run/lmtp".parse().unwrap()),
+            "0 mx.home.test /run/lmtp",
+            TlsLevel::None,
+        ),
+    ] {
+        let scene = Scene::with(|settings| {
+            settings.local = LocalDelivery::Lmtp(server);
+            settings.delivery.tls.level = TlsLevel::Encrypt;
+        })
+        .await;
+        scene.dns.ip("imap.test", "127.0.0.9");
+        let found = scene.resolver.resolve(&NextHop::Local).await.unwrap();
+        assert_eq!(listed(&found), [listed_as]);
+        assert_eq!(found.policy.protocol, Protocol::Lmtp);
+        assert_eq!(found.policy.tls, Some(level));
+        // The postmaster's Maildir has no server.
+        assert!(scene.resolver.resolve(&NextHop::Postmaster).await.is_err());
     }
 }

@@ -306,7 +306,8 @@ pub(super) fn dial(servers: &Arc<Servers>, clients: &Arc<Clients>, security: ord
     let (sender, reports) = mpsc::unbounded_channel();
     let order = DialOrder {
         session: SessionId(7),
-        endpoint: Endpoint("192.0.2.1:25".parse().unwrap()),
+        endpoint: Endpoint::Tcp("192.0.2.1:25".parse().unwrap()),
+        protocol: remuda_mail::Protocol::Smtp,
         host: "mx.test".into(),
         source: None,
         helo_name: "us.test".into(),

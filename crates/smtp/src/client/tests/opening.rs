@@ -19,9 +19,17 @@ fn login(in_clear: bool) -> Option<Login> {
 
 /// A machine that has said its first EHLO.
 fn introduced(tls: WantedTls, login: Option<Login>) -> Client {
-    let endpoint = Endpoint("192.0.2.1:25".parse().unwrap());
+    let endpoint = Endpoint::Tcp("192.0.2.1:25".parse().unwrap());
     let peer = Peer::new("mx.test", endpoint);
-    let mut client = Client::with(peer, "us.test".into(), Security { tls, login });
+    let mut client = Client::with(
+        peer,
+        "us.test".into(),
+        Security {
+            tls,
+            login,
+            ..Security::default()
+        },
+    );
     hear(&mut client, "220 mx.test\r\n");
     client
 }

@@ -1,4 +1,4 @@
-//! What an engine is given beside its settings: the world that it talks to, and who knows the accounts.
+//! What an engine is made with besides its configuration: the world that it talks to, and who knows the accounts.
 
 use std::sync::Arc;
 
@@ -6,38 +6,44 @@ use remuda_directory::Directory;
 
 use crate::{
     actor::Watch,
+    local::{Mailboxes, Nobody},
     network::{Network, TcpNetwork},
     receive::Authenticator,
 };
 
-/// The outside of an engine. The default is the real network, seen by nobody, without accounts.
-pub struct Outside {
-    /// Makes connections.
+/// The parts that others may put in place of the engine's own.
+pub struct Parts {
+    /// Connects sessions.
     pub network: Arc<dyn Network>,
-    /// Is shown every decision.
+    /// Sees every decision.
     pub watch: Watch,
+    /// Knows who has a mailbox here.
+    pub mailboxes: Arc<dyn Mailboxes>,
     /// Knows who may log in; None: no listener may have `auth`.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Knows what addresses mean; None: the routes alone do.
     pub directory: Option<Directory>,
 }
 
-impl Outside {
+impl Parts {
     /// The real network, with everything that a directory knows.
     pub fn over(directory: Directory) -> Self {
-        Outside {
+        Parts {
+            mailboxes: Arc::new(directory.clone()),
             authenticator: Some(Arc::new(directory.clone())),
             directory: Some(directory),
-            ..Outside::default()
+            ..Parts::default()
         }
     }
 }
 
-impl Default for Outside {
+impl Default for Parts {
+    /// The real network, no mailboxes but those of the roles, and nobody who logs in.
     fn default() -> Self {
-        Outside {
+        Parts {
             network: Arc::new(TcpNetwork),
             watch: Arc::new(|_, _| {}),
+            mailboxes: Arc::new(Nobody),
             authenticator: None,
             directory: None,
         }
