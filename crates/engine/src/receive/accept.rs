@@ -189,7 +189,9 @@ fn placed(listeners: &[Listener], socket: StdListener) -> Listening<StdListener>
     let place = listeners
         .iter()
         .position(|listener| Some(listener.address) == address);
-    if let (None, Some(address)) = (place, address) {
+    // Who offers nothing anywhere misses nothing here.
+    let is_plain = |listener: &Listener| *listener == Listener::plain(listener.address);
+    if let (None, Some(address), false) = (place, address, listeners.iter().all(is_plain)) {
         tracing::warn!(%address, "a given socket has no [[listener]] with its address; it is for mail in clear, without logins");
     }
     Listening { socket, place }

@@ -156,8 +156,12 @@ async fn a_stop_waits_for_no_handshake() {
 #[tokio::test(start_paused = true)]
 async fn time_limits_and_stops_hold_under_tls() {
     let world = World::new();
-    let mut slow = world.secure(STRANGER, STARTTLS).await;
     // The handshake begins the time for the next command.
+    let mut slow = world.clear(STRANGER, STARTTLS).await;
+    assert_eq!(slow.codes("EHLO c.test\r\n", 1).await, [250]);
+    world.rig.pass(200).await;
+    assert_eq!(slow.codes("STARTTLS\r\n", 1).await, [220]);
+    let mut slow = handshake(&world.connector, slow.stream, slow.session).await;
     let begun = world.rig.now();
     assert_eq!(slow.reply().await, "421 4.4.2 Timed out waiting for you\r\n");
     assert_eq!(world.rig.now().since(begun).as_secs(), 300);
