@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_is_cheap_to_pass_on() {
+        fn is_copy<T: Copy>() {}
+        is_copy::<Endpoint>();
+        assert!(size_of::<Endpoint>() <= 112);
+    }
+
+    #[test]
     fn other_text_is_no_endpoint() {
         let longest = format!("/{}", "x".repeat(SOCKET_PATH_LENGTH_MAX - 1));
         assert!(longest.parse::<Endpoint>().is_ok());
