@@ -139,9 +139,12 @@ impl Local {
             quota: None,
             receipt: "delivered to the postmaster's Maildir",
         };
+        let is_our_name = settings.hostname.eq_ignore_ascii_case(address.domain().as_str());
         let bounced = |status, text| Err(Outcome::Bounced(Refusal::ours(status, text)));
         let quota = match self.mailboxes.mailbox(address).await {
             Mailbox::Open { quota } => quota,
+            // At our own name the roles exist, whatever the directory says of them.
+            _ if is_role && is_our_name => return Ok(postmasters),
             // RFC 5321 §4.5.1: every domain has a postmaster.
             Mailbox::Unknown if is_role => return Ok(postmasters),
             Mailbox::Unknown => return bounced(NO_MAILBOX, format!("no mailbox {address} here")),
