@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// A cache with what waits for its loads.
-pub(crate) type Shelf<T> = Arc<Cache<T, Waiter<T>>>;
+pub type Shelf<T> = Arc<Cache<T, Waiter<T>>>;
 
 /// One for each kind.
-pub(crate) struct Caches {
+pub struct Caches {
     domain: Shelf<Domain>,
     domain_alias: Shelf<DomainAlias>,
     account: Shelf<Account>,
@@ -104,7 +104,7 @@ impl Caches {
                 }
             }
             if is_all {
-                on!(self, kind, shelf => shelf.clear(Cause::Flush));
+                on!(self, kind, shelf => shelf.clear(Cause::Push));
             } else if !changes.is_empty() {
                 on!(self, kind, shelf => shelf.invalidate(&changes, source));
             }
@@ -114,6 +114,13 @@ impl Caches {
     /// Forgets all of a kind; answers how many that was.
     pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
         on!(self, kind, shelf => shelf.clear(cause))
+    }
+
+    /// Forgets all of every kind.
+    pub(crate) fn clear_all(&self, cause: Cause) {
+        for kind in Kind::ALL {
+            self.clear(kind, cause);
+        }
     }
 
     pub(crate) fn set_limits(&self, kind: Kind, limits: Limits, now: Monotonic) {

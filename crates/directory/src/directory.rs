@@ -29,8 +29,8 @@ use crate::{
     loader::Loader,
     model::{Kind, Object},
     store::{
-        By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Page, Pushed, Store, StoreError,
-        Touched,
+        By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Missed, Page, Pushed, Store,
+        StoreError, Touched,
     },
     switches::Switches,
 };
@@ -94,12 +94,16 @@ impl Directory {
     fn hear(&self, pushed: Pushed) {
         let inner = &self.inner;
         match pushed {
-            Pushed::Changed(touched) => inner.caches.forget(&touched, Source::Push),
+            Pushed::Changed(touched) => {
+                let source = match inner.store.is_polled() {
+                    true => Source::Poll,
+                    false => Source::Push,
+                };
+                inner.caches.forget(&touched, source);
+            }
             Pushed::Flush(why) => {
                 tracing::debug!(?why, "object cache flushed");
-                for kind in Kind::ALL {
-                    inner.caches.clear(kind, Cause::Flush);
-                }
+                inner.caches.clear_all(cause(why));
             }
             Pushed::Up => inner.is_push_up.store(true, Ordering::Relaxed),
             Pushed::Down(reason) => {
@@ -203,9 +207,7 @@ impl Directory {
             let imported = inner.store.import(objects).await;
             match &imported {
                 Ok(imported) => inner.caches.forget(&imported.touched, Source::Admin),
-                Err(ImportError::Unknown(_)) => Kind::ALL.into_iter().for_each(|kind| {
-                    inner.caches.clear(kind, Cause::Flush);
-                }),
+                Err(ImportError::Unknown(_)) => inner.caches.clear_all(Cause::Push),
                 Err(_) => {}
             }
             imported
@@ -232,9 +234,7 @@ impl Directory {
             changed.map(|changed| changed.object)
         });
         task.await.unwrap_or_else(|panicked| {
-            Kind::ALL.into_iter().for_each(|kind| {
-                self.inner.caches.clear(kind, Cause::Flush);
-            });
+            self.inner.caches.clear_all(Cause::Push);
             Err(ChangeError::Unknown {
                 reason: panicked.to_string(),
                 touched: Vec::new(),
@@ -248,6 +248,14 @@ impl Directory {
 
     pub(crate) fn now(&self) -> Monotonic {
         self.inner.loader.now()
+    }
+}
+
+fn cause(why: Missed) -> Cause {
+    match why {
+        Missed::Connected => Cause::Reconnect,
+        Missed::Unreadable => Cause::Push,
+        Missed::Pruned | Missed::Replaced => Cause::Poll,
     }
 }
 

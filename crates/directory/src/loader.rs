@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What waits for a load.
-pub(crate) type Waiter<T> = oneshot::Sender<Answer<T>>;
+pub type Waiter<T> = oneshot::Sender<Answer<T>>;
 
 /// What all loads share.
 pub(crate) struct Loader {

@@ -223,12 +223,21 @@ impl Directory {
     }
 
     /// Answers whether an account may send as `sender`: its own address, also with something behind the separator,
-    /// or an alias that names it; under any name of the domain.
+    /// or an alias that names it; under any name of the domain. Who is out of use owns nothing.
     pub async fn owns(&self, account: &Mailbox, sender: &Address) -> Owns {
         match self.is_owner(account, sender).await {
             Ok(true) => Owns::Yes,
             Ok(false) => Owns::No,
             Err(cause) => Owns::Unavailable(cause),
+        }
+    }
+
+    async fn is_in_use(&self, account: &Mailbox) -> Result<bool, Cause> {
+        match self.find::<Account>(account.as_str()).await {
+            Found::Found(account, Origin::Stale) if !account.head.active => Err(Cause::Database),
+            Found::Found(account, _) => Ok(account.head.active),
+            Found::NotFound(_) => Ok(false),
+            Found::Unavailable(cause) => Err(cause),
         }
     }
 
@@ -239,6 +248,9 @@ impl Directory {
         let Some(sender) = self.own_name(&sender).await? else {
             return Ok(false);
         };
+        if !self.is_in_use(account).await? {
+            return Ok(false);
+        }
         if sender == *account {
             return Ok(true);
         }

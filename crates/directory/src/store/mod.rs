@@ -59,6 +59,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`Pushed::Flush`]: whatever was read before is not known to be current.
     fn watch(self: Arc<Self>, to: mpsc::Sender<Pushed>) -> Answering<'static, ()>;
 
+    /// Answers whether [`watch`](Self::watch) looks for changes itself, instead of being told.
+    fn is_polled(&self) -> bool {
+        false
+    }
+
     /// Statements sent to the database so far, for look-ups.
     fn loads(&self) -> u64;
 
