@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mail", &["clock"]),
     ("smtp", &["mail"]),
     ("connection-cache", &["mail", "clock"]),
+    ("object-cache", &["clock"]),
     ("schedule", &["mail", "clock"]),
     ("hosts", &["mail", "clock"]),
     (
@@ -80,6 +81,7 @@ const PURE: &[&str] = &[
     "mail",
     "smtp",
     "connection-cache",
+    "object-cache",
     "schedule",
     "hosts",
     "dispatch",
