@@ -59,7 +59,10 @@ enum Form {
 fn form(hash: &str) -> Option<Form> {
     let begins = |with: &[&str]| with.iter().any(|start| hash.starts_with(start));
     match hash {
-        _ if begins(&["$argon2id$", "$argon2i$"]) => PasswordHash::new(hash).is_ok().then_some(Form::Argon2),
+        _ if begins(&["$argon2id$", "$argon2i$"]) => {
+            let is_whole = PasswordHash::new(hash).is_ok_and(|hash| hash.hash.is_some());
+            is_whole.then_some(Form::Argon2)
+        }
         _ if begins(&["$2a$", "$2b$", "$2y$"]) => Some(Form::Bcrypt),
         _ if begins(&["$6$"]) => Some(Form::Sha512Crypt),
         _ if hash.len() == HMAILSERVER_LENGTH && hash.bytes().all(|octet| octet.is_ascii_hexdigit()) => {

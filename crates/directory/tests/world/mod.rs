@@ -21,13 +21,21 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = SystemClock::shared();
-        let store = Arc::new(SqliteStore::open(&dir.path().join("directory.db"), clock.clone()).unwrap());
+        let store = Arc::new(
+            SqliteStore::open(dir.path().join("directory.db"), clock.clone())
+                .await
+                .unwrap(),
+        );
         let switches = Switches::open(Settings::default(), dir.path()).unwrap();
         let directory = Directory::new(store.clone(), switches, clock);
-        World { directory, store, dir }
+        World {
+            directory,
+            store,
+            dir,
+        }
     }
 
     pub async fn add(&self, kind: Kind, fields: Value) -> Object {
@@ -35,13 +43,15 @@ impl World {
     }
 
     pub async fn set(&self, kind: Kind, name: &str, fields: Value) -> Object {
-        let edited = self.directory.edit((kind, name), Extent::Part, object(fields), None);
+        let edited = self
+            .directory
+            .edit((kind, name), Extent::Part, object(fields), None);
         edited.await.unwrap()
     }
 
     /// A domain, an account `bob` with the password `secret` in it.
     pub async fn with_bob(name: &str) -> Self {
-        let world = World::new();
+        let world = World::new().await;
         world.add(Kind::Domain, serde_json::json!({"name": name})).await;
         let bob = serde_json::json!({"address": format!("bob@{name}"), "password": "secret"});
         world.add(Kind::Account, bob).await;
@@ -49,7 +59,9 @@ impl World {
     }
 
     pub async fn resolve_from(&self, address: &str, from: &From) -> Resolution {
-        self.directory.resolve(&address.parse().unwrap(), from, 50_000).await
+        self.directory
+            .resolve(&address.parse().unwrap(), from, 50_000)
+            .await
     }
 
     /// Who gets mail to an address from outside, or why nobody does.
