@@ -1,0 +1,204 @@
+//! Imports: many objects in one transaction.
+//!
+//! Accounts come in thousands, so a run of them is stored by one statement. Whatever is against that (a limit, an
+//! unknown domain, a name that is taken) is found out one by one: the run is undone, and each is stored as a change is.
+//!
+//! # Contract
+//! * **All of it or nothing**, also when the sender gives up.
+//! * **The error names the line that cannot be stored**, the first in order.
+//! * **One import at a time**; the second waits.
+
+use remuda_clock::before;
+use remuda_mail::Secret;
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::mpsc;
+
+use super::super::{ChangeError, Import, ImportError, Imported, StoreError};
+use super::{
+    PostgresStore,
+    change::{Fate, Which, held, insert, touched, update},
+    error::{Trouble, store_error},
+    row::octets,
+    rules, statements,
+};
+use crate::model::{Account, Mailbox, Object};
+
+type Line = (u64, Box<Object>);
+
+impl PostgresStore {
+    /// Stores all that comes.
+    pub(super) async fn import_all(
+        &self,
+        mut objects: mpsc::Receiver<Import>,
+    ) -> Result<Imported, ImportError> {
+        self.within(self.limits.change_max, self.ready()).await?;
+        let broken = |error: sqlx::Error| ImportError::Store(store_error(&error));
+        let mut connection = self.sound(&self.changes).await.map_err(broken)?;
+        let mut tx = connection.begin().await.map_err(broken)?;
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
+        lock.execute(&mut *tx).await.map_err(broken)?;
+        let mut imported = Imported::default();
+        loop {
+            let (run, is_end) = next_run(&mut objects).await;
+            self.store_run(&mut tx, &run, &mut imported).await?;
+            match is_end {
+                Some(true) => break,
+                Some(false) => return Err(ImportError::GivenUp),
+                None => (),
+            }
+        }
+        imported.touched = touched(&mut tx).await.map_err(broken)?;
+        match self.commit(tx).await {
+            Ok(()) => Ok(imported),
+            Err(Fate::Nothing(error)) => Err(error.into()),
+            Err(Fate::Unknown(reason)) => Err(ImportError::Unknown(reason)),
+        }
+    }
+
+    async fn store_run(
+        &self,
+        tx: &mut PgConnection,
+        run: &[Line],
+        imported: &mut Imported,
+    ) -> Result<(), ImportError> {
+        if let Some(accounts) = accounts(run)
+            && let Some(created) = self.in_time(store_accounts(tx, &accounts)).await?
+        {
+            imported.created += created;
+            imported.replaced += accounts.len() as u64 - created;
+            return Ok(());
+        }
+        for (line, object) in run {
+            let store = async { store_one(tx, object).await.map_err(ChangeError::from) };
+            let error = match before(&*self.clock, self.deadline(), store).await {
+                Some(Ok(true)) => {
+                    imported.created += 1;
+                    continue;
+                }
+                Some(Ok(false)) => {
+                    imported.replaced += 1;
+                    continue;
+                }
+                Some(Err(ChangeError::Store(error))) => return Err(error.into()),
+                Some(Err(error)) => error,
+                None => return Err(self.late().into()),
+            };
+            return Err(ImportError::Line { line: *line, error });
+        }
+        Ok(())
+    }
+
+    async fn in_time<T>(
+        &self,
+        future: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        match before(&*self.clock, self.deadline(), future).await {
+            Some(answer) => answer.map_err(|error| store_error(&error)),
+            None => Err(self.late()),
+        }
+    }
+
+    fn deadline(&self) -> remuda_clock::Monotonic {
+        self.clock.now().monotonic + self.limits.change_max
+    }
+
+    fn late(&self) -> StoreError {
+        StoreError::Unavailable(format!("no answer within {:?}", self.limits.change_max))
+    }
+}
+
+/// What has come, and whether it was the end: true, that all has come; false, that it was given up.
+async fn next_run(objects: &mut mpsc::Receiver<Import>) -> (Vec<Line>, Option<bool>) {
+    let mut run = Vec::new();
+    while run.len() < RUN_MAX {
+        match objects.recv().await {
+            Some(Import::Object(line, object)) => run.push((line, object)),
+            Some(Import::End) => return (run, Some(true)),
+            None => return (run, Some(false)),
+        }
+    }
+    (run, None)
+}
+
+/// The accounts, if all are, and each is sound alone.
+fn accounts(run: &[Line]) -> Option<Vec<&Account>> {
+    let one = |(_, object): &'_ Line| rules::sound(object).is_ok();
+    if !run.iter().all(one) {
+        return None;
+    }
+    run.iter()
+        .map(|(_, object)| match &**object {
+            Object::Account(account) => Some(account),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Stores accounts whose domains are there and have no limit, and gives how many are new; None: nothing was done,
+/// something is against it.
+async fn store_accounts(tx: &mut PgConnection, accounts: &[&Account]) -> Result<Option<u64>, sqlx::Error> {
+    let mut domains: Vec<&str> = accounts.iter().map(|one| one.address.domain()).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    let held = sqlx::query(statements::HOLD_UNLIMITED).bind(&domains);
+    if held.fetch_all(&mut *tx).await?.len() < domains.len() {
+        return Ok(None);
+    }
+    let Ok(quotas) = accounts
+        .iter()
+        .map(|one| octets("quota", one.quota))
+        .collect::<Result<Vec<_>, _>>()
+    else {
+        return Ok(None);
+    };
+    let each = |column: fn(&Account) -> Option<&str>| -> Vec<Option<&str>> {
+        accounts.iter().map(|one| column(one)).collect()
+    };
+    let mut part = tx.begin().await?;
+    let stored = sqlx::query_scalar(statements::PUT_ACCOUNTS)
+        .bind(accounts.iter().map(|one| one.head.active).collect::<Vec<bool>>())
+        .bind(each(|one| Some(one.address.address().local_part())))
+        .bind(each(|one| Some(one.address.domain())))
+        .bind(each(|one| one.hash.as_ref().map(Secret::reveal)))
+        .bind(quotas)
+        .bind(each(|one| one.forward.as_ref().map(Mailbox::as_str)))
+        .bind(accounts.iter().map(|one| one.forward_keep).collect::<Vec<bool>>())
+        .fetch_one(&mut *part)
+        .await;
+    match stored {
+        Ok(created) => {
+            part.commit().await?;
+            let created: i64 = created;
+            Ok(Some(created.unsigned_abs()))
+        }
+        // A constraint is against it (classes 21, 22 and 23): the transaction goes on from where it was.
+        Err(error) if super::error::code(&error).is_some_and(|code| code.starts_with('2')) => {
+            part.rollback().await?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores one, and answers whether it is new.
+async fn store_one(tx: &mut PgConnection, object: &Object) -> Result<bool, Trouble> {
+    let there = held(tx, object.kind(), &Which::Name(object.name().to_owned())).await;
+    let id = match there {
+        Ok(old) => old.head().id,
+        Err(Trouble::Refused(ChangeError::NoSuch(_))) => {
+            insert(tx, object).await?;
+            return Ok(true);
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    let mut object = object.clone();
+    object.head_mut().id = id;
+    update(tx, &object, None).await?;
+    Ok(false)
+}
+
+/// Objects that are stored together, and held in memory.
+const RUN_MAX: usize = 1000;
+
+/// Of the lock that an import takes, among all advisory locks of the database.
+const LOCK: i64 = 0x7265_6d75_6462;
