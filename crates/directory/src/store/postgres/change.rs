@@ -120,6 +120,13 @@ pub(super) async fn touched(tx: &mut PgConnection) -> Result<Vec<Touched>, sqlx:
             all.push(one);
         }
     }
+    // What is said of a whole kind need not be said of one.
+    let whole: Vec<Touched> = all
+        .iter()
+        .filter(|one| matches!(one, Touched::All(_)))
+        .cloned()
+        .collect();
+    all.retain(|one| !matches!(one, Touched::One { kind, .. } if whole.contains(&Touched::All(*kind))));
     Ok(all)
 }
 

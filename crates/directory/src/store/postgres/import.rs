@@ -17,8 +17,7 @@ use super::super::{ChangeError, Import, ImportError, Imported, StoreError};
 use super::{
     PostgresStore,
     change::{Fate, Which, held, insert, touched, update},
-    error::{Trouble, store_error},
-    row::octets,
+    error::{Trouble, code, store_error},
     rules, statements,
 };
 use crate::model::{Account, Mailbox, Object};
@@ -144,40 +143,40 @@ async fn store_accounts(tx: &mut PgConnection, accounts: &[&Account]) -> Result<
     if held.fetch_all(&mut *tx).await?.len() < domains.len() {
         return Ok(None);
     }
-    let Ok(quotas) = accounts
-        .iter()
-        .map(|one| octets("quota", one.quota))
-        .collect::<Result<Vec<_>, _>>()
-    else {
-        return Ok(None);
-    };
-    let each = |column: fn(&Account) -> Option<&str>| -> Vec<Option<&str>> {
-        accounts.iter().map(|one| column(one)).collect()
-    };
     let mut part = tx.begin().await?;
-    let stored = sqlx::query_scalar(statements::PUT_ACCOUNTS)
-        .bind(accounts.iter().map(|one| one.head.active).collect::<Vec<bool>>())
-        .bind(each(|one| Some(one.address.address().local_part())))
-        .bind(each(|one| Some(one.address.domain())))
-        .bind(each(|one| one.hash.as_ref().map(Secret::reveal)))
-        .bind(quotas)
-        .bind(each(|one| one.forward.as_ref().map(Mailbox::as_str)))
-        .bind(accounts.iter().map(|one| one.forward_keep).collect::<Vec<bool>>())
-        .fetch_one(&mut *part)
-        .await;
-    match stored {
+    match put_accounts(&mut part, accounts).await {
         Ok(created) => {
             part.commit().await?;
-            let created: i64 = created;
             Ok(Some(created.unsigned_abs()))
         }
         // A constraint is against it (classes 21, 22 and 23): the transaction goes on from where it was.
-        Err(error) if super::error::code(&error).is_some_and(|code| code.starts_with('2')) => {
+        Err(error) if code(&error).is_some_and(|code| code.starts_with('2')) => {
             part.rollback().await?;
             Ok(None)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Gives how many are new.
+async fn put_accounts(tx: &mut PgConnection, accounts: &[&Account]) -> Result<i64, sqlx::Error> {
+    let texts = |column: fn(&Account) -> Option<&str>| -> Vec<Option<&str>> {
+        accounts.iter().map(|one| column(one)).collect()
+    };
+    let flags =
+        |column: fn(&Account) -> bool| -> Vec<bool> { accounts.iter().map(|one| column(one)).collect() };
+    // Sound alone: no quota is more than a database can hold.
+    let quota = |one: &&Account| one.quota.and_then(|quota| i64::try_from(quota).ok());
+    sqlx::query_scalar(statements::PUT_ACCOUNTS)
+        .bind(flags(|one| one.head.active))
+        .bind(texts(|one| Some(one.address.address().local_part())))
+        .bind(texts(|one| Some(one.address.domain())))
+        .bind(texts(|one| one.hash.as_ref().map(Secret::reveal)))
+        .bind(accounts.iter().map(quota).collect::<Vec<Option<i64>>>())
+        .bind(texts(|one| one.forward.as_ref().map(Mailbox::as_str)))
+        .bind(flags(|one| one.forward_keep))
+        .fetch_one(tx)
+        .await
 }
 
 /// Stores one, and answers whether it is new.

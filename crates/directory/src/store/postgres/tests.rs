@@ -310,3 +310,79 @@ async fn of_two_who_want_a_name_at_once_one_is_told_whose_it_is() {
         "{refused:?}"
     );
 }
+
+/// Imports them, and ends.
+async fn import(store: &PostgresStore, objects: Vec<Object>) -> Result<Imported, ImportError> {
+    let (to, from) = mpsc::channel(10);
+    let send = async move {
+        for (line, object) in (1..).zip(objects) {
+            // An import that has failed takes no more.
+            let _ = to.send(Import::Object(line, Box::new(object))).await;
+        }
+        let _ = to.send(Import::End).await;
+    };
+    tokio::join!(store.import(from), send).0
+}
+
+fn accounts(numbers: std::ops::Range<u32>) -> Vec<Object> {
+    numbers
+        .map(|number| account(&format!("u{number}@d.test")))
+        .collect()
+}
+
+/// Whether accounts come alone, and are stored together, or not.
+#[tokio::test]
+async fn an_import_names_the_first_line_that_cannot_be_stored_and_stores_nothing() {
+    let (store, database) = with_bob(LIMITS).await;
+    let alias = |address: &str| {
+        Object::Alias(serde_json::from_value(json!({"address": address, "targets": ["x@y.test"]})).unwrap())
+    };
+    store.insert(alias("info@d.test")).await.unwrap();
+    for (wrong, field) in [
+        (account("info@d.test"), "taken"),
+        (account("eve@nowhere.test"), "address"),
+        (alias("bob@d.test"), "taken"),
+    ] {
+        let mut objects = accounts(0..1999);
+        objects.push(wrong);
+        objects.extend(accounts(3000..3100));
+        let answer = import(&store, objects).await;
+        let Err(ImportError::Line { line: 2000, error }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(error.to_string().contains(field), "{error}");
+        assert_eq!(database.execute("SELECT count(*) FROM account").unwrap(), "1");
+    }
+}
+
+#[tokio::test]
+async fn an_import_counts_what_is_new_and_what_is_replaced() {
+    let (store, database) = with_bob(LIMITS).await;
+    let mut objects = accounts(0..1500);
+    // Twice in one file: the second replaces the first.
+    objects.extend(accounts(1000..1010));
+    let imported = import(&store, objects).await.unwrap();
+    assert_eq!((imported.created, imported.replaced), (1500, 10));
+    assert_eq!(imported.touched, [Touched::All(Kind::Account)]);
+    let imported = import(&store, accounts(1490..1510)).await.unwrap();
+    assert_eq!((imported.created, imported.replaced), (10, 10));
+    // Those that came as they were are not touched.
+    assert_eq!(imported.touched.len(), 10);
+    assert_eq!(database.execute("SELECT count(*) FROM account").unwrap(), "1511");
+}
+
+/// A domain with a limit is filled to it and not beyond.
+#[tokio::test]
+async fn an_import_keeps_to_a_domains_limit() {
+    let (store, database) = with_bob(LIMITS).await;
+    database.execute("UPDATE domain SET account_limit = 31").unwrap();
+    let answer = import(&store, accounts(0..31)).await;
+    let Err(ImportError::Line { line: 31, error }) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(
+        matches!(error, ChangeError::LimitReached { limit: 31, .. }),
+        "{error:?}"
+    );
+    assert_eq!(import(&store, accounts(0..30)).await.unwrap().created, 30);
+}

@@ -134,7 +134,7 @@ CREATE INDEX list_domain ON list (domain);
 
 -- The log -------------------------------------------------------------------------------------------------------------
 
--- What has changed; without id: any of that kind. Old rows go.
+-- What has changed, in order; without id: any of that kind. The last 50,000.
 CREATE TABLE change_log (
     seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind     text NOT NULL,
@@ -165,23 +165,31 @@ BEGIN
 END $$;
 CREATE TRIGGER change_log_notify AFTER INSERT ON change_log FOR EACH ROW EXECUTE FUNCTION remuda_notify();
 
+-- Rows that somebody else is removing just now are left to him: nobody waits for the other's end.
+CREATE FUNCTION remuda_prune() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM change_log WHERE seq IN (
+        SELECT c.seq FROM change_log c WHERE c.seq <= (SELECT max(n.seq) FROM new_rows n) - 50000
+        ORDER BY c.seq LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER change_log_pruned AFTER INSERT ON change_log REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION remuda_prune();
+
 -- Answers whether so many changes more are told one by one: up to 200 in a transaction. After that the whole kind
 -- is, once.
 CREATE FUNCTION remuda_few(of_kind text, many bigint) RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     told bigint := coalesce(nullif(current_setting('remuda.told', true), ''), '0')::bigint + many;
 BEGIN
-    IF many = 0 THEN
+    IF many = 0 OR EXISTS (SELECT FROM change_log c
+                           WHERE c.tx = pg_current_xact_id()::text::bigint AND c.kind = of_kind AND c.id IS NULL) THEN
         RETURN false;
-    END IF;
-    IF told <= 200 THEN
+    ELSIF told <= 200 THEN
         PERFORM set_config('remuda.told', told::text, true);
         RETURN true;
     END IF;
-    IF NOT EXISTS (SELECT FROM change_log c
-                   WHERE c.tx = pg_current_xact_id()::text::bigint AND c.kind = of_kind AND c.id IS NULL) THEN
-        INSERT INTO change_log (kind) VALUES (of_kind);
-    END IF;
+    INSERT INTO change_log (kind) VALUES (of_kind);
     RETURN false;
 END $$;
 

@@ -134,3 +134,16 @@ async fn who_may_write_one_table_needs_no_right_to_the_registers() {
     database.execute(&sql).unwrap();
     assert_eq!(database.execute("SELECT kind FROM address").unwrap(), "account");
 }
+
+#[tokio::test]
+async fn the_log_is_bounded() {
+    let database = fresh();
+    let clock = remuda_clock::SystemClock::shared();
+    let store = PostgresStore::open(&database.url, clock, LIMITS).await.unwrap();
+    store.insert(domain("d.test")).await.unwrap();
+    let later = "SELECT setval(pg_get_serial_sequence('change_log', 'seq'), 50000)";
+    database.execute(later).unwrap();
+    store.insert(account("bob@d.test")).await.unwrap();
+    let log = "SELECT string_agg(new_name, ' ' ORDER BY seq) FROM change_log";
+    assert_eq!(database.execute(log).unwrap(), "bob@d.test");
+}
