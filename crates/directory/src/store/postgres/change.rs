@@ -132,39 +132,41 @@ pub(super) async fn touched(tx: &mut PgConnection) -> Result<Vec<Touched>, sqlx:
 
 async fn make(tx: &mut PgConnection, change: &Change) -> Result<Object, Trouble> {
     match change {
-        Change::Insert(object) => insert(tx, object).await,
-        Change::Update(object, based_on) => update(tx, object, *based_on).await,
+        Change::Insert(object) => {
+            let stored = insert(tx, object).await?;
+            rules::names_what_is_there(tx, &stored).await?;
+            Ok(stored)
+        }
+        Change::Update(object, based_on) => {
+            let old = held(tx, object.kind(), &Which::Id(object.head().id)).await?;
+            is_based_on(&old, *based_on)?;
+            let stored = replace(tx, object, &old).await?;
+            rules::names_what_is_there(tx, &stored).await?;
+            Ok(stored)
+        }
         Change::Delete(kind, which, how) => delete(tx, *kind, which, how).await,
     }
 }
 
-/// Stores a new object.
+/// Stores a new object. What it names is still to be looked at.
 pub(super) async fn insert(tx: &mut PgConnection, object: &Object) -> Result<Object, Trouble> {
     rules::sound(object)?;
     rules::has_place(tx, object, None).await?;
     let statement = row::bound(statements::of(object.kind()).insert, object)?;
     let id: i64 = statement.fetch_one(&mut *tx).await?.try_get(0)?;
     store_parts(tx, object, id).await?;
-    rules::names_what_is_there(tx, object).await?;
     held(tx, object.kind(), &Which::Id(id)).await
 }
 
-/// Stores an object in place of the one with its id.
-pub(super) async fn update(
-    tx: &mut PgConnection,
-    object: &Object,
-    based_on: Option<i64>,
-) -> Result<Object, Trouble> {
-    let (kind, id) = (object.kind(), object.head().id);
-    let old = held(tx, kind, &Which::Id(id)).await?;
-    is_based_on(&old, based_on)?;
-    let object = &follow(object, &old);
+/// Stores an object in place of `old`. What it names is still to be looked at.
+pub(super) async fn replace(tx: &mut PgConnection, object: &Object, old: &Object) -> Result<Object, Trouble> {
+    let (kind, id) = (object.kind(), old.head().id);
+    let object = &follow(object, old);
     rules::sound(object)?;
-    rules::has_place(tx, object, Some(&old)).await?;
+    rules::has_place(tx, object, Some(old)).await?;
     let statement = row::bound(statements::of(kind).update, object)?;
     statement.bind(id).execute(&mut *tx).await?;
     store_parts(tx, object, id).await?;
-    rules::names_what_is_there(tx, object).await?;
     held(tx, kind, &Which::Id(id)).await
 }
 

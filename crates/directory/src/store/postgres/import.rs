@@ -7,6 +7,8 @@
 //! * **All of it or nothing**, also when the sender gives up.
 //! * **The error names the line that cannot be stored**, the first in order.
 //! * **One import at a time**; the second waits.
+//! * **A catch-all may come before its account**: those are looked at when all has come.
+//! * **Files hold no passwords**: where none comes, the old one stays.
 
 use remuda_clock::before;
 use remuda_mail::Secret;
@@ -16,11 +18,11 @@ use tokio::sync::mpsc;
 use super::super::{ChangeError, Import, ImportError, Imported, StoreError};
 use super::{
     PostgresStore,
-    change::{Fate, Which, held, insert, touched, update},
+    change::{Fate, Which, held, insert, replace, touched},
     error::{Trouble, code, store_error},
     rules, statements,
 };
-use crate::model::{Account, Mailbox, Object};
+use crate::model::{Account, Kind, Mailbox, Object};
 
 type Line = (u64, Box<Object>);
 
@@ -37,15 +39,18 @@ impl PostgresStore {
         let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
         lock.execute(&mut *tx).await.map_err(broken)?;
         let mut imported = Imported::default();
+        let mut catch_alls = Vec::new();
         loop {
             let (run, is_end) = next_run(&mut objects).await;
             self.store_run(&mut tx, &run, &mut imported).await?;
+            catch_alls.extend(run.into_iter().filter(|(_, object)| has_catch_all(object)));
             match is_end {
                 Some(true) => break,
                 Some(false) => return Err(ImportError::GivenUp),
                 None => (),
             }
         }
+        self.look_at(&mut tx, &catch_alls).await?;
         imported.touched = touched(&mut tx).await.map_err(broken)?;
         match self.commit(tx).await {
             Ok(()) => Ok(imported),
@@ -68,23 +73,39 @@ impl PostgresStore {
             return Ok(());
         }
         for (line, object) in run {
-            let store = async { store_one(tx, object).await.map_err(ChangeError::from) };
-            let error = match before(&*self.clock, self.deadline(), store).await {
-                Some(Ok(true)) => {
-                    imported.created += 1;
-                    continue;
-                }
-                Some(Ok(false)) => {
-                    imported.replaced += 1;
-                    continue;
-                }
-                Some(Err(ChangeError::Store(error))) => return Err(error.into()),
-                Some(Err(error)) => error,
-                None => return Err(self.late().into()),
-            };
-            return Err(ImportError::Line { line: *line, error });
+            match self.of_line(*line, store_one(tx, object)).await? {
+                true => imported.created += 1,
+                false => imported.replaced += 1,
+            }
         }
         Ok(())
+    }
+
+    /// Looks at the catch-alls of domains, as far as they are still the domains' own.
+    async fn look_at(&self, tx: &mut PgConnection, catch_alls: &[Line]) -> Result<(), ImportError> {
+        for (line, object) in catch_alls {
+            let look = async {
+                let now = held(tx, Kind::Domain, &Which::Name(object.name().to_owned())).await?;
+                rules::names_what_is_there(tx, &now).await
+            };
+            self.of_line(*line, look).await?;
+        }
+        Ok(())
+    }
+
+    /// What is done for a line, in time.
+    async fn of_line<T>(
+        &self,
+        line: u64,
+        work: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, ImportError> {
+        match before(&*self.clock, self.deadline(), work).await {
+            Some(answer) => answer.map_err(|trouble| match ChangeError::from(trouble) {
+                ChangeError::Store(error) => error.into(),
+                error => ImportError::Line { line, error },
+            }),
+            None => Err(self.late().into()),
+        }
     }
 
     async fn in_time<T>(
@@ -181,19 +202,28 @@ async fn put_accounts(tx: &mut PgConnection, accounts: &[&Account]) -> Result<i6
 
 /// Stores one, and answers whether it is new.
 async fn store_one(tx: &mut PgConnection, object: &Object) -> Result<bool, Trouble> {
-    let there = held(tx, object.kind(), &Which::Name(object.name().to_owned())).await;
-    let id = match there {
-        Ok(old) => old.head().id,
-        Err(Trouble::Refused(ChangeError::NoSuch(_))) => {
-            insert(tx, object).await?;
-            return Ok(true);
-        }
-        Err(trouble) => return Err(trouble),
-    };
+    match held(tx, object.kind(), &Which::Name(object.name().to_owned())).await {
+        Ok(old) => replace(tx, &with_secret(object, &old), &old).await.map(|_| false),
+        Err(Trouble::Refused(ChangeError::NoSuch(_))) => insert(tx, object).await.map(|_| true),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// The object, with the old one's secret if it brings none.
+fn with_secret(object: &Object, old: &Object) -> Object {
     let mut object = object.clone();
-    object.head_mut().id = id;
-    update(tx, &object, None).await?;
-    Ok(false)
+    match (&mut object, old) {
+        (Object::Account(new), Object::Account(old)) => new.hash = new.hash.take().or(old.hash.clone()),
+        (Object::Route(new), Object::Route(old)) => {
+            new.password = new.password.take().or(old.password.clone())
+        }
+        _ => (),
+    }
+    object
+}
+
+fn has_catch_all(object: &Object) -> bool {
+    matches!(object, Object::Domain(domain) if domain.catch_all.is_some())
 }
 
 /// Objects that are stored together, and held in memory.

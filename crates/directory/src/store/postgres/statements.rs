@@ -20,7 +20,7 @@ pub(super) struct Statements {
     pub hold_name: &'static str,
     /// The values, as `row::bound` binds them; gives the `id`.
     pub insert: &'static str,
-    /// The values, and behind them the id.
+    /// The values, and behind them the id. The version grows also when nothing else is new.
     pub update: &'static str,
     /// `$1`: the id.
     pub delete: &'static str,
@@ -95,9 +95,9 @@ macro_rules! statements {
                 $table,
                 " SET (",
                 $write,
-                ") = ROW (",
+                ", version) = ROW (",
                 $values,
-                ") WHERE id = ",
+                ", version + 1) WHERE id = ",
                 $id
             ),
             delete: concat!("DELETE FROM ", $table, " WHERE id = $1"),
@@ -171,7 +171,8 @@ pub(super) const HOLD_UNLIMITED: &str = "SELECT name FROM domain
 pub(super) const PUT_ACCOUNTS: &str = "WITH put AS (
     INSERT INTO account (active, local_part, domain, password, quota, forward, forward_keep)
     SELECT * FROM unnest($1::boolean[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::boolean[])
-    ON CONFLICT (address) DO UPDATE SET (active, password, quota, forward, forward_keep) =
-        ROW (excluded.active, excluded.password, excluded.quota, excluded.forward, excluded.forward_keep)
+    ON CONFLICT (address) DO UPDATE SET (active, password, quota, forward, forward_keep, version) =
+        ROW (excluded.active, coalesce(excluded.password, account.password), excluded.quota, excluded.forward,
+             excluded.forward_keep, account.version + 1)
     RETURNING xmax = 0 AS is_new)
     SELECT count(*) FILTER (WHERE is_new) FROM put";
