@@ -10,14 +10,17 @@
 //! # Not here
 //! Caching, single loads, deadlines of look-ups (the directory).
 
-mod postgres;
+pub mod postgres;
+pub(crate) mod rules;
+pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod suite;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::mpsc;
 
 use crate::model::{Kind, Object};
-pub use postgres::{Limits as PostgresLimits, PostgresStore};
 
 /// What a store answers, some time.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -6,7 +6,7 @@ use super::super::tests::{LIMITS, account, domain, fresh};
 use super::*;
 use crate::{
     model::Kind,
-    store::{By, PostgresStore, Store as _},
+    store::{By, Store as _, postgres::PostgresStore},
 };
 
 #[tokio::test]
