@@ -18,13 +18,13 @@ demo: build
 
 # Everything that proves Remuda, reduced to minutes.
 test:
-	@scripts/packages.sh gcc libc6-dev postfix swaks python3
+	@scripts/packages.sh gcc libc6-dev postfix swaks python3 postgresql sqlite3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	$(CARGO) test --workspace --locked
 
 # The same in full, and half an hour at receivers that misbehave: hours.
 soak: build
-	@scripts/packages.sh gcc libc6-dev postfix swaks python3
+	@scripts/packages.sh gcc libc6-dev postfix swaks python3 postgresql sqlite3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	REMUDA_SOAK=1 $(CARGO) test --workspace --locked --release -- --nocapture --test-threads=1
 	python3 bench/soak.py

@@ -10,6 +10,12 @@
 //! # Not here
 //! Caching, single loads, deadlines of look-ups (the directory).
 
+pub mod postgres;
+pub(crate) mod rules;
+pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod suite;
+
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::mpsc;
