@@ -113,7 +113,7 @@ impl Key {
     }
 
     /// The greatest value that it may have.
-    pub fn max(self) -> u64 {
+    pub fn value_max(self) -> u64 {
         match self {
             Key::Enabled => 1,
             Key::Ttl(_) | Key::NegativeTtl(_) => 86_400_000,
@@ -123,7 +123,8 @@ impl Key {
 }
 
 /// Which value holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Holds {
     /// The configuration's.
     File,

@@ -16,6 +16,7 @@ mod client;
 pub mod config;
 mod connections;
 pub mod demo;
+mod directory;
 pub mod exit;
 mod hosts;
 mod load;
@@ -68,6 +69,16 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Hosts(arguments) => hosts::run(&arguments),
+        Command::Domain(arguments) => directory::run(&arguments),
+        Command::DomainAlias(arguments) => directory::run(&arguments),
+        Command::Account(arguments) => directory::run(&arguments),
+        Command::Alias(arguments) => directory::run(&arguments),
+        Command::List(arguments) => directory::run_list(&arguments),
+        Command::Route(arguments) => directory::run(&arguments),
+        Command::Cache(arguments) => directory::cache::run(&arguments),
+        Command::Resolve(arguments) => directory::resolve::run(&arguments),
+        Command::Import(arguments) => directory::bulk::import(&arguments),
+        Command::Export(arguments) => directory::bulk::export(&arguments),
         Command::Demo { keep } => demo::command(keep),
         Command::Sendmail { arguments } => sendmail::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),

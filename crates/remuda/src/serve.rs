@@ -7,7 +7,7 @@
 //!   configuration that is wrong changes nothing.
 //!
 //! # Not here
-//! Everything about mail: `remuda_engine`.
+//! Everything about mail: `remuda_engine`; whose mail is kept here: `remuda_directory`.
 //!
 //! # Known faults
 //! The log is written line by line where the event happens: a reader that stalls stalls the server.
@@ -26,6 +26,7 @@ use remuda_engine::{Engine, StartError, admission::raise_descriptor_limit};
 use crate::{
     cli::ConfigArguments,
     config::{Config, Problems, Source, fit_descriptors},
+    directory::tended::Tended,
     exit::{Exit, Failure},
 };
 use signals::Signal;
@@ -86,8 +87,9 @@ async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), 
     let engine = Engine::start(config.settings.clone(), sockets.smtp, clock.clone())
         .await
         .map_err(start_failure)?;
-    let admin = match serve_admin(bound, &engine, &config, clock) {
-        Ok(admin) => admin,
+    let served = serve_directory(bound, &engine, &config, clock).await;
+    let (directory, admin) = match served {
+        Ok(served) => served,
         Err(failure) => {
             engine.stop(Duration::ZERO).await;
             return Err(failure);
@@ -97,13 +99,13 @@ async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), 
     let mut config = config;
     while signals.next().await == Signal::Reload {
         manager::reloading();
-        config = reload(source, config, &engine).await;
+        config = reload(source, config, &engine, &directory).await;
         manager::ready();
     }
     manager::stopping();
     tracing::info!("stopping");
     tokio::select! {
-        () = stop(&engine, admin) => {
+        () = stop(&engine, admin, directory) => {
             tracing::info!("stopped");
             Ok(())
         }
@@ -114,17 +116,21 @@ async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), 
     }
 }
 
-fn serve_admin(
+/// Opens the directory, once the ports and the data directory are known to be ours, and serves the API over it.
+async fn serve_directory(
     bound: Bound,
     engine: &Engine,
     config: &Config,
     clock: SharedClock,
-) -> Result<Server, Failure> {
+) -> Result<(Tended, Server), Failure> {
+    let (settings, data_dir) = (config.object_cache.clone(), &config.settings.data_dir);
+    let directory = Tended::open(&config.database, settings, data_dir, clock.clone()).await?;
     let token = Token::read_or_make(&config.admin.token_file)
         .map_err(|error| Failure::new(Exit::Configuration, error))?;
-    bound
-        .serve(engine.operations(), token, clock)
-        .map_err(|error| Failure::new(Exit::Failed, error))
+    let admin = bound
+        .serve(engine.operations(), directory.directory(), token, clock)
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok((directory, admin))
 }
 
 fn say_ready(smtp: &[SocketAddr], admin: SocketAddr) {
@@ -133,14 +139,15 @@ fn say_ready(smtp: &[SocketAddr], admin: SocketAddr) {
     manager::ready();
 }
 
-/// Stops the engine first: its admin API shows how it goes.
-async fn stop(engine: &Engine, admin: Server) {
+/// Stops the engine first: its admin API shows how it goes, and both use the directory.
+async fn stop(engine: &Engine, admin: Server, directory: Tended) {
     engine.stop(STOP_MAX).await;
     admin.stop(ADMIN_STOP_MAX).await;
+    directory.stop().await;
 }
 
 /// Puts what the file says now in force; answers with the configuration that is.
-async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
+async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tended) -> Config {
     let (new, mut notes) = match load(source) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -158,8 +165,12 @@ async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
             return old;
         }
     }
+    directory.reload(new.object_cache.clone()).await;
     if (&new.admin, new.log) != (&old.admin, old.log) {
         notes.push("[admin] and [log] change with the next start".to_owned());
+    }
+    if new.database != old.database {
+        notes.push("directory.url changes with the next start".to_owned());
     }
     for note in notes {
         tracing::warn!("{note}");
@@ -170,6 +181,7 @@ async fn reload(source: &Source, old: Config, engine: &Engine) -> Config {
     Config {
         admin: old.admin,
         log: old.log,
+        database: old.database,
         ..new
     }
 }

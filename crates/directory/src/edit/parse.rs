@@ -103,7 +103,7 @@ pub(super) fn merged(base: Option<Map<String, Value>>, fields: Map<String, Value
 }
 
 /// The name of an object as somebody typed it, in its normal form.
-pub(super) fn name(kind: Kind, typed: &str) -> Result<String, EditError> {
+pub(crate) fn name(kind: Kind, typed: &str) -> Result<String, EditError> {
     let (field, name) = match kind {
         Kind::Domain | Kind::DomainAlias => ("name", Name::domain(typed).map(|name| name.to_string())),
         Kind::Account | Kind::Alias | Kind::List => {

@@ -6,6 +6,7 @@
 
 mod delivery;
 mod destination;
+mod directory;
 mod route;
 mod security;
 mod source;
@@ -17,6 +18,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
+pub use directory::{directory, object_cache};
 pub use route::routes;
 pub use source::sources;
 

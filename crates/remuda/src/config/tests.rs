@@ -1,5 +1,6 @@
 //! The configuration as a whole: every key, every mistake, every relation.
 
+mod directory;
 mod overrides;
 mod warnings;
 
@@ -159,6 +160,9 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         log,
         session_lines,
         warnings,
+        database: _,
+        object_cache: _,
+        password_line: _,
     } = sound(EVERY_KEY);
     let delivery = &settings.delivery;
     assert_eq!(
