@@ -7,7 +7,11 @@
 use std::sync::Arc;
 
 use remuda_clock::SharedClock;
-use remuda_directory::store::{PostgresStore, SqliteStore, Store};
+use remuda_directory::store::{
+    Store,
+    postgres::{Limits, PostgresStore},
+    sqlite::SqliteStore,
+};
 
 use crate::{
     config::Database,
@@ -26,7 +30,7 @@ pub async fn open(database: &Database, clock: SharedClock) -> Result<Arc<dyn Sto
             Ok(Arc::new(store))
         }
         Database::Postgres(url) => {
-            let opened = PostgresStore::open(url.reveal(), clock, Default::default()).await;
+            let opened = PostgresStore::open(url.reveal(), clock, Limits::default()).await;
             let store = opened.map_err(|error| Failure::new(Exit::Failed, format!("directory: {error}")))?;
             Ok(Arc::new(store))
         }
