@@ -18,14 +18,14 @@ demo: build
 
 # Everything that proves Remuda, reduced to minutes.
 test:
-	@scripts/packages.sh gcc libc6-dev postfix libsasl2-modules swaks libnet-ssleay-perl python3 sqlite3 dovecot-core dovecot-lmtpd
+	@scripts/packages.sh gcc libc6-dev postfix libsasl2-modules swaks libnet-ssleay-perl python3 sqlite3 dovecot-core dovecot-lmtpd postgresql
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	$(CARGO) test --workspace --locked
 	$(CARGO) test -p remuda-object-cache --features shuttle --test races --locked
 
 # The same in full, and half an hour at receivers that misbehave: hours.
 soak: build
-	@scripts/packages.sh gcc libc6-dev postfix libsasl2-modules swaks libnet-ssleay-perl python3 sqlite3 dovecot-core dovecot-lmtpd
+	@scripts/packages.sh gcc libc6-dev postfix libsasl2-modules swaks libnet-ssleay-perl python3 sqlite3 dovecot-core dovecot-lmtpd postgresql
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	REMUDA_SOAK=1 $(CARGO) test --workspace --locked --release -- --nocapture --test-threads=1
 	python3 bench/soak.py

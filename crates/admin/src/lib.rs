@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   client ──HTTP──▶ token ──▶ path ──▶ Operations (engine) ──▶ JSON or problem details
+//!                                  └──▶ Directory ──────────────▶
 //! ```
 //!
 //! # Contract
@@ -12,7 +13,8 @@
 //! * **Whoever changes many things at once says so**: a bulk verb needs `destination=` or `all=true`.
 //!
 //! # Not here
-//! What the answers mean (`remuda_engine::operations`); what is counted (`remuda_engine::metrics`).
+//! What the answers mean (`remuda_engine::operations`, `remuda_directory`); what is counted of mail
+//! (`remuda_engine::metrics`).
 //!
 //! # Limits
 //! [`CONNECTIONS_MAX`] connections at once; more wait in the kernel.
@@ -21,9 +23,12 @@
 //! A client that connects and says nothing keeps its connection until it goes away or the server stops.
 
 mod answer;
+mod body;
 mod bounded;
 mod connections;
+pub mod directory;
 mod hosts;
+mod metrics;
 mod openapi;
 mod parameters;
 mod problem;
@@ -46,6 +51,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use remuda_directory::Directory;
 use remuda_engine::operations::Operations;
 
 use problem::Problem;
@@ -54,13 +60,15 @@ use problem::Problem;
 #[derive(Clone)]
 struct Shared {
     operations: Arc<dyn Operations>,
+    directory: Directory,
     token: Arc<Token>,
 }
 
 /// All paths. Public for tests of the program; [`Bound::serve`] is what runs it.
-pub fn router(operations: Arc<dyn Operations>, token: Token) -> Router {
+pub fn router(operations: Arc<dyn Operations>, directory: Directory, token: Token) -> Router {
     let shared = Shared {
         operations,
+        directory: directory.clone(),
         token: Arc::new(token),
     };
     let guarded = Router::new()
@@ -84,6 +92,7 @@ pub fn router(operations: Arc<dyn Operations>, token: Token) -> Router {
         .route("/api/v1/hosts/{endpoint}", delete(hosts::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(status::metrics))
+        .merge(directory::routes().with_state(directory))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(shared.clone(), authorized));

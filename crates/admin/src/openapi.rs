@@ -4,23 +4,42 @@
 //! serialized, so that no name can be described that is not sent.
 //!
 //! # Contract
-//! * **Every path of the router is described**, with its parameters and its answer.
+//! * **Every path of the router is described**, with its parameters, what is sent and what is answered.
 
+mod directory;
+mod parameter;
 mod samples;
 mod schema;
 
+use std::borrow::Cow;
+
 use axum::Json;
-use remuda_engine::operations::HostState;
 use serde_json::{Map, Value, json};
 
+use parameter::parameter;
+
 /// One operation.
+#[derive(Clone, Debug)]
 struct Described {
     method: &'static str,
-    path: &'static str,
+    path: Cow<'static, str>,
     summary: &'static str,
     parameters: &'static [&'static str],
-    /// The name of the answer's schema; None = text.
-    answer: Option<&'static str>,
+    /// What is sent, if anything.
+    body: Option<Content>,
+    /// What comes back.
+    answer: Content,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// Text.
+    Text,
+    /// A file of objects.
+    File,
 }
 
 const fn described(
@@ -32,10 +51,14 @@ const fn described(
 ) -> Described {
     Described {
         method,
-        path,
+        path: Cow::Borrowed(path),
         summary,
         parameters,
-        answer,
+        body: None,
+        answer: match answer {
+            Some(name) => Content::Json(name),
+            None => Content::Text,
+        },
     }
 }
 
@@ -177,12 +200,18 @@ pub async fn document() -> Json<Value> {
     Json(build())
 }
 
+fn operations() -> impl Iterator<Item = Described> {
+    OPERATIONS.iter().cloned().chain(directory::operations())
+}
+
 /// Builds the description.
 pub fn build() -> Value {
     let mut paths = Map::new();
-    for operation in OPERATIONS {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = describe(operation);
+    for operation in operations() {
+        let path = paths
+            .entry(operation.path.clone().into_owned())
+            .or_insert_with(|| json!({}));
+        path[operation.method] = describe(&operation);
     }
     let mut schemas: Map<String, Value> = Map::new();
     for (name, sample) in samples::all() {
@@ -202,66 +231,39 @@ pub fn build() -> Value {
 }
 
 fn describe(operation: &Described) -> Value {
-    let content = match operation.answer {
-        Some(name) => {
-            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}})
-        }
-        None => json!({"text/plain": {"schema": {"type": "string"}}}),
-    };
     let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    // What a collection is sent it creates.
+    let is_created = operation.method == "post" && operation.body == Some(operation.answer);
+    let done = if is_created { "201" } else { "200" };
     let mut described = json!({
         "summary": operation.summary,
         "parameters": operation.parameters.iter().map(|name| parameter(name)).collect::<Vec<_>>(),
         "responses": {
-            "200": {"description": "Done", "content": content},
+            done: {"description": "Done", "content": content(operation.answer)},
             "default": {"description": "What is wrong", "content": problem},
         },
     });
-    if matches!(operation.path, "/healthz" | "/readyz") {
+    if let Some(body) = operation.body {
+        described["requestBody"] = json!({"content": content(body)});
+    }
+    if matches!(operation.path.as_ref(), "/healthz" | "/readyz") {
         described["security"] = json!([]);
     }
     described
 }
 
-/// A parameter; one of the path stands in braces, as it does there.
-fn parameter(name: &str) -> Value {
-    let text = || json!({"type": "string"});
-    let (schema, description) = match name {
-        "{id}" => (text(), "The queue id"),
-        "{endpoint}" => (text(), "ADDRESS:PORT"),
-        "destination" => (text(), "Only this destination"),
-        "endpoint" => (text(), "Only this ADDRESS:PORT"),
-        "sender" => (text(), "Only from this sender; empty for the null sender"),
-        "status" => (one_of(&["queued", "deferred", "held"]), "Only in this state"),
-        "state" => (
-            one_of(&HostState::ALL.map(HostState::as_str)),
-            "Only in this state",
-        ),
-        "by" => (
-            one_of(&["destination", "endpoint"]),
-            "Figures of each destination or endpoint, the busiest first",
-        ),
-        "limit" => (json!({"type": "integer", "minimum": 1}), "How many at most"),
-        "after" => (
-            json!({"type": "integer"}),
-            "Only behind this entry: next of the page before",
-        ),
-        _ => (json!({"type": "boolean"}), "true: the whole queue"),
-    };
-    let in_path = name.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
-    let place = if in_path.is_some() { "path" } else { "query" };
-    json!({
-        "name": in_path.unwrap_or(name),
-        "in": place,
-        "required": in_path.is_some(),
-        "schema": schema,
-        "description": description,
-    })
-}
-
-/// One of these words.
-fn one_of(words: &[&str]) -> Value {
-    json!({"type": "string", "enum": words})
+fn content(content: Content) -> Value {
+    match content {
+        Content::Json(name) => {
+            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}})
+        }
+        Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
+        Content::File => json!({
+            "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}},
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -271,18 +273,18 @@ mod tests {
     #[test]
     fn every_answer_has_a_schema_and_every_schema_an_answer() {
         let names: Vec<&str> = samples::all().iter().map(|(name, _)| *name).collect();
-        for operation in OPERATIONS {
-            assert!(
-                operation.answer.is_none_or(|name| names.contains(&name)),
-                "{}",
-                operation.path
-            );
+        let used: Vec<&str> = operations()
+            .flat_map(|operation| [Some(operation.answer), operation.body])
+            .filter_map(|content| match content {
+                Some(Content::Json(name)) => Some(name),
+                _ => None,
+            })
+            .collect();
+        for name in &used {
+            assert!(names.contains(name), "{name}");
         }
         for name in names {
-            assert!(
-                OPERATIONS.iter().any(|operation| operation.answer == Some(name)),
-                "{name}"
-            );
+            assert!(used.contains(&name), "{name}");
         }
     }
 
@@ -302,5 +304,12 @@ mod tests {
             (&forget["name"], &forget["in"]),
             (&json!("endpoint"), &json!("path"))
         );
+        let account = &document["components"]["schemas"]["Account"]["properties"];
+        assert_eq!(account["forward_keep"]["type"], "boolean");
+        assert_eq!(account["password"]["writeOnly"], true);
+        let create = &document["paths"]["/api/v1/accounts"]["post"];
+        assert!(create["responses"]["201"].is_object() && create["requestBody"].is_object());
+        let change = &document["paths"]["/api/v1/accounts/{name}"]["patch"];
+        assert_eq!(change["parameters"][1]["in"], "header");
     }
 }

@@ -179,7 +179,7 @@ impl StatisticsParameters {
 const BREAKDOWN_DEFAULT: usize = 100;
 
 /// A limit that may be.
-fn within(limit: usize, max: usize) -> Result<usize, Problem> {
+pub fn within(limit: usize, max: usize) -> Result<usize, Problem> {
     match limit {
         limit if (1..=max).contains(&limit) => Ok(limit),
         _ => Err(Problem::bad_request(format!("limit must be from 1 to {max}"))),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use remuda_clock::{SharedClock, before};
+use remuda_directory::Directory;
 use remuda_engine::operations::Operations;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -66,12 +67,14 @@ impl Bound {
     pub fn serve(
         self,
         operations: Arc<dyn Operations>,
+        directory: Directory,
         token: Token,
         clock: SharedClock,
     ) -> io::Result<Server> {
         let listener = Bounded::new(tokio::net::TcpListener::from_std(self.listener)?, clock.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let service = axum::serve(listener, router(operations, token)).with_graceful_shutdown(async {
+        let router = router(operations, directory, token);
+        let service = axum::serve(listener, router).with_graceful_shutdown(async {
             // A dropped sender stops too.
             let _ = stopped.await;
         });

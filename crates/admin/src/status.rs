@@ -10,6 +10,7 @@ use remuda_engine::operations::{ServiceState, Status};
 use crate::{
     Shared,
     answer::{Answer, answer},
+    metrics,
     problem::Problem,
 };
 
@@ -21,7 +22,8 @@ pub async fn status(State(shared): State<Shared>) -> Answer<Status> {
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    let text = shared.operations.metrics_text().await?;
+    let engine = shared.operations.metrics_text().await?;
+    let text = metrics::joined(engine, &shared.directory.cache_status());
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text))
 }
 

@@ -1,10 +1,20 @@
 //! The API over a pretended engine: every path, every refusal.
 
+mod directory;
+mod files;
+mod object_cache;
+mod refusals;
+
 use std::sync::Mutex;
 
 use axum::{
     body::{Body, to_bytes},
     http::Method,
+};
+use remuda_clock::SystemClock;
+use remuda_directory::{
+    store::sqlite::SqliteStore,
+    switches::{Settings, Switches},
 };
 use remuda_engine::operations::*;
 use remuda_mail::{Endpoint, MessageId};
@@ -149,14 +159,25 @@ fn token() -> (tempfile::TempDir, Token) {
     (directory, token)
 }
 
+/// A directory over a real file.
+async fn directory() -> (tempfile::TempDir, Directory) {
+    let place = tempfile::tempdir().unwrap();
+    let clock = SystemClock::shared();
+    let store = SqliteStore::open(place.path().join("directory.db"), clock.clone());
+    let store = Arc::new(store.await.unwrap());
+    let switches = Switches::open(Settings::default(), place.path()).unwrap();
+    (place, Directory::new(store, switches, clock))
+}
+
 async fn ask_of(engine: Pretended, method: Method, path: &str, authorization: Option<&str>) -> Answered {
     let engine = Arc::new(engine);
-    let (_directory, token) = token();
+    let (_token, token) = token();
+    let (_place, directory) = directory().await;
     let mut request = Request::builder().method(method).uri(path);
     if let Some(value) = authorization {
         request = request.header("authorization", value);
     }
-    let response = router(engine.clone(), token)
+    let response = router(engine.clone(), directory, token)
         .oneshot(request.body(Body::empty()).unwrap())
         .await
         .unwrap();
@@ -509,7 +530,10 @@ async fn every_described_path_is_there() {
         for method in methods.as_object().unwrap().keys() {
             let path = path
                 .replace("{id}", "00000000001")
-                .replace("{endpoint}", "192.0.2.1:25");
+                .replace("{endpoint}", "192.0.2.1:25")
+                .replace("{type}", "account")
+                .replace("{key}", "a@b.test")
+                .replace("{name}", "a@b.test");
             let method: Method = method.to_uppercase().parse().unwrap();
             let answered = ask(method.clone(), &path).await;
             assert!(answered.status != 405, "{method} {path}");
@@ -533,7 +557,10 @@ async fn a_stopped_server_accepts_nothing_more() {
     let (_directory, token) = token();
     let clock = remuda_clock::SystemClock::shared();
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
-    let server = bound.serve(Arc::new(Pretended::default()), token, clock).unwrap();
+    let (_place, opened) = self::directory().await;
+    let server = bound
+        .serve(Arc::new(Pretended::default()), opened, token, clock)
+        .unwrap();
     let address = server.address();
     let open = tokio::net::TcpStream::connect(address).await.unwrap();
     server.stop(std::time::Duration::from_secs(30)).await;

@@ -14,7 +14,9 @@
 //! The cache's rules (`remuda_object_cache`), SMTP replies and local delivery (`engine`), HTTP (`admin`).
 
 mod breaker;
+pub mod bulk;
 mod caches;
+pub mod control;
 pub mod credentials;
 pub mod directory;
 pub mod edit;

@@ -7,6 +7,8 @@
 //! * **What was set at run time survives a restart** (A13), and ends when that key's value in the file changes.
 //! * **It is on disk before it is answered.**
 //! * **Which holds is shown**: file or run time.
+//! * **What the file has superseded does not come back**, also when the file goes back to what it was.
+//! * **What holds is in force**: changes are put in force one after the other, in the order in which they were kept.
 //!
 //! # Limits
 //! Times 0 s to one day; sizes up to what the machine has.
@@ -111,7 +113,7 @@ impl Key {
     }
 
     /// The greatest value that it may have.
-    pub fn max(self) -> u64 {
+    pub fn value_max(self) -> u64 {
         match self {
             Key::Enabled => 1,
             Key::Ttl(_) | Key::NegativeTtl(_) => 86_400_000,
@@ -121,7 +123,8 @@ impl Key {
 }
 
 /// Which value holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Holds {
     /// The configuration's.
     File,
@@ -132,8 +135,11 @@ pub enum Holds {
 /// See the module.
 #[derive(Debug)]
 pub struct Switches {
-    path: PathBuf,
+    /// None: nothing can be set.
+    path: Option<PathBuf>,
     state: Mutex<State>,
+    /// Held while what holds is put in force.
+    order: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -163,36 +169,55 @@ impl Switches {
             Err(error) => return Err(error),
         };
         let mut state = State { file, set };
-        state.drop_superseded();
+        if state.drop_superseded() {
+            keep(&path, &state.set)?;
+        }
         Ok(Switches {
-            path,
+            path: Some(path),
             state: Mutex::new(state),
+            order: Mutex::new(()),
         })
     }
 
-    /// Takes a new configuration.
-    pub(crate) fn reload(&self, file: Settings) {
-        let mut state = self.lock();
-        state.file = file;
-        state.drop_superseded();
+    /// What the configuration says; nothing can be set.
+    pub fn fixed(file: Settings) -> Self {
+        let set = BTreeMap::new();
+        Switches {
+            path: None,
+            state: Mutex::new(State { file, set }),
+            order: Mutex::new(()),
+        }
     }
 
-    /// Sets a value and keeps it.
+    /// Takes a new configuration, and has `apply` put it in force.
+    pub(crate) fn reload(&self, file: Settings, apply: impl FnOnce()) {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        state.file = file;
+        if state.drop_superseded()
+            && let Some(path) = &self.path
+            && let Err(error) = keep(path, &state.set)
+        {
+            tracing::warn!(%error, "what the configuration has superseded may come back at the next start");
+        }
+        drop(state);
+        apply();
+    }
+
+    /// Sets values, or gives them back to the file (None), keeps them, and has `apply` put them in force. Waits
+    /// for the disk.
     ///
     /// # Errors
     /// It could not be kept; then nothing has changed.
-    pub(crate) fn set(&self, changes: &[(Key, u64)]) -> io::Result<()> {
-        let mut state = self.lock();
-        let mut set = state.set.clone();
-        for (key, value) in changes {
-            let over = state.file_value(*key);
-            set.insert(key.name(), Set { value: *value, over });
+    pub(crate) fn set(&self, changes: &[(Key, Option<u64>)], apply: impl FnOnce()) -> io::Result<()> {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = self.lock().with(changes);
+        match &self.path {
+            Some(path) => keep(path, &set)?,
+            None => return Err(io::Error::other("there is nowhere to keep it")),
         }
-        keep(
-            &self.path,
-            &serde_json::to_vec_pretty(&set).map_err(io::Error::other)?,
-        )?;
-        state.set = set;
+        self.lock().set = set;
+        apply();
         Ok(())
     }
 
@@ -248,13 +273,26 @@ impl State {
         }
     }
 
-    /// Drops what the file has changed since.
-    fn drop_superseded(&mut self) {
-        let set = std::mem::take(&mut self.set);
-        self.set = set
-            .into_iter()
-            .filter(|(name, set)| Key::from_name(name).is_some_and(|key| self.file_value(key) == set.over))
-            .collect();
+    /// What is set once these changes are made.
+    fn with(&self, changes: &[(Key, Option<u64>)]) -> BTreeMap<String, Set> {
+        let mut all = self.set.clone();
+        for (key, value) in changes {
+            let over = self.file_value(*key);
+            match *value {
+                Some(value) => drop(all.insert(key.name(), Set { value, over })),
+                None => drop(all.remove(&key.name())),
+            }
+        }
+        all
+    }
+
+    /// Drops what the file has changed since. Answers whether there was any.
+    fn drop_superseded(&mut self) -> bool {
+        let mut set = std::mem::take(&mut self.set);
+        let before = set.len();
+        set.retain(|name, set| Key::from_name(name).is_some_and(|key| self.file_value(key) == set.over));
+        self.set = set;
+        self.set.len() < before
     }
 }
 
@@ -263,10 +301,11 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Writes a file whole: beside it, synced, then in its place.
-fn keep(path: &Path, octets: &[u8]) -> io::Result<()> {
+fn keep(path: &Path, set: &BTreeMap<String, Set>) -> io::Result<()> {
+    let octets = serde_json::to_vec_pretty(set).map_err(io::Error::other)?;
     let beside = path.with_extension("json.new");
     let mut file = fs::File::create(&beside)?;
-    io::Write::write_all(&mut file, octets)?;
+    io::Write::write_all(&mut file, &octets)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     match path.parent() {
@@ -297,7 +336,7 @@ mod tests {
         let switches = open(&dir, 60);
         assert_eq!(switches.value(TTL), (60_000, Holds::File));
         switches
-            .set(&[(TTL, 300_000), (Key::Size(Kind::List), 5)])
+            .set(&[(TTL, Some(300_000)), (Key::Size(Kind::List), Some(5))], || ())
             .unwrap();
         assert_eq!(switches.value(TTL), (300_000, Holds::RunTime));
         let switches = open(&dir, 60);
@@ -305,8 +344,25 @@ mod tests {
         let switches = open(&dir, 30);
         assert_eq!(switches.value(TTL), (30_000, Holds::File));
         assert_eq!(switches.value(Key::Size(Kind::List)), (5, Holds::RunTime));
-        switches.reload(Settings::default());
+        switches.reload(Settings::default(), || ());
         assert_eq!(switches.limits(Kind::List).size, 5);
+        switches.set(&[(Key::Size(Kind::List), None)], || ()).unwrap();
+        assert_eq!(switches.value(Key::Size(Kind::List)).1, Holds::File);
+    }
+
+    #[test]
+    fn what_the_file_has_superseded_does_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        open(&dir, 60).set(&[(TTL, Some(300_000))], || ()).unwrap();
+        assert_eq!(open(&dir, 30).value(TTL), (30_000, Holds::File));
+        assert_eq!(open(&dir, 60).value(TTL), (60_000, Holds::File));
+    }
+
+    #[test]
+    fn nothing_can_be_set_where_there_is_nowhere_to_keep_it() {
+        let switches = Switches::fixed(Settings::default());
+        assert!(switches.set(&[(TTL, Some(1))], || panic!("in force")).is_err());
+        assert_eq!(switches.value(TTL), (60_000, Holds::File));
     }
 
     #[test]
@@ -314,7 +370,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let switches = open(&dir, 60);
         drop(dir);
-        assert!(switches.set(&[(TTL, 1)]).is_err());
+        assert!(switches.set(&[(TTL, Some(1))], || panic!("in force")).is_err());
         assert_eq!(switches.value(TTL), (60_000, Holds::File));
     }
 

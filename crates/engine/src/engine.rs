@@ -28,10 +28,10 @@ use crate::{
     addressing::Addressing,
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
-    local::Local,
+    local::{Local, Mailboxes},
     metrics::Metrics,
     operations::Operations,
-    parts::Parts,
+    parts::{Opening, Parts},
     receive::{self, Authenticator, Bound, Receiver},
     resolve::Resolver,
     route::Router,
@@ -87,9 +87,15 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
         let bound = receive::bind(&settings, listeners.unwrap_or_default(), &clock)?;
-        let plan = plan(settings, &clock, None, directory.as_ref())?;
+        let plan = plan(settings, &clock, None, None)?;
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
+        let directory = open_directory(directory, &spool).await?;
+        let plan = informed(plan, directory.as_ref());
+        let (mailboxes, authenticator) = match &directory {
+            Some(directory) => knowing(directory),
+            None => (mailboxes, authenticator),
+        };
         let backlog = spool
             .backlog()
             .await
@@ -250,6 +256,38 @@ async fn open_spool(settings: &Settings, clock: &SharedClock) -> Result<Spool, S
         Ok(opened) => opened.map_err(|error| spool_error(settings, error)),
         Err(panic) => Err(in_data_dir(io::Error::other(panic))),
     }
+}
+
+/// Opens the directory, if there is one, once everything else is known to be ours.
+async fn open_directory(opening: Option<Opening>, spool: &Spool) -> Result<Option<Directory>, StartError> {
+    let Some(opening) = opening else {
+        return Ok(None);
+    };
+    match opening.await {
+        Ok(directory) => Ok(Some(directory)),
+        Err(reason) => {
+            spool.close().await;
+            Err(StartError::Directory(reason))
+        }
+    }
+}
+
+/// The plan with what the directory knows.
+fn informed(plan: Arc<Plan>, directory: Option<&Directory>) -> Arc<Plan> {
+    Arc::new(Plan {
+        settings: plan.settings.clone(),
+        router: plan.router.clone(),
+        addressing: Addressing::new(plan.router.clone(), directory.cloned()),
+        resolver: plan.resolver.clone(),
+        clients: plan.clients.clone(),
+        vault: plan.vault.clone(),
+    })
+}
+
+/// Who knows mailboxes and logins, where there is a directory.
+fn knowing(directory: &Directory) -> (Arc<dyn Mailboxes>, Option<Arc<dyn Authenticator>>) {
+    let directory = Arc::new(directory.clone());
+    (directory.clone(), Some(directory))
 }
 
 fn spool_error(settings: &Settings, error: remuda_spool::Error) -> StartError {

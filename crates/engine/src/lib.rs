@@ -37,5 +37,5 @@ mod watchdog;
 
 pub use actor::Watch;
 pub use engine::Engine;
-pub use parts::Parts;
+pub use parts::{Opening, Parts};
 pub use start_error::StartError;

@@ -1,6 +1,6 @@
 //! What an engine is made with besides its configuration: the world that it talks to, and who knows the accounts.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use remuda_directory::Directory;
 
@@ -17,25 +17,17 @@ pub struct Parts {
     pub network: Arc<dyn Network>,
     /// Sees every decision.
     pub watch: Watch,
-    /// Knows who has a mailbox here.
+    /// Knows who has a mailbox here; where there is a directory, it does.
     pub mailboxes: Arc<dyn Mailboxes>,
-    /// Knows who may log in; None: no listener may have `auth`.
+    /// Knows who may log in; None: no listener may have `auth`. Where there is a directory, it does.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Knows what addresses mean; None: the routes alone do.
-    pub directory: Option<Directory>,
+    pub directory: Option<Opening>,
 }
 
-impl Parts {
-    /// The real network, with everything that a directory knows.
-    pub fn over(directory: Directory) -> Self {
-        Parts {
-            mailboxes: Arc::new(directory.clone()),
-            authenticator: Some(Arc::new(directory.clone())),
-            directory: Some(directory),
-            ..Parts::default()
-        }
-    }
-}
+/// A directory that is opened when it is waited for: the engine does so once its ports and its data directory are
+/// its own. The error says what to mend.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Directory, String>> + Send>>;
 
 impl Default for Parts {
     /// The real network, no mailboxes but those of the roles, and nobody who logs in.

@@ -32,6 +32,9 @@ pub enum StartError {
     /// Those whom TLS is to trust cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The directory cannot be opened.
+    #[error("directory: {0}")]
+    Directory(String),
     /// The descriptor limit is too low for the sessions asked for.
     #[error("{0}")]
     Descriptors(String),

@@ -9,7 +9,7 @@ use crate::{cli::ConfigArguments, exit::Failure};
 pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     let source = arguments.source();
     // Nothing knows accounts yet.
-    let config = source.load()?.demand_directory(false, &source)?;
+    let config = source.load()?;
     for warning in config.warnings {
         println!("{}", warning.in_file(&source.name()));
     }

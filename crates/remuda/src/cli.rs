@@ -1,5 +1,7 @@
 //! The command line.
 
+mod directory;
+pub mod fields;
 mod hosts;
 mod simulate;
 mod tools;
@@ -9,6 +11,11 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Source;
+pub use directory::{
+    CacheAction, CacheArguments, ExportArguments, ImportArguments, ListAction,
+    ListArguments as MailingListArguments, ObjectAction, ObjectArguments, PlaceArguments, ResolveArguments,
+};
+use fields::{AccountFields, AliasFields, DomainAliasFields, DomainFields, RouteFields};
 pub use hosts::{HostsAction, HostsArguments, StateArgument};
 pub use simulate::{PolicyArgument, SimulateArguments};
 pub use tools::{Behaviour, LoadArguments, SinkArguments};
@@ -35,6 +42,26 @@ pub enum Command {
     Connections(ConnectionsArguments),
     /// What the running server remembers of hosts: how fast, what they allow, which are slow or dead.
     Hosts(HostsArguments),
+    /// Domains whose mail is kept here.
+    Domain(ObjectArguments<DomainFields>),
+    /// Other names of domains.
+    DomainAlias(ObjectArguments<DomainAliasFields>),
+    /// Mailboxes that can log in.
+    Account(ObjectArguments<AccountFields>),
+    /// Addresses that stand for others.
+    Alias(ObjectArguments<AliasFields>),
+    /// Addresses that stand for their members, with rules of who may send.
+    List(MailingListArguments),
+    /// Where mail for a domain goes.
+    Route(ObjectArguments<RouteFields>),
+    /// The object cache of the running server.
+    Cache(CacheArguments),
+    /// Show what becomes of mail to an address, step by step.
+    Resolve(ResolveArguments),
+    /// Store the objects of a file, or none of them.
+    Import(ImportArguments),
+    /// Write all objects into a file.
+    Export(ExportArguments),
     /// Show on loopback, within seconds, what the connection cache does.
     Demo {
         /// Stay when all is shown, with mail going on, until Ctrl-C.
@@ -238,6 +265,19 @@ mod tests {
             "connections",
             "hosts",
             "hosts forget",
+            "domain",
+            "domain add",
+            "domain-alias set",
+            "account rename",
+            "alias remove",
+            "list show",
+            "list add-member",
+            "route list",
+            "cache",
+            "cache set",
+            "resolve",
+            "import",
+            "export",
             "demo",
             "sendmail",
             "load",
@@ -251,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verb_needs_to_know_which_messages() {
+    fn a_line_is_understood_or_refused() {
         for (line, is_sound) in [
             ("remuda queue retry A B", true),
             ("remuda queue retry --destination a.test", true),
@@ -274,6 +314,42 @@ mod tests {
             ("remuda hosts forget", false),
             ("remuda hosts forget mx.a.test", false),
             ("remuda hosts forget 192.0.2.1:25 --limit 5", false),
+            (
+                "remuda domain add a.test --catch-all x@a.test --active false --json",
+                true,
+            ),
+            ("remuda domain add", false),
+            ("remuda domain --offline remove a.test --all", true),
+            ("remuda domain --offline --admin http://127.0.0.1:1 list", false),
+            ("remuda domain-alias add b.test a.test", true),
+            ("remuda account add a@a.test --password-file - --quota 1GiB", true),
+            ("remuda account add a@a.test --password secret", false),
+            ("remuda account set a@a.test --no-password --version 7", true),
+            (
+                "remuda account set a@a.test --no-password --password-file -",
+                false,
+            ),
+            ("remuda alias set x@a.test a@a.test b@b.test", true),
+            (
+                "remuda list add l@a.test a@a.test --mode announcement --owner a@a.test",
+                true,
+            ),
+            ("remuda list add-member l@a.test b@b.test c@c.test", true),
+            ("remuda list add-member l@a.test", false),
+            ("remuda list rename l@a.test m@a.test", true),
+            (
+                "remuda route add .a.test [::1]:25 mx.b.test --preference 10,20 --tls verify",
+                true,
+            ),
+            ("remuda route list --limit 5 --after a.test", true),
+            ("remuda cache set account.ttl=300s list.size=1MiB", true),
+            ("remuda cache set", false),
+            ("remuda cache clear account a@a.test", true),
+            ("remuda cache get account", false),
+            ("remuda cache reset-stats --json", true),
+            ("remuda resolve a@a.test --from b@b.test", true),
+            ("remuda import a.csv --offline", true),
+            ("remuda export a.json --with-passwords", true),
             ("remuda connections --by endpoint", false),
             ("remuda connections --stats --limit 5", false),
         ] {

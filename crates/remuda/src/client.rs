@@ -5,9 +5,13 @@
 //!   there is no token for it; a refusal is exit 1 with the server's own words.
 //! * **An address that cannot be one is exit 64**; `http://` may be left out.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
-use remuda_admin::Token;
+use remuda_admin::{Token, directory::encoded};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -53,10 +57,57 @@ impl Place {
 pub enum Method {
     /// Read.
     Get,
-    /// Change.
+    /// Change, or create.
     Post,
+    /// Change what is named.
+    Patch,
     /// Remove.
     Delete,
+}
+
+impl Method {
+    /// As in a request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// A request for JSON.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// What is done.
+    pub method: Method,
+    /// With its parameters.
+    pub path: &'a str,
+    /// What is sent.
+    pub body: Option<Value>,
+    /// The version that the object must have.
+    pub version: Option<i64>,
+}
+
+impl<'a> Request<'a> {
+    /// A request without a body.
+    pub fn new(method: Method, path: &'a str) -> Self {
+        Request {
+            method,
+            path,
+            body: None,
+            version: None,
+        }
+    }
+
+    /// A request that sends JSON.
+    pub fn with(method: Method, path: &'a str, body: Value) -> Self {
+        Request {
+            body: Some(body),
+            ..Request::new(method, path)
+        }
+    }
 }
 
 impl Client {
@@ -90,29 +141,73 @@ impl Client {
     /// # Errors
     /// [`Exit::Unreachable`] or [`Exit::Failed`].
     pub fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let url = format!("{}{path}", self.place.base);
-        let authorization = format!("Bearer {}", self.token.reveal());
-        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
-        let answered = match method {
-            Method::Get => self
-                .agent
-                .get(url)
-                .header("Authorization", authorization)
-                .query_pairs(query)
-                .call(),
-            Method::Delete => self
-                .agent
-                .delete(url)
-                .header("Authorization", authorization)
-                .query_pairs(query)
-                .call(),
-            Method::Post => self
-                .agent
-                .post(url)
-                .header("Authorization", authorization)
-                .query_pairs(query)
-                .send_empty(),
+        self.send(&Request::new(method, &with_query(path, query)))
+    }
+
+    /// Carries a request out.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`] or [`Exit::Failed`].
+    pub fn send(&self, request: &Request<'_>) -> Result<Value, Failure> {
+        let mut begun = self.begin(request.method, request.path);
+        if let Some(version) = request.version {
+            begun = begun.header("If-Match", format!("\"{version}\""));
+        }
+        let answered = match &request.body {
+            Some(body) => self.agent.run(built(begun, body.to_string())?),
+            // A POST without a body says that it has none.
+            None if request.method == Method::Post => self.agent.run(built(begun, String::new())?),
+            None => self.agent.run(built(begun, ())?),
         };
+        self.read_answer(answered)?.map_err(|problem| problem.failure())
+    }
+
+    /// Sends a file and waits for the answer, however long that takes.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`]; what the server refuses is the inner error.
+    pub fn upload(&self, path: &str, file: impl Read + 'static) -> Result<Result<Value, Refused>, Failure> {
+        let body = ureq::SendBody::from_owned_reader(file);
+        let request = built(self.begin(Method::Post, path), body)?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        self.read_answer(self.agent.run(request))
+    }
+
+    /// Fetches a file, however long that takes.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`], [`Exit::Failed`].
+    pub fn download(&self, path: &str, to: &mut impl Write) -> Result<(), Failure> {
+        let request = built(self.begin(Method::Get, path), ())?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        let mut response = self
+            .agent
+            .run(request)
+            .map_err(|error| self.place.unreachable(&error))?;
+        if !response.status().is_success() {
+            return match self.read_answer(Ok(response))? {
+                Ok(_) => Ok(()),
+                Err(refused) => Err(refused.failure()),
+            };
+        }
+        let copied = std::io::copy(&mut response.body_mut().as_reader(), to);
+        copied
+            .map(drop)
+            .map_err(|error| Failure::new(Exit::Failed, error))
+    }
+
+    fn begin(&self, method: Method, path: &str) -> ureq::http::request::Builder {
+        ureq::http::Request::builder()
+            .method(method.as_str())
+            .uri(format!("{}{path}", self.place.base))
+            .header("Authorization", format!("Bearer {}", self.token.reveal()))
+    }
+
+    /// The JSON of an answer, or why the server refuses.
+    fn read_answer(
+        &self,
+        answered: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Result<Value, Refused>, Failure> {
         let unreachable = |error| self.place.unreachable(&error);
         let mut response = answered.map_err(unreachable)?;
         let status = response.status();
@@ -122,22 +217,61 @@ impl Client {
             .limit(ANSWER_LENGTH_MAX)
             .read_to_string()
             .map_err(unreachable)?;
-        let answer = serde_json::from_str(&text);
-        match answer {
-            Ok(answer) if status.is_success() => Ok(answer),
-            Ok(Value::Object(problem)) => {
-                let detail = problem
-                    .get("detail")
-                    .and_then(Value::as_str)
-                    .unwrap_or("the server refused");
-                Err(Failure::new(Exit::Failed, detail))
-            }
+        match serde_json::from_str(&text) {
+            Ok(answer) if status.is_success() => Ok(Ok(answer)),
+            Ok(problem @ Value::Object(_)) => Ok(Err(Refused::of(&problem))),
             _ => Err(Failure::new(
                 Exit::Failed,
                 format!("{} answered {status}: not Remuda's admin API", self.place.base),
             )),
         }
     }
+}
+
+fn built<B>(request: ureq::http::request::Builder, body: B) -> Result<ureq::http::Request<B>, Failure> {
+    request
+        .body(body)
+        .map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// Why a server refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// In its words.
+    pub detail: String,
+    /// The line of the file that was sent.
+    pub line: Option<u64>,
+}
+
+impl Refused {
+    /// Reads problem details.
+    pub fn of(problem: &Value) -> Refused {
+        let detail = problem.get("detail").and_then(Value::as_str);
+        Refused {
+            detail: detail.unwrap_or("the server refused").to_owned(),
+            line: problem.get("line").and_then(Value::as_u64),
+        }
+    }
+
+    /// As the end of a command.
+    pub fn failure(self) -> Failure {
+        Failure::new(Exit::Failed, self.detail)
+    }
+}
+
+/// A path with parameters behind it.
+pub fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    let mut text = path.to_owned();
+    for (name, value) in query {
+        text.push(if text.contains('?') { '&' } else { '?' });
+        text.push_str(&format!("{name}={}", query_value(value)));
+    }
+    text
+}
+
+/// A value of a parameter: as a segment of a path, but that `+` and `=` mean something here.
+fn query_value(value: &str) -> String {
+    encoded(value).replace('+', "%2B").replace('=', "%3D")
 }
 
 /// Reads an answer into its struct.
@@ -196,6 +330,13 @@ fn base(given: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_come_as_they_were_given() {
+        let query = [("a", "x+y=z&w".to_owned()), ("b", "ö /".to_owned())];
+        assert_eq!(with_query("/p", &query), "/p?a=x%2By%3Dz%26w&b=%C3%B6%20%2F");
+        assert_eq!(with_query("/p", &[]), "/p");
+    }
 
     #[test]
     fn an_address_that_cannot_be_one_is_a_usage_error() {

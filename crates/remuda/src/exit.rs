@@ -1,6 +1,6 @@
 //! How a command ends: exit codes (sysexits) and the one line that says why.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, path::Path, process::ExitCode};
 
 /// The exit codes of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Failure {
     pub exit: Exit,
     /// Why, and what to do.
     pub message: String,
+    /// The message begins with a file and a line, so that editors find it.
+    pub is_placed: bool,
 }
 
 impl Failure {
@@ -54,16 +56,25 @@ impl Failure {
         Failure {
             exit,
             message: message.to_string(),
+            is_placed: exit == Exit::Configuration,
+        }
+    }
+
+    /// Ends because of a line of a file that was given.
+    pub fn at_line(file: &Path, line: u64, message: impl fmt::Display) -> Self {
+        Failure {
+            exit: Exit::Failed,
+            message: format!("{}:{line}: {message}", file.display()),
+            is_placed: true,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.exit {
-            // The lines of a configuration's problems begin with the file, so that editors find it.
-            Exit::Configuration => f.write_str(&self.message),
-            _ => write!(f, "remuda: {}", self.message),
+        match self.is_placed {
+            true => f.write_str(&self.message),
+            false => write!(f, "remuda: {}", self.message),
         }
     }
 }

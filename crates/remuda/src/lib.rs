@@ -16,6 +16,7 @@ mod client;
 pub mod config;
 mod connections;
 pub mod demo;
+mod directory;
 pub mod exit;
 mod hosts;
 mod load;
@@ -64,11 +65,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn command(command: Command) -> Result<(), Failure> {
     match command {
         // Nothing knows accounts yet.
-        Command::Serve(arguments) => serve::run(&arguments, None),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Hosts(arguments) => hosts::run(&arguments),
+        Command::Domain(arguments) => directory::run(&arguments),
+        Command::DomainAlias(arguments) => directory::run(&arguments),
+        Command::Account(arguments) => directory::run(&arguments),
+        Command::Alias(arguments) => directory::run(&arguments),
+        Command::List(arguments) => directory::run_list(&arguments),
+        Command::Route(arguments) => directory::run(&arguments),
+        Command::Cache(arguments) => directory::cache::run(&arguments),
+        Command::Resolve(arguments) => directory::resolve::run(&arguments),
+        Command::Import(arguments) => directory::bulk::import(&arguments),
+        Command::Export(arguments) => directory::bulk::export(&arguments),
         Command::Demo { keep } => demo::command(keep),
         Command::Sendmail { arguments } => sendmail::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),

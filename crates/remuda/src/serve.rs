@@ -7,7 +7,7 @@
 //!   configuration that is wrong changes nothing.
 //!
 //! # Not here
-//! Everything about mail: `remuda_engine`.
+//! Everything about mail: `remuda_engine`; whose mail is kept here: `remuda_directory`.
 //!
 //! # Known faults
 //! The log is written line by line where the event happens: a reader that stalls stalls the server.
@@ -17,19 +17,18 @@ mod manager;
 mod signals;
 mod sockets;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use remuda_admin::{Bound, Server, Token};
 use remuda_clock::{SharedClock, SystemClock};
-use remuda_engine::{
-    Engine, Parts, StartError,
-    admission::raise_descriptor_limit,
-    receive::{self, Authenticator},
-};
+use remuda_engine::{Engine, Opening, Parts, StartError, admission::raise_descriptor_limit, receive};
+
+use tokio::sync::oneshot;
 
 use crate::{
     cli::ConfigArguments,
     config::{Config, Problems, Source, fit_descriptors},
+    directory::tended::Tended,
     exit::{Exit, Failure},
 };
 use signals::Signal;
@@ -41,16 +40,13 @@ pub const STOP_MAX: Duration = Duration::from_secs(30);
 /// For requests to the admin API, after the engine has stopped.
 const ADMIN_STOP_MAX: Duration = Duration::from_secs(1);
 
-/// Serves until a signal says stop. `authenticator` knows those who may log in.
+/// Serves until a signal says stop.
 ///
 /// # Errors
 /// It could not start, or was ended before it had stopped.
-pub fn run(
-    arguments: &ConfigArguments,
-    authenticator: Option<Arc<dyn Authenticator>>,
-) -> Result<(), Failure> {
+pub fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
     let source = arguments.source();
-    let (config, notes) = load(&source, authenticator.is_some())?;
+    let (config, notes) = load(&source)?;
     log::start(config.log.format);
     say_warnings(&source, &config);
     for note in notes {
@@ -58,20 +54,16 @@ pub fn run(
     }
     let sockets =
         Sockets::inherited(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let parts = Parts {
-        authenticator,
-        ..Parts::default()
-    };
     let runtime = crate::runtime()?;
-    let ended = runtime.block_on(serve(&source, config, sockets, parts));
+    let ended = runtime.block_on(serve(&source, config, sockets));
     // Whatever still runs was told to end; nobody waits for it.
     runtime.shutdown_background();
     ended
 }
 
 /// Reads the configuration and fits it into the descriptors that there are.
-fn load(source: &Source, has_directory: bool) -> Result<(Config, Vec<String>), Problems> {
-    let mut config = source.load()?.demand_directory(has_directory, source)?;
+fn load(source: &Source) -> Result<(Config, Vec<String>), Problems> {
+    let mut config = source.load()?;
     match fit_descriptors(&mut config, raise_descriptor_limit()) {
         Ok(notes) => Ok((config, notes)),
         Err(problem) => Err(Problems {
@@ -87,19 +79,30 @@ fn say_warnings(source: &Source, config: &Config) {
     }
 }
 
-async fn serve(source: &Source, config: Config, sockets: Sockets, parts: Parts) -> Result<(), Failure> {
-    let has_directory = parts.authenticator.is_some();
+async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::new(Exit::Failed, error))?;
     let clock = SystemClock::shared();
     let bound = match sockets.admin {
         Some(listener) => Bound::over(listener).map_err(|error| Failure::new(Exit::Failed, error))?,
         None => Bound::new(config.admin.address).map_err(|error| Failure::new(Exit::Failed, error))?,
     };
+    let (opening, directory) = open_directory(&config, &clock);
+    let parts = Parts {
+        directory: Some(opening),
+        ..Parts::default()
+    };
     let engine = Engine::start_with(config.settings.clone(), sockets.smtp, clock.clone(), parts)
         .await
         .map_err(start_failure)?;
-    let admin = match serve_admin(bound, &engine, &config, clock) {
-        Ok(admin) => admin,
+    let served = match directory.await {
+        Ok(directory) => {
+            serve_admin(bound, (&engine, &directory), &config, clock).map(|admin| (directory, admin))
+        }
+        // The engine has waited for it.
+        Err(gone) => Err(Failure::new(Exit::Failed, gone)),
+    };
+    let (directory, admin) = match served {
+        Ok(served) => served,
         Err(failure) => {
             engine.stop(Duration::ZERO).await;
             return Err(failure);
@@ -109,13 +112,13 @@ async fn serve(source: &Source, config: Config, sockets: Sockets, parts: Parts) 
     let mut config = config;
     while signals.next().await == Signal::Reload {
         manager::reloading();
-        config = reload(source, config, &engine, has_directory).await;
+        config = reload(source, config, &engine, &directory).await;
         manager::ready();
     }
     manager::stopping();
     tracing::info!("stopping");
     tokio::select! {
-        () = stop(&engine, admin) => {
+        () = stop(&engine, admin, directory) => {
             tracing::info!("stopped");
             Ok(())
         }
@@ -126,16 +129,32 @@ async fn serve(source: &Source, config: Config, sockets: Sockets, parts: Parts) 
     }
 }
 
+/// The directory, to be opened by the engine, and where it is to be had then.
+fn open_directory(config: &Config, clock: &SharedClock) -> (Opening, oneshot::Receiver<Tended>) {
+    let (give, given) = oneshot::channel();
+    let (database, settings) = (config.database.clone(), config.object_cache.clone());
+    let (data_dir, clock) = (config.settings.data_dir.clone(), clock.clone());
+    let opening = async move {
+        let opened = Tended::open(&database, settings, &data_dir, clock).await;
+        let tended = opened.map_err(|failure| failure.to_string())?;
+        let directory = tended.directory();
+        // Nobody waits for it when the start has been given up.
+        let _ = give.send(tended);
+        Ok(directory)
+    };
+    (Box::pin(opening), given)
+}
+
 fn serve_admin(
     bound: Bound,
-    engine: &Engine,
+    (engine, directory): (&Engine, &Tended),
     config: &Config,
     clock: SharedClock,
 ) -> Result<Server, Failure> {
     let token = Token::read_or_make(&config.admin.token_file)
         .map_err(|error| Failure::new(Exit::Configuration, error))?;
     bound
-        .serve(engine.operations(), token, clock)
+        .serve(engine.operations(), directory.directory(), token, clock)
         .map_err(|error| Failure::new(Exit::Failed, error))
 }
 
@@ -145,15 +164,16 @@ fn say_ready(smtp: &[SocketAddr], admin: SocketAddr) {
     manager::ready();
 }
 
-/// Stops the engine first: its admin API shows how it goes.
-async fn stop(engine: &Engine, admin: Server) {
+/// Stops the engine first: its admin API shows how it goes, and both use the directory.
+async fn stop(engine: &Engine, admin: Server, directory: Tended) {
     engine.stop(STOP_MAX).await;
     admin.stop(ADMIN_STOP_MAX).await;
+    directory.stop().await;
 }
 
 /// Puts what the file says now in force; answers with the configuration that is.
-async fn reload(source: &Source, old: Config, engine: &Engine, has_directory: bool) -> Config {
-    let (new, mut notes) = match load(source, has_directory) {
+async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tended) -> Config {
+    let (new, mut notes) = match load(source) {
         Ok(loaded) => loaded,
         Err(problems) => {
             for line in problems.to_string().lines() {
@@ -170,8 +190,12 @@ async fn reload(source: &Source, old: Config, engine: &Engine, has_directory: bo
             return old;
         }
     }
+    directory.reload(new.object_cache.clone()).await;
     if (&new.admin, new.log) != (&old.admin, old.log) {
         notes.push("[admin] and [log] change with the next start".to_owned());
+    }
+    if new.database != old.database {
+        notes.push("directory.url changes with the next start".to_owned());
     }
     for note in notes {
         tracing::warn!("{note}");
@@ -182,6 +206,7 @@ async fn reload(source: &Source, old: Config, engine: &Engine, has_directory: bo
     Config {
         admin: old.admin,
         log: old.log,
+        database: old.database,
         ..new
     }
 }
@@ -194,7 +219,7 @@ fn start_failure(error: StartError) -> Failure {
         | StartError::Trust(_)
         | StartError::Receive(receive::Error::Certificate { .. } | receive::Error::NoAuthenticator { .. })
         | StartError::Descriptors(_) => Exit::Configuration,
-        StartError::Spool { .. } | StartError::Receive(_) => Exit::Failed,
+        StartError::Spool { .. } | StartError::Directory(_) | StartError::Receive(_) => Exit::Failed,
     };
     Failure::new(exit, error)
 }

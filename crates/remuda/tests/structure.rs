@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["mail", "clock", "connection-cache", "schedule", "hosts"],
     ),
     ("spool", &["mail", "clock"]),
+    ("directory", &["mail", "clock", "object-cache"]),
     (
         "engine",
         &[
@@ -54,7 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "spool",
         ],
     ),
-    ("admin", &["mail", "clock", "engine", "spool"]),
+    ("admin", &["mail", "clock", "directory", "engine", "spool"]),
     ("simulator", &["mail", "clock", "dispatch"]),
     ("sink", &["clock"]),
     ("load", &["clock"]),
@@ -65,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "smtp",
             "dispatch",
+            "directory",
             "spool",
             "engine",
             "admin",

@@ -16,7 +16,9 @@ mod namespace;
 pub mod opensmtpd;
 pub mod peer;
 pub mod postfix;
+pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod wait;
 
 use std::{io, net::TcpListener};

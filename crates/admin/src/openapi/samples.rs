@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 
 /// All, by the name of their schema.
 pub fn all() -> Vec<(&'static str, Value)> {
+    let mut all = of_engine();
+    all.extend(super::directory::samples());
+    all
+}
+
+fn of_engine() -> Vec<(&'static str, Value)> {
     vec![
         ("Status", value(status())),
         (
@@ -46,10 +52,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
 
 /// A problem.
 pub fn problem() -> Value {
-    json!({"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such message: 1M7Z3KQ0000"})
+    json!({
+        "type": "about:blank", "title": "Conflict", "status": 409,
+        "detail": "it has changed meanwhile: its version is 8",
+        "field": "address", "line": 17, "version": 8,
+    })
 }
 
-fn value(answer: impl Serialize) -> Value {
+pub fn value(answer: impl Serialize) -> Value {
     // Plain structs with string keys always have a JSON form.
     serde_json::to_value(answer).unwrap_or_default()
 }

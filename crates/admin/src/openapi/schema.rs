@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 /// The schema of what `sample` is an example of. Every field is required; whole and broken numbers are told
 /// apart, so a sample of a time in seconds must have a broken part.
+/// What is sent and never comes back is `password`.
 pub fn of_sample(sample: &Value) -> Value {
     match sample {
         Value::Null => json!({}),
@@ -17,9 +18,17 @@ pub fn of_sample(sample: &Value) -> Value {
         Value::Object(fields) => {
             let properties: serde_json::Map<String, Value> = fields
                 .iter()
-                .map(|(name, value)| (name.clone(), of_sample(value)))
+                .map(|(name, value)| (name.clone(), of_field(name, value)))
                 .collect();
             json!({"type": "object", "properties": properties, "example": sample})
         }
     }
+}
+
+fn of_field(name: &str, value: &Value) -> Value {
+    let mut schema = of_sample(value);
+    if name == "password" {
+        schema["writeOnly"] = json!(true);
+    }
+    schema
 }

@@ -4,13 +4,16 @@
 //! * **POST and PUT begin with the defaults, PATCH with what is there** (RFC 7396: null takes a value away).
 //! * **An error names the field** and says what is wrong with it.
 //! * **Passwords are hashed before they go anywhere**; a hash in a known form is taken as `password_hash`. A change
-//!   that does not name the password keeps it.
+//!   that does not name the password keeps it; null takes it away.
 //! * **What the store gives (id, version, times) is not taken from the outside.**
+//! * **Every change is a line of the audit log**, which names fields and no secret ([`audit`]).
 
+pub(crate) mod audit;
 mod parse;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::parse::name;
 pub use self::parse::{EditError, parse, shown};
 use crate::{
     directory::Directory,
@@ -33,8 +36,15 @@ impl Directory {
     /// # Errors
     /// See [`EditError`].
     pub async fn create(&self, kind: Kind, fields: Map<String, Value>) -> Result<Object, EditError> {
-        let object = parse::off_thread(kind, fields, None).await?;
-        Ok(self.insert(object).await?)
+        let directory = self.clone();
+        detached(async move {
+            let secrets = audit::secrets(&fields);
+            let object = parse::off_thread(kind, fields, None).await?;
+            let created = directory.insert(object).await?;
+            audit::created(&created, secrets);
+            Ok(created)
+        })
+        .await
     }
 
     /// Changes an object, also its name.
@@ -49,38 +59,49 @@ impl Directory {
         based_on: Option<i64>,
     ) -> Result<Object, EditError> {
         let name = parse::name(kind, name)?;
-        for _ in 0..TRIES_MAX {
-            let current = self.stored(kind, &name).await?;
-            let version = current.head().version;
-            if let Some(wanted) = based_on
-                && wanted != version
-            {
-                return Err(ChangeError::Conflict { current: version }.into());
-            }
-            let base = match extent {
-                Extent::Whole => None,
-                Extent::Part => Some(shown(&current)),
-            };
-            let mut object =
-                parse::off_thread(kind, parse::merged(base, fields.clone()), Some(&current)).await?;
-            object.head_mut().id = current.head().id;
-            match self.update(object, Some(version)).await {
-                // Somebody else was faster, and nobody asked for that very version.
-                Err(ChangeError::Conflict { .. }) if based_on.is_none() => {}
-                changed => return Ok(changed?),
-            }
-        }
-        let current = self.stored(kind, &name).await?.head().version;
-        Err(ChangeError::Conflict { current }.into())
+        let wanted = Wanted {
+            kind,
+            name,
+            extent,
+            fields,
+        };
+        let directory = self.clone();
+        detached(async move { directory.make(&wanted, based_on).await }).await
     }
 
-    /// Removes an object.
+    async fn make(&self, wanted: &Wanted, based_on: Option<i64>) -> Result<Object, EditError> {
+        let secrets = audit::secrets(&wanted.fields);
+        for _ in 0..TRIES_MAX {
+            let current = self.stored(wanted.kind, &wanted.name).await?;
+            let version = current.head().version;
+            if based_on.is_some_and(|based_on| based_on != version) {
+                return Err(ChangeError::Conflict { current: version }.into());
+            }
+            match self.update(wanted.over(&current).await?, Some(version)).await {
+                // Somebody else was faster, and nobody asked for that very version.
+                Err(ChangeError::Conflict { .. }) if based_on.is_none() => {}
+                changed => {
+                    let changed = changed?;
+                    audit::changed(&current, &changed, secrets);
+                    return Ok(changed);
+                }
+            }
+        }
+        self.conflict(wanted.kind, &wanted.name).await
+    }
+
+    /// Removes an object; answers with what it was.
     ///
     /// # Errors
     /// See [`EditError`].
     pub async fn remove(&self, kind: Kind, name: &str, how: Deletion) -> Result<Object, EditError> {
-        let name = parse::name(kind, name)?;
-        Ok(self.delete(kind, &name, how).await?)
+        let (directory, name) = (self.clone(), parse::name(kind, name)?);
+        detached(async move {
+            let removed = directory.delete(kind, &name, how).await?;
+            audit::removed(&removed);
+            Ok(removed)
+        })
+        .await
     }
 
     /// Reads an object, past the cache.
@@ -103,22 +124,28 @@ impl Directory {
         is_added: bool,
         based_on: Option<i64>,
     ) -> Result<Object, EditError> {
-        let list = parse::name(Kind::List, list)?;
+        let (directory, list) = (self.clone(), parse::name(Kind::List, list)?);
         let members: Result<Vec<Mailbox>, EditError> = members.iter().map(|one| parse::member(one)).collect();
         let members = members?;
-        for _ in 0..TRIES_MAX {
-            let Object::List(current) = self.stored(Kind::List, &list).await? else {
-                return Err(ChangeError::NoSuch(Kind::List).into());
-            };
-            let version = based_on.unwrap_or(current.head.version);
-            let changed = with_members(current, &members, is_added);
-            match self.update(Object::List(changed), Some(version)).await {
-                Err(ChangeError::Conflict { .. }) if based_on.is_none() => {}
-                changed => return Ok(changed?),
+        detached(async move {
+            for _ in 0..TRIES_MAX {
+                let Object::List(current) = directory.stored(Kind::List, &list).await? else {
+                    return Err(ChangeError::NoSuch(Kind::List).into());
+                };
+                let version = based_on.unwrap_or(current.head.version);
+                let wanted = Object::List(with_members(current.clone(), &members, is_added));
+                match directory.update(wanted, Some(version)).await {
+                    Err(ChangeError::Conflict { .. }) if based_on.is_none() => {}
+                    changed => {
+                        let changed = changed?;
+                        audit::changed(&Object::List(current), &changed, Vec::new());
+                        return Ok(changed);
+                    }
+                }
             }
-        }
-        let current = self.stored(Kind::List, &list).await?.head().version;
-        Err(ChangeError::Conflict { current }.into())
+            directory.conflict(Kind::List, &list).await
+        })
+        .await
     }
 
     async fn stored(&self, kind: Kind, name: &str) -> Result<Object, EditError> {
@@ -126,6 +153,44 @@ impl Directory {
         let stored = stored.map_err(ChangeError::Store)?;
         Ok(stored.ok_or(ChangeError::NoSuch(kind))?)
     }
+
+    async fn conflict(&self, kind: Kind, name: &str) -> Result<Object, EditError> {
+        let current = self.stored(kind, name).await?.head().version;
+        Err(ChangeError::Conflict { current }.into())
+    }
+}
+
+/// A change of one object.
+struct Wanted {
+    kind: Kind,
+    /// In normal form.
+    name: String,
+    extent: Extent,
+    fields: Map<String, Value>,
+}
+
+impl Wanted {
+    /// What comes in the place of `current`.
+    async fn over(&self, current: &Object) -> Result<Object, EditError> {
+        let base = match self.extent {
+            Extent::Whole => None,
+            Extent::Part => Some(shown(current)),
+        };
+        let fields = parse::merged(base, self.fields.clone());
+        let mut object = parse::off_thread(self.kind, fields, Some(current)).await?;
+        object.head_mut().id = current.head().id;
+        Ok(object)
+    }
+}
+
+/// Carries a change out as a task of its own: whoever goes away does not keep it out of the audit log.
+async fn detached(
+    change: impl Future<Output = Result<Object, EditError>> + Send + 'static,
+) -> Result<Object, EditError> {
+    tokio::spawn(change).await.unwrap_or_else(|panicked| {
+        let (reason, touched) = (panicked.to_string(), Vec::new());
+        Err(ChangeError::Unknown { reason, touched }.into())
+    })
 }
 
 fn with_members(mut list: List, members: &[Mailbox], is_added: bool) -> List {

@@ -95,7 +95,7 @@ pub(super) fn merged(base: Option<Map<String, Value>>, fields: Map<String, Value
     };
     for (name, value) in fields {
         match value {
-            Value::Null => drop(all.remove(&name)),
+            Value::Null if !SECRETS.contains(&name.as_str()) => drop(all.remove(&name)),
             value => drop(all.insert(name, value)),
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn merged(base: Option<Map<String, Value>>, fields: Map<String, Value
 }
 
 /// The name of an object as somebody typed it, in its normal form.
-pub(super) fn name(kind: Kind, typed: &str) -> Result<String, EditError> {
+pub(crate) fn name(kind: Kind, typed: &str) -> Result<String, EditError> {
     let (field, name) = match kind {
         Kind::Domain | Kind::DomainAlias => ("name", Name::domain(typed).map(|name| name.to_string())),
         Kind::Account | Kind::Alias | Kind::List => {
@@ -139,7 +139,7 @@ fn named(words: &str) -> String {
 
 fn domain(fields: Map<String, Value>) -> Result<Object, EditError> {
     let domain: Domain = read(fields)?;
-    if domain.plus_separator.contains('@') || domain.plus_addressing && domain.plus_separator.is_empty() {
+    if domain.plus_separator.contains('@') || domain.plus_separator.is_empty() {
         return Err(EditError::field(
             "plus_separator",
             "one or more characters other than @",
@@ -149,23 +149,23 @@ fn domain(fields: Map<String, Value>) -> Result<Object, EditError> {
 }
 
 fn account(mut fields: Map<String, Value>, current: Option<&Object>) -> Result<Object, EditError> {
-    let password = take_text(&mut fields, "password")?;
-    let ready = take_text(&mut fields, "password_hash")?;
+    let password = take_secret(&mut fields, "password")?;
+    let ready = take_secret(&mut fields, "password_hash")?;
     let mut account: Account = read(fields)?;
     account.hash = match (password, ready) {
-        (Some(_), Some(_)) => return Err(EditError::field("password_hash", "either this or password")),
-        (Some(password), None) if password.is_empty() => {
-            return Err(EditError::field("password", "must not be empty"));
+        (Given::Text(_), Given::Text(_)) => {
+            return Err(EditError::field("password_hash", "either this or password"));
         }
-        (Some(password), None) => {
+        (Given::Text(password), _) => {
             Some(hash::hash(&password).map_err(|error| EditError::field("password", error))?)
         }
-        (None, Some(ready)) if hash::is_known(&ready) => Some(remuda_mail::Secret::new(&ready)),
-        (None, Some(_)) => return Err(EditError::field("password_hash", KNOWN_FORMS)),
-        (None, None) => match current {
+        (_, Given::Text(ready)) if hash::is_known(&ready) => Some(remuda_mail::Secret::new(&ready)),
+        (_, Given::Text(_)) => return Err(EditError::field("password_hash", KNOWN_FORMS)),
+        (Given::Nothing, Given::Nothing) => match current {
             Some(Object::Account(current)) => current.hash.clone(),
             _ => None,
         },
+        _ => None,
     };
     Ok(Object::Account(account))
 }
@@ -187,7 +187,7 @@ fn list(fields: Map<String, Value>) -> Result<Object, EditError> {
 }
 
 fn route(mut fields: Map<String, Value>, current: Option<&Object>) -> Result<Object, EditError> {
-    let password = take_text(&mut fields, "password")?;
+    let password = take_secret(&mut fields, "password")?;
     let mut route: Route = read(fields)?;
     if !route.preference.is_empty() && route.preference.len() != route.hosts.len() {
         return Err(EditError::field("preference", "one for each of hosts, or none"));
@@ -197,18 +197,33 @@ fn route(mut fields: Map<String, Value>, current: Option<&Object>) -> Result<Obj
     {
         return Err(EditError::field("tls", "none, may, encrypt or verify"));
     }
+    if route.username.as_deref() == Some("") {
+        return Err(EditError::field("username", "a name, or null for none"));
+    }
     route.password = match (password, current) {
-        (Some(password), _) => Some(remuda_mail::Secret::new(&password)),
-        (None, Some(Object::Route(current))) => current.password.clone(),
-        (None, _) => None,
+        (Given::Text(password), _) => Some(remuda_mail::Secret::new(&password)),
+        (Given::Nothing, Some(Object::Route(current))) => current.password.clone(),
+        (Given::Nothing | Given::Null, _) => None,
     };
     Ok(Object::Route(route))
 }
 
-fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, EditError> {
+/// A write-only field as it was given.
+enum Given {
+    /// Not named: what is there stays.
+    Nothing,
+    /// Taken away.
+    Null,
+    /// Not empty.
+    Text(String),
+}
+
+fn take_secret(fields: &mut Map<String, Value>, name: &str) -> Result<Given, EditError> {
     match fields.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        None => Ok(Given::Nothing),
+        Some(Value::Null) => Ok(Given::Null),
+        Some(Value::String(text)) if text.is_empty() => Err(EditError::field(name, "must not be empty")),
+        Some(Value::String(text)) => Ok(Given::Text(text)),
         Some(_) => Err(EditError::field(name, "a text")),
     }
 }
@@ -219,6 +234,8 @@ fn dedup(addresses: &mut Vec<Mailbox>) {
     addresses.retain(|one| seen.insert(one.clone()));
 }
 
+/// Fields that never come out.
+pub(super) const SECRETS: [&str; 2] = ["password", "password_hash"];
 const KNOWN_FORMS: &str = "an argon2 PHC string, bcrypt, SHA-512-crypt ($6$), or hMailServer's SHA-256";
 
 #[cfg(test)]
@@ -299,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_hashed_and_a_change_that_does_not_name_them_keeps_them() {
+    fn passwords_are_hashed_kept_where_not_named_and_taken_away_by_null() {
         let new = fields(json!({"address": "b@x.test", "password": "secret", "id": 7}));
         let object = parse(Kind::Account, new, None).unwrap();
         let Object::Account(account) = &object else {
@@ -312,6 +329,11 @@ mod tests {
             panic!()
         };
         assert_eq!((changed.quota, &changed.hash), (Some(5), &account.hash));
+        let patch = merged(Some(shown(&object)), fields(json!({"password": null})));
+        let Object::Account(changed) = parse(Kind::Account, patch, Some(&object)).unwrap() else {
+            panic!()
+        };
+        assert_eq!(changed.hash, None);
     }
 
     #[test]

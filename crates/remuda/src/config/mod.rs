@@ -32,16 +32,19 @@ mod values;
 use std::{
     io::Read,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use remuda_dispatch::settings::Rule;
 use remuda_engine::settings::{Delivery, Route, Settings};
+use remuda_mail::Secret;
 use toml::de::DeTable;
 
 pub use limits::{SessionLines, descriptors_needed, fit_descriptors};
 pub use problem::{Problem, Problems};
+pub use values::{duration, show_duration, show_size, size};
 
 use reader::{Notes, Section};
 
@@ -56,36 +59,29 @@ pub const DEFAULT_FILE: &str = "remuda.toml";
 pub struct Config {
     /// For the engine.
     pub settings: Settings,
+    /// `[directory]`.
+    pub database: Database,
+    /// `[object_cache]`.
+    pub object_cache: remuda_directory::switches::Settings,
     /// `[admin]`.
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
     /// Where the session limits are set.
     pub session_lines: SessionLines,
-    /// Where the first `[[listener]]` says `auth = true`.
-    pub auth_line: Option<usize>,
+    /// Where a password stands in `directory.url`.
+    pub password_line: Option<usize>,
     /// What works and is seldom meant.
     pub warnings: Vec<Problem>,
 }
 
-impl Config {
-    /// Says what is wrong while nobody knows the accounts of those who log in.
-    ///
-    /// # Errors
-    /// A listener has `auth = true`, and there is no directory.
-    pub fn demand_directory(self, is_there: bool, source: &Source) -> Result<Config, Problems> {
-        if is_there || !self.settings.listeners.iter().any(|listener| listener.auth) {
-            return Ok(self);
-        }
-        Err(Problems {
-            file: source.name(),
-            list: vec![Problem {
-                line: self.auth_line,
-                key: "listener.auth".to_owned(),
-                message: "needs the directory, which is not there; set auth = false".to_owned(),
-            }],
-        })
-    }
+/// `directory.url`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A file, made when it is not there.
+    Sqlite(PathBuf),
+    /// A URL, which may hold a password.
+    Postgres(Secret),
 }
 
 /// `[admin]`.
@@ -158,9 +154,28 @@ impl Source {
                 message,
             }]),
         };
-        read.map_err(|list| Problems {
+        let mut config = read.map_err(|list| Problems {
             file: self.name(),
             list,
+        })?;
+        config
+            .warnings
+            .extend(self.password_warning(config.password_line));
+        Ok(config)
+    }
+
+    /// A password in a file that others may read.
+    fn password_warning(&self, line: Option<usize>) -> Option<Problem> {
+        let (Source::File(path), Some(_)) = (self, line) else {
+            return None;
+        };
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then(|| Problem {
+            line,
+            key: "directory.url".to_owned(),
+            message: format!(
+                "warning: others than its owner may read the file (mode {mode:04o}); chmod 600 keeps the password"
+            ),
         })
     }
 }
@@ -222,14 +237,18 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let away = read_away(&top, &identity.hostname);
     let local = sections::local(&top);
     let cache = sections::connection_cache(&top);
-    let admin = sections::admin(&top, &identity.data_dir, &listeners.list);
+    let place = sections::directory(&top, &identity.data_dir);
+    let object_cache = sections::object_cache(&top);
+    let admin = sections::admin(&top, &identity.data_dir, &listeners);
     let log = sections::log(&top);
     top.close();
     Config {
         admin,
         log,
+        database: place.database,
+        object_cache,
+        password_line: place.password_line,
         warnings: notes.warnings(),
-        auth_line: listeners.auth_line,
         session_lines: SessionLines {
             inbound,
             outbound: away.sessions_line,
@@ -239,7 +258,7 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
             hostname: identity.hostname,
             data_dir: identity.data_dir,
             postmaster: identity.postmaster,
-            listeners: listeners.list,
+            listeners,
             limits,
             relay,
             dns_servers,

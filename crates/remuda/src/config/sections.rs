@@ -6,6 +6,7 @@
 
 mod delivery;
 mod destination;
+mod directory;
 mod listener;
 mod local;
 mod route;
@@ -19,6 +20,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
+pub use directory::{directory, object_cache};
 pub use listener::listeners;
 pub use local::local;
 pub use route::routes;

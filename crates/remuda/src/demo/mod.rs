@@ -33,7 +33,11 @@ use self::{
     mail::Mail,
     world::{Reuse, World},
 };
-use crate::exit::{Exit, Failure};
+use crate::{
+    config::Database,
+    directory::tended::Tended,
+    exit::{Exit, Failure},
+};
 
 /// How the demo is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +120,7 @@ pub async fn run(
         .tempdir()
         .context("temporary directory")?;
     let world = World::start(&directory.path().join("with-reuse"), Reuse::On, &clock).await?;
-    let admin = serve_admin(&world, directory.path(), &clock)?;
+    let (admin, tended) = serve_admin(&world, directory.path(), &clock).await?;
     let mut display = Display::new(out, clock.clone());
     display.introduce(&world, admin.address(), &token_file(directory.path()))?;
     let mut until = pin!(until);
@@ -132,6 +136,7 @@ pub async fn run(
         }
     }
     admin.stop(PATIENCE_AT_END).await;
+    tended.stop().await;
     world.stop(PATIENCE_AT_END).await;
     Ok(shown)
 }
@@ -210,10 +215,18 @@ async fn stay<W: Write>(world: &World, display: &mut Display<'_, W>) -> anyhow::
     }
 }
 
-fn serve_admin(world: &World, directory: &Path, clock: &SharedClock) -> anyhow::Result<Server> {
+async fn serve_admin(
+    world: &World,
+    directory: &Path,
+    clock: &SharedClock,
+) -> anyhow::Result<(Server, Tended)> {
+    let database = Database::Sqlite(directory.join("directory.db"));
+    let opened = Tended::open(&database, Default::default(), directory, clock.clone()).await;
+    let tended = opened.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let bound = Bound::new(([127, 0, 0, 1], 0).into())?;
     let token = Token::read_or_make(&token_file(directory))?;
-    Ok(bound.serve(world.operations(), token, clock.clone())?)
+    let admin = bound.serve(world.operations(), tended.directory(), token, clock.clone())?;
+    Ok((admin, tended))
 }
 
 fn token_file(directory: &Path) -> std::path::PathBuf {

@@ -86,6 +86,11 @@ pub(crate) async fn the_database_refuses_what_is_not_in_normal_form(fixture: &im
         "INSERT INTO list (local_part, domain, mode) VALUES ('all', 'ex.com', 'secret');",
         "INSERT INTO route (domain) VALUES ('.Ex.org');",
         "INSERT INTO route (domain, tls) VALUES ('*', 'always');",
+        "INSERT INTO account (local_part, domain) VALUES ('a/b', 'ex.com');",
+        "INSERT INTO account (local_part, domain) VALUES ('\"a b\"', 'ex.com');",
+        "UPDATE domain SET plus_separator = '';",
+        "UPDATE domain SET plus_separator = '@';",
+        "UPDATE domain SET account_limit = -1;",
         "UPDATE account SET forward = 'nobody';",
         "UPDATE account SET quota = -1;",
     ] {

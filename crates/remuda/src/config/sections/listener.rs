@@ -7,7 +7,7 @@
 //!   expired, or that everybody may read its key, is a warning.
 //!
 //! # Not here
-//! Whether somebody knows the accounts of those who log in ([`Config::demand_directory`](crate::config::Config)).
+//! Who knows the accounts of those who log in (`[directory]`).
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -22,36 +22,22 @@ use crate::config::{
     values,
 };
 
-/// All listeners.
-pub struct Listeners {
-    /// In the order of the file.
-    pub list: Vec<Listener>,
-    /// Where the first of them says `auth = true`.
-    pub auth_line: Option<usize>,
-}
-
 /// Reads every `[[listener]]`.
-pub fn listeners(top: &Section<'_, '_>) -> Listeners {
-    let mut listeners = Listeners {
-        list: Vec::new(),
-        auth_line: None,
-    };
+pub fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
+    let mut listeners: Vec<Listener> = Vec::new();
     let Some(sections) = top.sections("listener") else {
         let default = SocketAddr::from(([127, 0, 0, 1], 2525));
-        listeners.list.push(Listener::plain(default));
+        listeners.push(Listener::plain(default));
         return listeners;
     };
     for section in sections {
         if let Some(listener) = listener(&section) {
             let address = listener.address;
-            if address.port() != 0 && listeners.list.iter().any(|other| other.address == address) {
+            if address.port() != 0 && listeners.iter().any(|other| other.address == address) {
                 let message = format!("{address} is listened on twice; remove one [[listener]]");
                 section.problem(Some(section.line()), "address", message);
             }
-            if listener.auth && listeners.auth_line.is_none() {
-                listeners.auth_line = section.line_of("auth");
-            }
-            listeners.list.push(listener);
+            listeners.push(listener);
         }
         section.close();
     }

@@ -65,7 +65,7 @@ fn a_listener_says_whom_it_is_for_and_what_it_offers() {
     );
     assert!(matches!(&third.tls, ListenerTls::Implicit(pem) if pem.certificate.ends_with("c.pem")));
     assert_eq!((third.role, third.auth), (Role::Submission, true));
-    assert_eq!((config.auth_line, config.warnings), (Some(16), vec![]));
+    assert_eq!(config.warnings, vec![]);
 }
 
 #[test]
@@ -197,18 +197,4 @@ fn what_works_and_is_seldom_meant_is_a_warning() {
         let expected = if warns { vec![expected] } else { vec![] };
         assert_eq!(shown("c.pem", "k.pem"), expected, "{mode:o}");
     }
-}
-
-#[test]
-fn logins_need_somebody_who_knows_the_accounts() {
-    let files = Files::new();
-    let text = files.listener(&format!("tls = \"starttls\"\n{FILES}auth = true"));
-    let source = Source::File("f.toml".into());
-    let problems = sound(&text).demand_directory(false, &source).unwrap_err();
-    assert_eq!(
-        problems.to_string(),
-        "f.toml:6: listener.auth: needs the directory, which is not there; set auth = false"
-    );
-    assert!(sound(&text).demand_directory(true, &source).is_ok());
-    assert!(sound("").demand_directory(false, &source).is_ok());
 }

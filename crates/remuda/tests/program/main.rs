@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod directory;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -113,6 +115,9 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
         &["serve", "--no"],
         &["queue", "delete"],
         &["hosts", "--state", "slow", "forget", "192.0.2.1:25"],
+        &["domain", "set", "a.test"],
+        &["cache", "set", "account.ttl=5"],
+        &["import", "a.xml"],
         &["sendmail", "-Z"],
         &[],
     ] {
@@ -124,6 +129,10 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
         &["queue", "list"],
         &["connections"],
         &["hosts"],
+        &["domain", "list"],
+        &["account", "--offline", "list"],
+        &["cache", "status"],
+        &["resolve", "a@b.test"],
         &["sendmail", "a@b.test"],
     ] {
         let output = place.command(command);

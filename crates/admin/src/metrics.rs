@@ -1,0 +1,137 @@
+//! What is counted of the object cache, behind the engine's metrics.
+//!
+//! # Contract
+//! * **Counts never go back**: they are those since start, whatever is reset or switched.
+//! * **One text, one end**: the engine's comes first, without its own end.
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use remuda_directory::control::{CacheStatus, KindStatus, Push};
+
+/// The engine's text, and the object cache's behind it.
+pub fn joined(engine: String, cache: &CacheStatus) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Counted(cache.clone())));
+    let mut own = String::new();
+    // Writing to a string fails only when an encoding does; what there is stays readable.
+    if encode(&mut own, &registry).is_err() {
+        tracing::error!("metrics of the object cache could not be encoded");
+    }
+    let mut text = engine;
+    text.truncate(text.strip_suffix(END).map_or(text.len(), str::len));
+    text + &own
+}
+
+const END: &str = "# EOF\n";
+
+#[derive(Debug)]
+struct Counted(CacheStatus);
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut by_result = |name, help, label, counts: Of| {
+            self.counters(&mut encoder, (name, help), |kind| {
+                let counts = counts(kind).iter();
+                counts
+                    .map(|(name, count)| (Some((label, name.clone())), *count))
+                    .collect()
+            })
+        };
+        by_result(
+            "remuda_object_cache_lookups",
+            "Look-ups in the directory, by what came of them",
+            "result",
+            |kind| &kind.lookups,
+        )?;
+        by_result(
+            "remuda_object_cache_evictions",
+            "Objects and absences that left the cache",
+            "cause",
+            |kind| &kind.evictions,
+        )?;
+        self.counters(
+            &mut encoder,
+            ("remuda_object_cache_loads", "Queries for look-ups"),
+            |kind| vec![(None, kind.loads)],
+        )?;
+        self.gauges(
+            &mut encoder,
+            ("remuda_object_cache_entries", "Objects in the cache"),
+            |kind| kind.entries,
+        )?;
+        self.gauges(
+            &mut encoder,
+            ("remuda_object_cache_bytes", "Octets of the objects in the cache"),
+            |kind| kind.bytes,
+        )?;
+        self.invalidations(&mut encoder)?;
+        let is_up = i64::from(self.0.push == Push::Up);
+        let help = "1: the database tells of changes by others";
+        let metric =
+            encoder.encode_descriptor("remuda_object_cache_push_up", help, None, MetricType::Gauge)?;
+        ConstGauge::new(is_up).encode(metric)
+    }
+}
+
+type Of = fn(&KindStatus) -> &std::collections::BTreeMap<String, u64>;
+/// A label beside `type`, where there is one, and the count.
+type Sample = (Option<(&'static str, String)>, u64);
+
+impl Counted {
+    fn counters(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        samples: impl Fn(&KindStatus) -> Vec<Sample>,
+    ) -> std::fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (kind, status) in &self.0.types {
+            for (label, count) in samples(status) {
+                let mut labels = vec![("type", kind.as_str().to_owned())];
+                labels.extend(label);
+                let metric = family.encode_family(&labels)?;
+                ConstCounter::new(count).encode(metric)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gauges(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        sample: impl Fn(&KindStatus) -> u64,
+    ) -> std::fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (kind, status) in &self.0.types {
+            let value = i64::try_from(sample(status)).unwrap_or(i64::MAX);
+            let labels = [("type", kind.as_str())];
+            let metric = family.encode_family(&labels)?;
+            ConstGauge::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+
+    /// By who told, over all kinds.
+    fn invalidations(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut sums = std::collections::BTreeMap::new();
+        for (source, count) in self.0.types.values().flat_map(|kind| &kind.invalidations) {
+            *sums.entry(source.as_str()).or_insert(0_u64) += count;
+        }
+        let (name, help) = (
+            "remuda_object_cache_invalidations",
+            "Changes of objects that the cache was told of",
+        );
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (source, count) in sums {
+            let labels = [("source", source)];
+            let metric = family.encode_family(&labels)?;
+            ConstCounter::new(count).encode(metric)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+//! The directory in PostgreSQL: several servers may share it, and people may edit it with SQL.
+//!
+//! # Contract
+//! * As [`Store`](super::Store).
+//! * **It may be away at the start**: [`open`](PostgresStore::open) wants a database that fits, not one that is there.
+//!   What is asked meanwhile is unavailable, and the schema is brought up when the database has come.
+//! * **Every answer has a deadline**, ours beside the database's: a path that has died without a word ends there too.
+//! * **Look-ups do not take the connections of those who change, list and import** (D15).
+//! * **A statement that was caught by a deadlock, a restart or a lost connection is sent once more**, on a connection
+//!   that has just answered (D12).
+//!
+//! # Not here
+//! The tables ([`schema`]), what is told of changes ([`push`]).
+//!
+//! # Limits
+//! [`Limits`]. A pooler that hands each transaction another connection loses notifications: the server itself, please.
+//!
+//! # Known faults
+//! * The driver sets no TCP keepalive; a dead path is found by the deadlines and the heartbeat. The server is asked to
+//!   probe from its side.
+
+mod change;
+mod error;
+mod import;
+mod payload;
+mod push;
+mod row;
+mod rules;
+mod schema;
+mod statements;
+
+use std::{
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use remuda_clock::{SharedClock, before};
+use sqlx::{
+    Connection as _, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::sync::{OnceCell, mpsc};
+
+use super::{
+    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Page, Pushed, Store,
+    StoreError,
+};
+use crate::model::{Kind, Object};
+use change::Change;
+use error::{is_passing, store_error};
+
+/// The store.
+pub struct PostgresStore {
+    look_ups: PgPool,
+    /// For changes, listings and imports.
+    changes: PgPool,
+    options: PgConnectOptions,
+    /// Filled when the schema is ours.
+    schema: OnceCell<()>,
+    clock: SharedClock,
+    limits: Limits,
+    loads: AtomicU64,
+    /// What tests let happen between LISTEN and flush.
+    #[cfg(test)]
+    between: push::Between,
+}
+
+/// How much, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections for look-ups.
+    pub look_ups_max: u32,
+    /// Connections for changes, listings and imports.
+    pub changes_max: u32,
+    /// Until there is a connection.
+    pub connect_max: Duration,
+    /// Until a look-up is answered.
+    pub look_up_max: Duration,
+    /// Until a statement of a change or an import is answered; the end of a large domain is one.
+    pub change_max: Duration,
+    /// Between two heartbeats of the push channel, and until one is heard.
+    pub heartbeat: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            look_ups_max: 8,
+            changes_max: 4,
+            connect_max: Duration::from_secs(2),
+            look_up_max: Duration::from_secs(5),
+            change_max: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(5),
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://user@host/database`), or will as soon as it is there.
+    ///
+    /// # Errors
+    /// The URL makes no sense; or the database is there and does not fit, e.g. is newer than this program.
+    pub async fn open(url: &str, clock: SharedClock, limits: Limits) -> Result<Self, StoreError> {
+        let options =
+            PgConnectOptions::from_str(url).map_err(|error| StoreError::Query(error.to_string()))?;
+        let options = options.application_name("remuda").options(KEEPALIVE);
+        let store = PostgresStore {
+            look_ups: pool(
+                &options,
+                &clock,
+                limits.look_ups_max,
+                (limits.connect_max, limits.look_up_max),
+            ),
+            changes: pool(
+                &options,
+                &clock,
+                limits.changes_max,
+                (limits.connect_max, limits.change_max),
+            ),
+            options,
+            schema: OnceCell::new(),
+            clock,
+            limits,
+            loads: AtomicU64::new(0),
+            #[cfg(test)]
+            between: push::Between::default(),
+        };
+        match store.within(limits.look_up_max, store.ready()).await {
+            Ok(()) | Err(StoreError::Unavailable(_)) => Ok(store),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets `future` run for `max` at most.
+    async fn within<T>(
+        &self,
+        max: Duration,
+        future: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let deadline = self.clock.now().monotonic + max;
+        let answer = before(&*self.clock, deadline, future).await;
+        answer.unwrap_or_else(|| Err(StoreError::Unavailable(format!("no answer within {max:?}"))))
+    }
+
+    /// Completes when the database's schema is known to be ours.
+    async fn ready(&self) -> Result<(), StoreError> {
+        let bring_up = async || {
+            let mut connection = self
+                .changes
+                .acquire()
+                .await
+                .map_err(|error| store_error(&error))?;
+            schema::bring_up(&mut connection).await
+        };
+        self.schema.get_or_try_init(bring_up).await.copied()
+    }
+
+    /// A connection that has just answered: those that were lost in the pool are dropped.
+    async fn sound(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let mut left = pool.options().get_max_connections();
+        loop {
+            let mut connection = pool.acquire().await?;
+            match connection.ping().await {
+                Ok(()) => return Ok(connection),
+                Err(error) if left == 0 => return Err(error),
+                Err(_) => connection.close_on_drop(),
+            }
+            left -= 1;
+        }
+    }
+
+    async fn look_up(&self, kind: Kind, by: By<'_>) -> Result<Option<Object>, StoreError> {
+        self.ready().await?;
+        let first = async {
+            let mut connection = self.look_ups.acquire().await?;
+            self.send(&mut connection, kind, by).await
+        };
+        let row = match first.await {
+            Err(error) if is_passing(&error) => match self.sound(&self.look_ups).await {
+                Ok(mut connection) => self.send(&mut connection, kind, by).await,
+                Err(error) => Err(error),
+            },
+            answer => answer,
+        };
+        let row = row.map_err(|error| store_error(&error))?;
+        row.map(|row| row::object(kind, &row)).transpose()
+    }
+
+    async fn send(
+        &self,
+        connection: &mut PoolConnection<Postgres>,
+        kind: Kind,
+        by: By<'_>,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        let statements = statements::of(kind);
+        let query = match by {
+            By::Id(id) => sqlx::query(statements.by_id).bind(id),
+            By::Name(name) => sqlx::query(statements.by_name).bind(name),
+        };
+        query.fetch_optional(&mut **connection).await
+    }
+
+    async fn list(&self, kind: Kind, page: &Page) -> Result<Vec<Object>, StoreError> {
+        self.ready().await?;
+        let rows = async {
+            let mut connection = self.sound(&self.changes).await?;
+            sqlx::query(statements::of(kind).page)
+                .bind(&page.after)
+                .bind(i64::from(page.limit))
+                .bind(&page.domain)
+                .fetch_all(&mut *connection)
+                .await
+        };
+        let rows = rows.await.map_err(|error| store_error(&error))?;
+        rows.iter().map(|row| row::object(kind, row)).collect()
+    }
+}
+
+impl Store for PostgresStore {
+    fn load<'a>(&'a self, kind: Kind, by: By<'a>) -> Answering<'a, Result<Option<Object>, StoreError>> {
+        Box::pin(self.within(self.limits.look_up_max, self.look_up(kind, by)))
+    }
+
+    fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>> {
+        Box::pin(self.within(self.limits.change_max, self.list(kind, page)))
+    }
+
+    fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
+        Box::pin(self.change(Change::Insert(object)))
+    }
+
+    fn update(&self, object: Object, based_on: Option<i64>) -> Answering<'_, Result<Changed, ChangeError>> {
+        Box::pin(self.change(Change::Update(object, based_on)))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        kind: Kind,
+        by: By<'a>,
+        how: Deletion,
+    ) -> Answering<'a, Result<Changed, ChangeError>> {
+        Box::pin(self.change(Change::Delete(kind, by.into(), how)))
+    }
+
+    fn import(&self, objects: mpsc::Receiver<Import>) -> Answering<'_, Result<Imported, ImportError>> {
+        Box::pin(self.import_all(objects))
+    }
+
+    fn watch(self: Arc<Self>, to: mpsc::Sender<Pushed>) -> Answering<'static, ()> {
+        Box::pin(push::watch(self, to))
+    }
+
+    fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
+    }
+
+    fn describe(&self) -> String {
+        let options = &self.options;
+        let (user, host) = (options.get_username(), options.get_host());
+        let database = options.get_database().unwrap_or(user);
+        match options.get_port() {
+            5432 => format!("postgres://{user}@{host}/{database}"),
+            port => format!("postgres://{user}@{host}:{port}/{database}"),
+        }
+    }
+}
+
+/// A pool whose connections are looked at when they have been idle, and when they come back. `times`: until there
+/// is a connection, and until a statement is answered.
+fn pool(options: &PgConnectOptions, clock: &SharedClock, max: u32, times: (Duration, Duration)) -> PgPool {
+    let (connect_max, answer_max) = times;
+    let options = options
+        .clone()
+        .options([("statement_timeout", answer_max.as_millis().to_string())]);
+    let (at_take, at_return) = (clock.clone(), clock.clone());
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(connect_max)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, usage| {
+            let clock = at_take.clone();
+            Box::pin(async move { Ok(usage.idle_for < TRUSTED || is_sound(&*clock, connection).await) })
+        })
+        // A connection that was dropped while it waited for an answer must not wait in the pool for ever.
+        .after_release(move |connection, _| {
+            let clock = at_return.clone();
+            Box::pin(async move {
+                match is_sound(&*clock, connection).await {
+                    true => Ok(true),
+                    false => Err(sqlx::Error::WorkerCrashed),
+                }
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+async fn is_sound(clock: &dyn remuda_clock::Clock, connection: &mut sqlx::PgConnection) -> bool {
+    let deadline = clock.now().monotonic + PING_MAX;
+    matches!(before(clock, deadline, connection.ping()).await, Some(Ok(())))
+}
+
+/// A connection that has been idle for longer is asked whether it is still there.
+const TRUSTED: Duration = Duration::from_secs(10);
+const PING_MAX: Duration = Duration::from_secs(1);
+
+/// The server looks after connections whose other end has gone.
+const KEEPALIVE: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("lock_timeout", "5s"),
+];
+
+#[cfg(test)]
+mod tests;
