@@ -462,3 +462,27 @@ async fn a_long_list_is_told_as_one_list() {
     assert!(touched.len() <= 3, "{}", touched.len());
     assert!(touched.iter().all(|one| !matches!(one, Touched::All(_))));
 }
+
+#[tokio::test]
+async fn every_table_and_column_is_in_the_documentation() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/directory-schema.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let file = File::new().await;
+    let all = |db: &mut Connection| {
+        let columns = "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_xinfo(t.name) AS c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'";
+        db.prepare(columns)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(String, String)>>>()
+    };
+    let all = file.store.all.read(all).await.unwrap();
+    assert!(all.len() > 60, "{all:?}");
+    for (table, column) in all {
+        for word in [&table, &column] {
+            assert!(
+                page.contains(&format!("`{word}`")),
+                "{table}.{column} is not in the documentation"
+            );
+        }
+    }
+}

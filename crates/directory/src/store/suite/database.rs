@@ -284,3 +284,24 @@ pub(crate) async fn objects_written_by_sql_are_objects(fixture: &impl Fixture) {
         other => panic!("{other:?}"),
     }
 }
+
+pub(crate) async fn the_examples_of_the_documentation_work(fixture: &impl Fixture) {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/directory-schema.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```sql").unwrap();
+    let (examples, _) = rest.split_once("```").unwrap();
+    fixture.sql(examples).await.unwrap();
+    let store = fixture.store();
+    let bob = By::Name("bob@example.com");
+    let bob = store.load(Kind::Account, bob).await.unwrap().unwrap();
+    assert!(!bob.head().active);
+    for (kind, name) in [
+        (Kind::Alias, "info@example.com"),
+        (Kind::DomainAlias, "example.org"),
+    ] {
+        assert!(
+            store.load(kind, By::Name(name)).await.unwrap().is_some(),
+            "{name}"
+        );
+    }
+}
