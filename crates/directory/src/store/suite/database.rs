@@ -225,9 +225,15 @@ pub(crate) async fn a_row_that_makes_no_sense_is_an_error(fixture: &impl Fixture
     )
     .await;
     let statements = "INSERT INTO list_member SELECT id, 'z@y..test' FROM list WHERE address = 'all@ex.com';
-        INSERT INTO alias (local_part, domain) VALUES ('info', 'ex.com');";
+        INSERT INTO alias (local_part, domain) VALUES ('info', 'ex.com');
+        INSERT INTO account (local_part, domain) VALUES ('jo\u{308}rg', 'ex.com');";
     fixture.sql(statements).await.unwrap();
-    for (kind, name) in [(Kind::List, "all@ex.com"), (Kind::Alias, "info@ex.com")] {
+    let typed = "jo\u{308}rg@ex.com";
+    for (kind, name) in [
+        (Kind::Account, typed),
+        (Kind::List, "all@ex.com"),
+        (Kind::Alias, "info@ex.com"),
+    ] {
         let answer = store.load(kind, By::Name(name)).await;
         assert!(is_senseless(&answer), "{answer:?}");
         assert!(answer.unwrap_err().to_string().contains(name));
