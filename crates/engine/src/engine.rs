@@ -87,11 +87,12 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         // Bound before anything is touched: a taken port leaves the disk as it is.
         let bound = receive::bind(&settings, listeners.unwrap_or_default(), &clock)?;
-        let plan = plan(settings, &clock, None, None)?;
+        let mut plan = plan(settings, &clock, None, None)?;
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
         let directory = open_directory(directory, &spool).await?;
-        let plan = informed(plan, directory.as_ref());
+        plan.addressing = Addressing::new(plan.router.clone(), directory.clone());
+        let plan = Arc::new(plan);
         let (mailboxes, authenticator) = match &directory {
             Some(directory) => knowing(directory),
             None => (mailboxes, authenticator),
@@ -153,7 +154,12 @@ impl Engine {
         fit_descriptors(&mut settings)?;
         let old = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let notes = keep_what_needs_a_restart(&old.settings, &mut settings);
-        let plan = plan(settings, &self.clock, Some(&old.clients), self.directory.as_ref())?;
+        let plan = Arc::new(plan(
+            settings,
+            &self.clock,
+            Some(&old.clients),
+            self.directory.as_ref(),
+        )?);
         self.receiver
             .reload(plan.settings.clone(), plan.addressing.clone())?;
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone();
@@ -222,21 +228,21 @@ fn plan(
     clock: &SharedClock,
     old: Option<&Arc<Clients>>,
     directory: Option<&Directory>,
-) -> Result<Arc<Plan>, StartError> {
+) -> Result<Plan, StartError> {
     let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
     let router = Arc::new(Router::new(&settings));
     let addressing = Addressing::new(router.clone(), directory.cloned());
     let new = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
     let clients = old.filter(|old| old.trusts_as(&new)).cloned().unwrap_or(new);
     let vault = Vault::new(&settings);
-    Ok(Arc::new(Plan {
+    Ok(Plan {
         settings: Arc::new(settings),
         router,
         addressing,
         resolver,
         clients,
         vault,
-    }))
+    })
 }
 
 async fn open_spool(settings: &Settings, clock: &SharedClock) -> Result<Spool, StartError> {
@@ -270,18 +276,6 @@ async fn open_directory(opening: Option<Opening>, spool: &Spool) -> Result<Optio
             Err(StartError::Directory(reason))
         }
     }
-}
-
-/// The plan with what the directory knows.
-fn informed(plan: Arc<Plan>, directory: Option<&Directory>) -> Arc<Plan> {
-    Arc::new(Plan {
-        settings: plan.settings.clone(),
-        router: plan.router.clone(),
-        addressing: Addressing::new(plan.router.clone(), directory.cloned()),
-        resolver: plan.resolver.clone(),
-        clients: plan.clients.clone(),
-        vault: plan.vault.clone(),
-    })
 }
 
 /// Who knows mailboxes and logins, where there is a directory.

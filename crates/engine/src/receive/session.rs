@@ -17,10 +17,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 use remuda_clock::Monotonic;
 use remuda_smtp::{
     deadlines::server::{COMMAND, CONTENT_BLOCK},
-    server::{
-        Answer, BareNewline, Event, ForwardPath, Mail, Profile, Rcpt, Server, Wait,
-        limits::content_wait_in_all,
-    },
+    server::{Answer, BareNewline, Event, Mail, Profile, Server, Wait, limits::content_wait_in_all},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
