@@ -228,9 +228,9 @@ fn parameter(name: &str) -> Value {
     let text = || json!({"type": "string"});
     let (schema, description) = match name {
         "{id}" => (text(), "The queue id"),
-        "{endpoint}" => (text(), "ADDRESS:PORT"),
+        "{endpoint}" => (text(), "ADDRESS:PORT, or the path of a socket"),
         "destination" => (text(), "Only this destination"),
-        "endpoint" => (text(), "Only this ADDRESS:PORT"),
+        "endpoint" => (text(), "Only this ADDRESS:PORT, or path of a socket"),
         "sender" => (text(), "Only from this sender; empty for the null sender"),
         "status" => (one_of(&["queued", "deferred", "held"]), "Only in this state"),
         "state" => (
