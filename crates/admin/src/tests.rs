@@ -414,6 +414,12 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
     ),
     (
         Method::DELETE,
+        "/api/v1/hosts/%2Frun%2Flmtp",
+        404,
+        "nothing is remembered of /run/lmtp",
+    ),
+    (
+        Method::DELETE,
         "/api/v1/hosts/mx.a.test",
         400,
         "endpoint \"mx.a.test\" is neither ADDRESS:PORT nor /PATH",
