@@ -425,7 +425,7 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
         Method::GET,
         "/api/v1/connections?endpoint=a.test",
         400,
-        "endpoint \"a.test\" is not ADDRESS:PORT",
+        "endpoint \"a.test\" is neither ADDRESS:PORT nor /PATH",
     ),
     (
         Method::DELETE,
@@ -435,9 +435,15 @@ const PROBLEMS: &[(Method, &str, u16, &str)] = &[
     ),
     (
         Method::DELETE,
+        "/api/v1/hosts/%2Frun%2Flmtp",
+        404,
+        "nothing is remembered of /run/lmtp",
+    ),
+    (
+        Method::DELETE,
         "/api/v1/hosts/mx.a.test",
         400,
-        "endpoint \"mx.a.test\" is not ADDRESS:PORT",
+        "endpoint \"mx.a.test\" is neither ADDRESS:PORT nor /PATH",
     ),
     (
         Method::GET,

@@ -229,7 +229,7 @@ pub struct ConnectionsArguments {
     /// Only for this destination.
     #[arg(long, conflicts_with = "stats")]
     pub destination: Option<String>,
-    /// Only to this ADDRESS:PORT.
+    /// Only to this ADDRESS:PORT, or path of a socket.
     #[arg(long, conflicts_with = "stats")]
     pub endpoint: Option<String>,
 }

@@ -31,12 +31,12 @@ fn meaning(word: &str) -> (Value, &'static str) {
     let text = || json!({"type": "string"});
     match word {
         "{id}" => (text(), "The queue id"),
-        "{endpoint}" => (text(), "ADDRESS:PORT"),
+        "{endpoint}" => (text(), "ADDRESS:PORT, or the path of a socket"),
         "{name}" => (text(), "A domain, an address, or a route's pattern"),
         "{type}" => (one_of(&Kind::ALL.map(Kind::as_str)), "The type"),
         "{key}" => (text(), "An id, or a name as of the type's objects"),
         "destination" => (text(), "Only this destination"),
-        "endpoint" => (text(), "Only this ADDRESS:PORT"),
+        "endpoint" => (text(), "Only this ADDRESS:PORT, or path of a socket"),
         "sender" => (text(), "Only from this sender; empty for the null sender"),
         "domain" => (text(), "Only of this domain"),
         "If-Match" => (text(), "The version that must still be there, as ETag had it"),
