@@ -1,5 +1,7 @@
 //! What only PostgreSQL can do wrong: lost connections, lost replies, full pools.
 
+mod shared;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -43,7 +45,7 @@ pub(super) fn account(address: &str) -> Object {
 }
 
 pub(super) async fn open(url: &str, limits: Limits) -> Arc<PostgresStore> {
-    let store = PostgresStore::open(url, SystemClock::shared(), limits).await;
+    let store = PostgresStore::open_with(url, SystemClock::shared(), limits).await;
     Arc::new(store.unwrap())
 }
 
@@ -254,7 +256,7 @@ async fn a_path_that_died_without_a_word_ends_at_the_deadline() {
 async fn a_url_that_makes_no_sense_is_refused_and_a_password_is_not_shown() {
     let clock = SystemClock::shared();
     assert!(
-        PostgresStore::open("postgres//nonsense", clock.clone(), LIMITS)
+        PostgresStore::open_with("postgres//nonsense", clock.clone(), LIMITS)
             .await
             .is_err()
     );
@@ -264,7 +266,7 @@ async fn a_url_that_makes_no_sense_is_refused_and_a_password_is_not_shown() {
     };
     let port = remuda_testing::free_port().unwrap();
     let url = format!("postgres://mx:hunter2@127.0.0.1:{port}/mail");
-    let store = PostgresStore::open(&url, clock, limits).await.unwrap();
+    let store = PostgresStore::open_with(&url, clock, limits).await.unwrap();
     assert_eq!(store.describe(), format!("postgres://mx@127.0.0.1:{port}/mail"));
 }
 
