@@ -101,6 +101,31 @@ async fn a_connection_lost_in_the_pool_costs_one_more_statement() {
     assert!(store.insert(account("ann@d.test")).await.is_ok());
 }
 
+/// D12: a statement that was a deadlock's victim is sent once more, and only once.
+#[tokio::test]
+async fn a_deadlocks_victim_is_sent_once_more() {
+    let (store, database) = with_bob(LIMITS).await;
+    database
+        .execute(
+            "ALTER TABLE account RENAME TO real_account; CREATE SEQUENCE looks; CREATE SEQUENCE failures START 1;
+             CREATE FUNCTION stumble() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('looks') <= (SELECT last_value FROM failures) THEN
+                     RAISE EXCEPTION 'victim' USING ERRCODE = '40P01';
+                 END IF;
+                 RETURN true;
+             END $$;
+             CREATE VIEW account AS SELECT * FROM real_account WHERE stumble()",
+        )
+        .unwrap();
+    let before = store.loads();
+    assert!(store.load(Kind::Account, BOB).await.unwrap().is_some());
+    assert_eq!(store.loads() - before, 2);
+    database.execute("SELECT setval('failures', 1000000)").unwrap();
+    let answer = store.load(Kind::Account, BOB).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert_eq!(store.loads() - before, 4);
+}
+
 /// D12, D4
 #[tokio::test]
 async fn what_is_not_answered_in_time_is_unavailable_and_not_absent() {
@@ -370,6 +395,32 @@ async fn an_import_counts_what_is_new_and_what_is_replaced() {
     assert_eq!((imported.created, imported.replaced), (10, 10));
     assert_eq!(imported.touched.len(), 20);
     assert_eq!(database.execute("SELECT count(*) FROM account").unwrap(), "1511");
+}
+
+#[tokio::test]
+async fn a_second_import_waits_for_the_first() {
+    let (store, database) = with_bob(LIMITS).await;
+    let (to, from) = mpsc::channel(10);
+    let ours = store.clone();
+    let first = tokio::spawn(async move { ours.import(from).await });
+    let object = Import::Object(1, Box::new(account("ann@d.test")));
+    to.send(object).await.unwrap();
+    let ours = store.clone();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()";
+    let holds = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = \
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    wait_until_async("the first has begun", async || {
+        database.execute(holds).unwrap() == "1"
+    })
+    .await;
+    let second = tokio::spawn(async move { import(&ours, vec![account("ann@d.test")]).await });
+    wait_until_async("the second waits", async || {
+        database.execute(waits).unwrap() == "1"
+    })
+    .await;
+    to.send(Import::End).await.unwrap();
+    assert_eq!(first.await.unwrap().unwrap().created, 1);
+    assert_eq!(second.await.unwrap().unwrap().replaced, 1);
 }
 
 /// A domain with a limit is filled to it and not beyond.
