@@ -311,29 +311,31 @@ async fn of_two_who_want_a_name_at_once_one_is_told_whose_it_is() {
         };
         assert!(matches!(taken, ChangeError::Taken { .. }), "{taken:?}");
     }
-    // A domain's limit too holds for both together.
-    let Object::Domain(mut limited) = store
-        .load(Kind::Domain, By::Name("d.test"))
-        .await
-        .unwrap()
-        .unwrap()
-    else {
-        panic!();
+}
+
+/// Two servers, and room for one.
+#[tokio::test]
+async fn of_two_who_want_the_last_place_of_a_domain_one_is_refused() {
+    let (store, database) = with_bob(LIMITS).await;
+    let other = open(&database.url, LIMITS).await;
+    database.execute("UPDATE domain SET account_limit = 2").unwrap();
+    let mut third = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    // Both have looked at the domain, as far as they can, before either has stored anything.
+    let hold = "BEGIN; LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut third).await.unwrap();
+    let one = tokio::spawn(async move { store.insert(account("v1@d.test")).await });
+    let two = tokio::spawn(async move { other.insert(account("v2@d.test")).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                 AND datname = current_database()";
+    wait_until_async("both wait", async || database.execute(waits).unwrap() == "2").await;
+    sqlx::raw_sql("COMMIT").execute(&mut third).await.unwrap();
+    let (one, two) = (one.await.unwrap(), two.await.unwrap());
+    let refused = match (one, two) {
+        (Ok(_), Err(error)) | (Err(error), Ok(_)) => error,
+        both => panic!("{both:?}"),
     };
-    let there: u32 = database
-        .execute("SELECT count(*) FROM account")
-        .unwrap()
-        .parse()
-        .unwrap();
-    limited.account_limit = Some(there + 1);
-    store.update(Object::Domain(limited), None).await.unwrap();
-    let (one, two) = tokio::join!(
-        store.insert(account("v1@d.test")),
-        other.insert(account("v2@d.test"))
-    );
-    let refused = one.err().or(two.err());
     assert!(
-        matches!(refused, Some(ChangeError::LimitReached { .. })),
+        matches!(refused, ChangeError::LimitReached { limit: 2, .. }),
         "{refused:?}"
     );
 }
