@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["mail", "clock", "connection-cache", "schedule", "hosts"],
     ),
     ("spool", &["mail", "clock"]),
+    ("directory", &["mail", "clock", "object-cache"]),
     (
         "engine",
         &[

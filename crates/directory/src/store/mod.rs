@@ -10,6 +10,8 @@
 //! # Not here
 //! Caching, single loads, deadlines of look-ups (the directory).
 
+#[cfg(any(test, feature = "testing"))]
+pub mod double;
 pub mod postgres;
 pub(crate) mod rules;
 pub mod sqlite;
