@@ -93,7 +93,7 @@ impl Subject for Quick {
 /// Each with room for so many accounts.
 fn subjects(room: i64) -> [(&'static str, Box<dyn Subject>); 3] {
     // What an account is counted with here: 800, its name, what an entry costs.
-    let size = room.unsigned_abs() * (800 + 24 + 224);
+    let size = room.unsigned_abs() * (800 + 24 + 340);
     let limits = Limits {
         size,
         ttl: Duration::from_secs(86_400),
