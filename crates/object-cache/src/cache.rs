@@ -27,7 +27,7 @@ use crate::{
 /// of a channel; dropping it must tell the one who waits that the load failed.
 pub struct Cache<V, W> {
     pub(crate) index: Index<V>,
-    state: Arc<Mutex<State<V, W>>>,
+    pub(crate) state: Arc<Mutex<State<V, W>>>,
 }
 
 impl<V: Cached, W: Send + 'static> Cache<V, W> {

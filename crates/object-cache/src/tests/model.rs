@@ -2,7 +2,7 @@
 //!
 //! Each answer must be a state that its key had in the database, and a recent one: not from before a change
 //! that was told before the look-up began, not older than the TTL. Loads are held open, read at some time and
-//! end in any order; changes are told late, in any order, and with more or less of their keys.
+//! end in any order; changes are told late, with all their keys in any order, or with some in theirs.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,7 +21,8 @@ const STALE: Duration = Duration::from_secs(100);
 enum Step {
     /// Renames, creates or (without a name) deletes a row.
     Write(i64, Option<usize>),
-    /// Tells one of the changes that are not told yet; by all its keys, its id or its names.
+    /// Tells one of the changes that are not told yet, the first being the oldest; by all its keys, its id or
+    /// its names.
     Tell(usize, u8),
     LookUp(Asking),
     Read(usize, bool),
@@ -100,8 +101,9 @@ struct World {
     ttl: Duration,
     /// After each commit, with its time; the first is the empty database.
     snapshots: Vec<(Monotonic, Rows)>,
-    untold: Vec<Change>,
-    /// Commits at the time that a change of the key was told.
+    /// With the number of the commit.
+    untold: Vec<(usize, Change)>,
+    /// The latest commit of the key that was told.
     told: HashMap<Key, usize>,
     told_all: usize,
     open: Vec<Open>,
@@ -185,11 +187,12 @@ impl World {
         let new = to.map(|to| NAMES[to].into());
         self.snapshots.push((self.now, rows));
         if old.is_some() || new.is_some() {
-            self.untold.push(Change {
+            let change = Change {
                 id: Some(id),
                 old,
                 new,
-            });
+            };
+            self.untold.push((self.commits(), change));
         }
     }
 
@@ -197,11 +200,14 @@ impl World {
         if which >= self.untold.len() {
             return;
         }
-        let change = self.untold.remove(which);
-        let keys: Vec<Key> = change.keys().map(KeyRef::to_key).collect();
-        self.told
-            .extend(keys.into_iter().map(|key| (key, self.snapshots.len() - 1)));
+        let (commit, change) = self.untold.remove(which);
+        for key in change.keys() {
+            let told = self.told.entry(key.to_key()).or_default();
+            *told = commit.max(*told);
+        }
+        // By a part of its keys only in the order of the commits.
         let told = match form {
+            _ if which > 0 => change,
             0 => change,
             1 => Change {
                 old: None,
