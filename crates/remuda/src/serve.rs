@@ -25,7 +25,7 @@ use remuda_engine::{Engine, StartError, admission::raise_descriptor_limit};
 
 use crate::{
     cli::ConfigArguments,
-    config::{Config, Problems, Source, fit_descriptors},
+    config::{self, Config, Problems, Source, fit_descriptors},
     directory::tended::Tended,
     exit::{Exit, Failure},
 };
@@ -123,8 +123,7 @@ async fn serve_directory(
     config: &Config,
     clock: SharedClock,
 ) -> Result<(Tended, Server), Failure> {
-    let (settings, data_dir) = (config.object_cache.clone(), &config.settings.data_dir);
-    let directory = Tended::open(&config.database, settings, data_dir, clock.clone()).await?;
+    let directory = Tended::open(&config.directory, &config.settings.data_dir, clock.clone()).await?;
     let token = Token::read_or_make(&config.admin.token_file)
         .map_err(|error| Failure::new(Exit::Configuration, error))?;
     let admin = bound
@@ -165,11 +164,11 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
             return old;
         }
     }
-    directory.reload(new.object_cache.clone()).await;
+    directory.reload(new.directory.object_cache.clone()).await;
     if (&new.admin, new.log) != (&old.admin, old.log) {
         notes.push("[admin] and [log] change with the next start".to_owned());
     }
-    if new.database != old.database {
+    if new.directory.database != old.directory.database {
         notes.push("directory.url changes with the next start".to_owned());
     }
     for note in notes {
@@ -181,7 +180,10 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
     Config {
         admin: old.admin,
         log: old.log,
-        database: old.database,
+        directory: config::Directory {
+            database: old.directory.database,
+            ..new.directory
+        },
         ..new
     }
 }

@@ -491,3 +491,23 @@ async fn a_database_that_does_not_answer_is_503_and_never_404() {
     double.fail(None);
     assert_eq!(world.get("domains/ex.com").await.status, 200);
 }
+
+/// B14.
+#[tokio::test]
+async fn a_change_whose_reply_is_lost_is_not_known_and_no_old_value_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let double = Double::new(super::store(&place).await);
+    let directory = directory_over(&place, double.clone());
+    let world = World::over(place, directory);
+    world.created("domains", json!({"name": "ex.com"})).await;
+    world.created("accounts", json!({"address": "bob@ex.com"})).await;
+    assert_eq!(world.outcome("bob@ex.com").await, "deliver");
+    double.fail(Some(Fault::LoseReply));
+    let lost = world
+        .ask("PATCH", "accounts/bob@ex.com", json!({"active": false}))
+        .await;
+    assert_eq!(lost.status, 503, "{}", lost.text);
+    assert!(lost.text.contains("it is not known whether"), "{}", lost.text);
+    double.fail(None);
+    assert_eq!(world.outcome("bob@ex.com").await, "disabled");
+}

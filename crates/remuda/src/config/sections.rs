@@ -18,7 +18,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
-pub use directory::{directory, object_cache};
+pub use directory::directory;
 pub use route::routes;
 pub use source::sources;
 

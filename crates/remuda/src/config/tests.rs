@@ -160,9 +160,7 @@ fn every_key_of_delivery_and_its_cache_is_read() {
         log,
         session_lines,
         warnings,
-        database: _,
-        object_cache: _,
-        password_line: _,
+        directory: _,
     } = sound(EVERY_KEY);
     let delivery = &settings.delivery;
     assert_eq!(
@@ -405,8 +403,8 @@ const WRONG: &[(&str, &str)] = &[
         "f.toml:4: route.password_file: needs a username",
     ),
     (
-        "[directory]\nurl = \"sqlite:x\"",
-        "f.toml:1: directory: unknown key",
+        "[directry]\nurl = \"sqlite:x\"",
+        "f.toml:1: directry: unknown key; did you mean directory?",
     ),
     (
         "[[listener]]",
@@ -635,8 +633,6 @@ fn keys_of_later_issues_are_unknown_until_they_work() {
         "[[listener]]\naddress = \"127.0.0.1:25\"\nrole = \"mx\"",
         "[[listener]]\naddress = \"127.0.0.1:25\"\nauth = false",
         "[local]\ndelivery = \"maildir:x\"",
-        "[directory]\nurl = \"sqlite:x\"",
-        "[object_cache]\nenabled = true",
     ] {
         let found = problems(text);
         assert!(
