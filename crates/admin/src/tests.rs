@@ -13,7 +13,7 @@ use axum::{
 };
 use remuda_clock::SystemClock;
 use remuda_directory::{
-    store::sqlite::SqliteStore,
+    store::{Store, sqlite::SqliteStore},
     switches::{Settings, Switches},
 };
 use remuda_engine::operations::*;
@@ -162,11 +162,19 @@ fn token() -> (tempfile::TempDir, Token) {
 /// A directory over a real file.
 async fn directory() -> (tempfile::TempDir, Directory) {
     let place = tempfile::tempdir().unwrap();
-    let clock = SystemClock::shared();
-    let store = SqliteStore::open(place.path().join("directory.db"), clock.clone());
-    let store = Arc::new(store.await.unwrap());
+    let store = store(&place).await;
+    let directory = directory_over(&place, store);
+    (place, directory)
+}
+
+async fn store(place: &tempfile::TempDir) -> Arc<SqliteStore> {
+    let opened = SqliteStore::open(place.path().join("directory.db"), SystemClock::shared());
+    Arc::new(opened.await.unwrap())
+}
+
+fn directory_over(place: &tempfile::TempDir, store: Arc<dyn Store>) -> Directory {
     let switches = Switches::open(Settings::default(), place.path()).unwrap();
-    (place, Directory::new(store, switches, clock))
+    Directory::new(store, switches, SystemClock::shared())
 }
 
 async fn ask_of(engine: Pretended, method: Method, path: &str, authorization: Option<&str>) -> Answered {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     cli::ConfigArguments,
-    config::{Config, Problems, Source, fit_descriptors},
+    config::{self, Config, Problems, Source, fit_descriptors},
     directory::tended::Tended,
     exit::{Exit, Failure},
 };
@@ -132,10 +132,10 @@ async fn serve(source: &Source, config: Config, sockets: Sockets) -> Result<(), 
 /// The directory, to be opened by the engine, and where it is to be had then.
 fn open_directory(config: &Config, clock: &SharedClock) -> (Opening, oneshot::Receiver<Tended>) {
     let (give, given) = oneshot::channel();
-    let (database, settings) = (config.database.clone(), config.object_cache.clone());
+    let settings = config.directory.clone();
     let (data_dir, clock) = (config.settings.data_dir.clone(), clock.clone());
     let opening = async move {
-        let opened = Tended::open(&database, settings, &data_dir, clock).await;
+        let opened = Tended::open(&settings, &data_dir, clock).await;
         let tended = opened.map_err(|failure| failure.to_string())?;
         let directory = tended.directory();
         // Nobody waits for it when the start has been given up.
@@ -190,11 +190,11 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
             return old;
         }
     }
-    directory.reload(new.object_cache.clone()).await;
+    directory.reload(new.directory.object_cache.clone()).await;
     if (&new.admin, new.log) != (&old.admin, old.log) {
         notes.push("[admin] and [log] change with the next start".to_owned());
     }
-    if new.database != old.database {
+    if new.directory.database != old.directory.database {
         notes.push("directory.url changes with the next start".to_owned());
     }
     for note in notes {
@@ -206,7 +206,10 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
     Config {
         admin: old.admin,
         log: old.log,
-        database: old.database,
+        directory: config::Directory {
+            database: old.directory.database,
+            ..new.directory
+        },
         ..new
     }
 }

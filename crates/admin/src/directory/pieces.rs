@@ -92,7 +92,8 @@ impl Read for File {
 pub struct Written {
     first: Option<Vec<u8>>,
     pieces: mpsc::Receiver<Vec<u8>>,
-    writing: JoinHandle<Result<bulk::Written, StoreError>>,
+    /// None: it has ended.
+    writing: Option<JoinHandle<Result<bulk::Written, StoreError>>>,
 }
 
 impl Written {
@@ -102,11 +103,15 @@ impl Written {
     /// The database failed.
     pub async fn begin(directory: Directory, how: Export) -> Result<Written, Problem> {
         let (send, mut pieces) = mpsc::channel(PIECES_MAX);
-        let mut writing = tokio::spawn(async move { directory.export_to(how, send).await });
+        let writing = tokio::spawn(async move { directory.export_to(how, send).await });
         let first = pieces.recv().await;
-        if first.is_none() {
-            ended((&mut writing).await)?;
-        }
+        let writing = match first {
+            Some(_) => Some(writing),
+            None => {
+                ended(writing.await)?;
+                None
+            }
+        };
         Ok(Written {
             first,
             pieces,
@@ -129,10 +134,14 @@ impl HttpBody for Written {
         match self.pieces.poll_recv(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece.into())))),
-            Poll::Ready(None) => match Pin::new(&mut self.writing).poll(context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(end) => Poll::Ready(ended(end).err().map(Err)),
-            },
+            Poll::Ready(None) => {
+                let Some(writing) = &mut self.writing else {
+                    return Poll::Ready(None);
+                };
+                let end = std::task::ready!(Pin::new(writing).poll(context));
+                self.writing = None;
+                Poll::Ready(ended(end).err().map(Err))
+            }
         }
     }
 }

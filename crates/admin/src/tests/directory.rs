@@ -1,6 +1,7 @@
 //! Objects over HTTP, in a real file.
 
 use axum::http::HeaderMap;
+use remuda_directory::store::double::{Double, Fault};
 use serde_json::json;
 
 use super::*;
@@ -32,8 +33,12 @@ impl Reply {
 
 impl World {
     pub(super) async fn new() -> World {
-        let (kept, token) = token();
         let (place, directory) = super::directory().await;
+        World::over(place, directory)
+    }
+
+    pub(super) fn over(place: tempfile::TempDir, directory: Directory) -> World {
+        let (kept, token) = token();
         World {
             router: router(Arc::new(Pretended::default()), directory.clone(), token),
             directory,
@@ -451,4 +456,58 @@ async fn a_resolution_shows_each_step_and_where_it_comes_from() {
             .unwrap()
             .starts_with("550 5.7.1 ")
     );
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_503_and_never_404() {
+    let place = tempfile::tempdir().unwrap();
+    let double = Double::new(super::store(&place).await);
+    let directory = directory_over(&place, double.clone());
+    let world = World::over(place, directory);
+    world.created("domains", json!({"name": "ex.com"})).await;
+    double.fail(Some(Fault::Refuse));
+    for (method, path, body) in [
+        ("GET", "domains", Value::Null),
+        ("GET", "domains/ex.com", Value::Null),
+        ("PATCH", "domains/ex.com", json!({"active": false})),
+        ("DELETE", "domains/ex.com", Value::Null),
+        ("POST", "accounts", json!({"address": "bob@ex.com"})),
+        ("GET", "export", Value::Null),
+        ("POST", "import", json!({"type": "domain", "name": "ex.org"})),
+    ] {
+        let reply = world.ask(method, path, body).await;
+        assert_eq!(reply.status, 503, "{method} {path}: {}", reply.text);
+    }
+    let resolved = world
+        .ask("POST", "resolve", json!({"address": "bob@ex.com"}))
+        .await
+        .json();
+    assert_eq!(resolved["outcome"], "unavailable");
+    assert!(
+        resolved["reply"].as_str().unwrap().starts_with("451 4.3.0 "),
+        "{resolved}"
+    );
+    assert_eq!(world.get("object-cache").await.status, 200);
+    double.fail(None);
+    assert_eq!(world.get("domains/ex.com").await.status, 200);
+}
+
+/// B14.
+#[tokio::test]
+async fn a_change_whose_reply_is_lost_is_not_known_and_no_old_value_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let double = Double::new(super::store(&place).await);
+    let directory = directory_over(&place, double.clone());
+    let world = World::over(place, directory);
+    world.created("domains", json!({"name": "ex.com"})).await;
+    world.created("accounts", json!({"address": "bob@ex.com"})).await;
+    assert_eq!(world.outcome("bob@ex.com").await, "deliver");
+    double.fail(Some(Fault::LoseReply));
+    let lost = world
+        .ask("PATCH", "accounts/bob@ex.com", json!({"active": false}))
+        .await;
+    assert_eq!(lost.status, 503, "{}", lost.text);
+    assert!(lost.text.contains("it is not known whether"), "{}", lost.text);
+    double.fail(None);
+    assert_eq!(world.outcome("bob@ex.com").await, "disabled");
 }

@@ -59,20 +59,27 @@ pub const DEFAULT_FILE: &str = "remuda.toml";
 pub struct Config {
     /// For the engine.
     pub settings: Settings,
-    /// `[directory]`.
-    pub database: Database,
-    /// `[object_cache]`.
-    pub object_cache: remuda_directory::switches::Settings,
+    /// `[directory]` and `[object_cache]`.
+    pub directory: Directory,
     /// `[admin]`.
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
     /// Where the session limits are set.
     pub session_lines: SessionLines,
-    /// Where a password stands in `directory.url`.
-    pub password_line: Option<usize>,
     /// What works and is seldom meant.
     pub warnings: Vec<Problem>,
+}
+
+/// `[directory]` and `[object_cache]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// `directory.url`.
+    pub database: Database,
+    /// Where a password stands in it.
+    pub password_line: Option<usize>,
+    /// `[object_cache]`.
+    pub object_cache: remuda_directory::switches::Settings,
 }
 
 /// `directory.url`.
@@ -160,7 +167,7 @@ impl Source {
         })?;
         config
             .warnings
-            .extend(self.password_warning(config.password_line));
+            .extend(self.password_warning(config.directory.password_line));
         Ok(config)
     }
 
@@ -237,17 +244,14 @@ fn read<'t>(notes: &Notes<'t>, document: &DeTable<'t>, system_name: &str) -> Con
     let away = read_away(&top, &identity.hostname);
     let local = sections::local(&top);
     let cache = sections::connection_cache(&top);
-    let place = sections::directory(&top, &identity.data_dir);
-    let object_cache = sections::object_cache(&top);
+    let directory = sections::directory(&top, &identity.data_dir);
     let admin = sections::admin(&top, &identity.data_dir, &listeners);
     let log = sections::log(&top);
     top.close();
     Config {
         admin,
         log,
-        database: place.database,
-        object_cache,
-        password_line: place.password_line,
+        directory,
         warnings: notes.warnings(),
         session_lines: SessionLines {
             inbound,

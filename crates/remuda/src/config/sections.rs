@@ -20,7 +20,7 @@ use remuda_mail::{Address, Domain};
 
 pub use delivery::{connection_cache, delivery};
 pub use destination::destinations;
-pub use directory::{directory, object_cache};
+pub use directory::directory;
 pub use listener::listeners;
 pub use local::local;
 pub use route::routes;

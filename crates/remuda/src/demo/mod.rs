@@ -34,7 +34,7 @@ use self::{
     world::{Reuse, World},
 };
 use crate::{
-    config::Database,
+    config,
     directory::tended::Tended,
     exit::{Exit, Failure},
 };
@@ -220,8 +220,12 @@ async fn serve_admin(
     directory: &Path,
     clock: &SharedClock,
 ) -> anyhow::Result<(Server, Tended)> {
-    let database = Database::Sqlite(directory.join("directory.db"));
-    let opened = Tended::open(&database, Default::default(), directory, clock.clone()).await;
+    let config = config::Directory {
+        database: config::Database::Sqlite(directory.join("directory.db")),
+        password_line: None,
+        object_cache: Default::default(),
+    };
+    let opened = Tended::open(&config, directory, clock.clone()).await;
     let tended = opened.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let bound = Bound::new(([127, 0, 0, 1], 0).into())?;
     let token = Token::read_or_make(&token_file(directory))?;

@@ -64,7 +64,7 @@ impl Database {
         let config = place.server.config.source().load()?;
         let runtime = crate::runtime()?;
         let clock = SystemClock::shared();
-        let store = runtime.block_on(store::open(&config.database, clock.clone()))?;
+        let store = runtime.block_on(store::open(&config.directory.database, clock.clone()))?;
         // Nothing is read twice here.
         let settings = Settings {
             enabled: false,

@@ -13,7 +13,11 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock, SystemClock};
-use remuda_directory::bulk::{BulkError, Export, Format, Stored, Written};
+use remuda_directory::{
+    Directory,
+    bulk::{BulkError, Export, Format, Stored, Written},
+};
+use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
 use super::access::Access;
@@ -75,11 +79,8 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
         with_passwords: arguments.with_passwords,
     };
     let wrong = |error: io::Error| of_file(path, &error);
-    let beside = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(beside).map_err(wrong)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(wrong)?;
     match Access::new(&arguments.place)? {
         Access::Server(client) => {
             let query = [
@@ -89,25 +90,27 @@ pub fn export(arguments: &ExportArguments) -> Result<(), Failure> {
             client.download(&with_query("/api/v1/export", &query), &mut file)?;
         }
         Access::Database(database) => {
-            let written = database.run(|directory| async move {
-                let (send, mut pieces) = mpsc::channel::<Vec<u8>>(1);
-                let writing = tokio::spawn(async move { directory.export_to(how, send).await });
-                while let Some(piece) = pieces.recv().await {
-                    file.write_all(&piece).map_err(wrong)?;
-                }
-                let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
-                match writing.await.map_err(|error| failed(&error))? {
-                    Ok(Written::All(_)) => Ok(file),
-                    Ok(Written::LeftAlone) => Err(failed(&"the export was left alone")),
-                    Err(error) => Err(failed(&error)),
-                }
-            });
-            file = written?;
+            file = database.run(|directory| write(directory, how, file))?;
         }
     }
     file.as_file().sync_all().map_err(wrong)?;
-    file.persist(path).map_err(|error| of_file(path, &error.error))?;
+    file.persist(path).map_err(|error| wrong(error.error))?;
     Ok(())
+}
+
+/// Writes all objects of the database itself.
+async fn write(directory: Directory, how: Export, mut file: NamedTempFile) -> Result<NamedTempFile, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
+    let (send, mut pieces) = mpsc::channel::<Vec<u8>>(1);
+    let writing = tokio::spawn(async move { directory.export_to(how, send).await });
+    while let Some(piece) = pieces.recv().await {
+        file.write_all(&piece).map_err(|error| failed(&error))?;
+    }
+    match writing.await.map_err(|error| failed(&error))? {
+        Ok(Written::All(_)) => Ok(file),
+        Ok(Written::LeftAlone) => Err(failed(&"the export was left alone")),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 fn of_file(path: &Path, error: &io::Error) -> Failure {

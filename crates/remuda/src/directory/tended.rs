@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::store;
 use crate::{
-    config::Database,
+    config,
     exit::{Exit, Failure},
 };
 
@@ -32,13 +32,12 @@ impl Tended {
     /// # Errors
     /// As [`store::open`]; what was set at run time cannot be read.
     pub async fn open(
-        database: &Database,
-        settings: Settings,
+        config: &config::Directory,
         data_dir: &Path,
         clock: SharedClock,
     ) -> Result<Tended, Failure> {
-        let store = store::open(database, clock.clone()).await?;
-        let switches = Switches::open(settings, data_dir)
+        let store = store::open(&config.database, clock.clone()).await?;
+        let switches = Switches::open(config.object_cache.clone(), data_dir)
             .map_err(|error| Failure::new(Exit::Failed, format!("object-cache.json in data_dir: {error}")))?;
         let directory = Directory::new(store, switches, clock);
         tracing::info!(database = directory.describe(), "directory");

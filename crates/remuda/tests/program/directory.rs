@@ -371,3 +371,25 @@ fn a_directory_that_is_none_stops_the_start_and_changes_nothing() {
     assert!(errors(&output).contains("directory"), "{}", errors(&output));
     assert_eq!(place.read("data/directory.db"), "no database at all");
 }
+
+/// D5.
+#[test]
+fn a_database_server_that_does_not_answer_is_waited_for() {
+    let closed = TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+    let running = Running::new(&format!(
+        "[directory]\nurl = \"postgres://remuda:hunter2@{closed}/remuda\"\n"
+    ));
+    let unavailable = running.says("resolve bob@ex.test");
+    assert!(unavailable.contains("unavailable: 451 4.3.0 "), "{unavailable}");
+    let refused = refused(&running.run("domain add ex.test"));
+    assert!(
+        refused.contains("the directory database is not available"),
+        "{refused}"
+    );
+    assert_eq!(running.json("cache status --json")["push"], "down");
+    let offline = running.run("domain --offline list");
+    assert_eq!(code(&offline), 1);
+    let mut said = running.server.process.lines();
+    said.extend([refused, errors(&offline), running.says("cache status")]);
+    assert!(!said.iter().any(|line| line.contains("hunter2")), "{said:?}");
+}

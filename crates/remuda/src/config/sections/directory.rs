@@ -13,34 +13,28 @@ use remuda_directory::{
 use remuda_mail::Secret;
 
 use crate::config::{
-    Database,
+    Database, Directory,
     reader::{Section, Setting, boolean, text},
     values,
 };
 
-/// Where the directory lies.
-pub struct Place {
-    /// `url`, a file's path joined to `data_dir`.
-    pub database: Database,
-    /// The line of a URL with a password in it.
-    pub password_line: Option<usize>,
-}
-
-/// Reads `[directory]`.
-pub fn directory(top: &Section<'_, '_>, data_dir: &Path) -> Place {
+/// Reads `[directory]`, a file's path joined to `data_dir`, and `[object_cache]`.
+pub fn directory(top: &Section<'_, '_>, data_dir: &Path) -> Directory {
     let section = top.section("directory");
     let default = Url::File("directory.db".to_owned());
     let url = section.read("url", default, text(url));
     section.close();
-    match url.value {
-        Url::File(path) => Place {
-            database: Database::Sqlite(data_dir.join(path)),
-            password_line: None,
-        },
-        Url::Server(text) => Place {
-            password_line: url.line.filter(|_| has_password(&text)),
-            database: Database::Postgres(Secret::new(&text)),
-        },
+    let (database, password_line) = match url.value {
+        Url::File(path) => (Database::Sqlite(data_dir.join(path)), None),
+        Url::Server(text) => {
+            let line = url.line.filter(|_| has_password(&text));
+            (Database::Postgres(Secret::new(&text)), line)
+        }
+    };
+    Directory {
+        database,
+        password_line,
+        object_cache: object_cache(top),
     }
 }
 
@@ -98,7 +92,7 @@ fn has_password(url: &str) -> bool {
 }
 
 /// Reads `[object_cache]` and `[object_cache.TYPE]`.
-pub fn object_cache(top: &Section<'_, '_>) -> Settings {
+fn object_cache(top: &Section<'_, '_>) -> Settings {
     let default = Settings::default();
     let section = top.section("object_cache");
     let settings = Settings {

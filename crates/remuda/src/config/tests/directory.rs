@@ -12,10 +12,14 @@ use super::*;
 #[test]
 fn the_directory_is_a_file_in_the_data_directory_or_a_server() {
     assert_eq!(
-        sound("").database,
+        sound("").directory.database,
         Database::Sqlite("./remuda-data/directory.db".into())
     );
-    let database = |url: &str| sound(&format!("data_dir = \"/d\"\n[directory]\nurl = \"{url}\"")).database;
+    let database = |url: &str| {
+        sound(&format!("data_dir = \"/d\"\n[directory]\nurl = \"{url}\""))
+            .directory
+            .database
+    };
     for (url, path) in [
         ("sqlite:a.db", "/d/a.db"),
         ("sqlite:/e/a.db", "/e/a.db"),
@@ -114,8 +118,8 @@ ttl = "5s"
 
 #[test]
 fn every_key_of_the_object_cache_is_read() {
-    assert_eq!(sound("").object_cache, Settings::default());
-    let settings = sound(EVERY_KEY).object_cache;
+    assert_eq!(sound("").directory.object_cache, Settings::default());
+    let settings = sound(EVERY_KEY).directory.object_cache;
     assert_eq!(
         (settings.enabled, settings.stale_if_error),
         (false, Duration::ZERO)
@@ -179,7 +183,7 @@ fn what_cannot_be_is_a_problem() {
 fn an_absence_believed_longer_than_an_object_is_a_warning() {
     let config = sound("[object_cache.alias]\nttl = \"5s\"\nnegative_ttl = \"10s\"");
     assert_eq!(
-        config.object_cache.kinds[&Kind::Alias].negative_ttl,
+        config.directory.object_cache.kinds[&Kind::Alias].negative_ttl,
         Duration::from_secs(5)
     );
     let shown: Vec<String> = config.warnings.iter().map(|one| one.in_file("f.toml")).collect();
