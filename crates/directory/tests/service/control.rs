@@ -1,16 +1,11 @@
 //! The object cache under an operator's hand, over a real SQLite file.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-#[allow(dead_code, reason = "not every test needs all of it")]
-mod world;
-
+use super::world::World;
 use remuda_directory::{
     control::{CacheStatus, ControlError, State},
     model::{Account, Kind},
     switches::{Holds, Key, KindSettings, Settings},
 };
-use world::World;
 
 const TTL: Key = Key::Ttl(Kind::Account);
 

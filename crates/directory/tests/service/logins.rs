@@ -1,11 +1,8 @@
 //! Who logs in, and whose address is whose, over a real database (reference §5.3.14).
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
-
-mod world;
-
 use std::sync::Arc;
 
+use super::world::World;
 use remuda_clock::SystemClock;
 use remuda_directory::{
     Directory,
@@ -19,7 +16,6 @@ use remuda_directory::{
 };
 use remuda_mail::Secret;
 use serde_json::json;
-use world::World;
 
 async fn login(directory: &Directory, name: &str, password: &str) -> bool {
     match directory.authenticate(name, &Secret::new(password)).await {
@@ -86,7 +82,7 @@ async fn a_password_changed_by_others_works_at_once() {
     let edited = other.edit(
         (Account, "bob@d.test"),
         remuda_directory::edit::Extent::Part,
-        world::object(changed),
+        super::world::object(changed),
         None,
     );
     edited.await.unwrap();

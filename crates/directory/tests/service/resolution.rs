@@ -1,15 +1,11 @@
 //! What addresses mean: the rules of resolution, over a real database (reference §6 G).
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
-
-mod world;
-
+use super::world::{World, logged_in, sender, shown};
 use remuda_directory::{
     model::Kind::{Account, Alias, Domain, DomainAlias, List},
     resolve::{From, Refusal},
 };
 use serde_json::json;
-use world::{World, logged_in, sender, shown};
 
 /// G1.
 #[tokio::test]

@@ -1,0 +1,9 @@
+//! The directory as a whole, over a real database: what addresses mean, who logs in, what the cache
+//! does under an operator's hand.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+
+mod control;
+mod logins;
+mod resolution;
+mod world;
