@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[allow(dead_code, reason = "not every test needs all of it")]
 mod world;
 
 use remuda_directory::{

@@ -1,5 +1,7 @@
 //! A directory over a real SQLite file, filled by JSON.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::sync::Arc;
 
 use remuda_clock::SystemClock;
