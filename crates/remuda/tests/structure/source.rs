@@ -36,6 +36,7 @@ impl Source {
         inner
             || self.path.contains("/examples/")
             || self.path.contains("/fixture")
+            || self.path.contains("/suite/")
             || self.path.contains("crates/testing/")
     }
 

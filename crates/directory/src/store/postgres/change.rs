@@ -10,11 +10,11 @@
 use remuda_clock::before;
 use sqlx::{Connection as _, PgConnection, Postgres, Row as _, Transaction};
 
-use super::super::{By, ChangeError, Changed, Deletion, StoreError, Touched};
+use super::super::{By, ChangeError, Changed, Deletion, StoreError, Touched, rules};
 use super::{
     PostgresStore,
     error::{Trouble, is_refusal, store_error},
-    row, rules, statements,
+    place, row, statements,
 };
 use crate::model::{Kind, Mailbox, Object};
 
@@ -134,14 +134,14 @@ async fn make(tx: &mut PgConnection, change: &Change) -> Result<Object, Trouble>
     match change {
         Change::Insert(object) => {
             let stored = insert(tx, object).await?;
-            rules::names_what_is_there(tx, &stored).await?;
+            place::has_catch_all(tx, &stored).await?;
             Ok(stored)
         }
         Change::Update(object, based_on) => {
             let old = held(tx, object.kind(), &Which::Id(object.head().id)).await?;
             is_based_on(&old, *based_on)?;
             let stored = replace(tx, object, &old).await?;
-            rules::names_what_is_there(tx, &stored).await?;
+            place::has_catch_all(tx, &stored).await?;
             Ok(stored)
         }
         Change::Delete(kind, which, how) => delete(tx, *kind, which, how).await,
@@ -150,9 +150,9 @@ async fn make(tx: &mut PgConnection, change: &Change) -> Result<Object, Trouble>
 
 /// Stores a new object. What it names is still to be looked at.
 pub(super) async fn insert(tx: &mut PgConnection, object: &Object) -> Result<Object, Trouble> {
-    rules::sound(object)?;
-    rules::has_place(tx, object, None).await?;
-    let statement = row::bound(statements::of(object.kind()).insert, object)?;
+    rules::check(object)?;
+    place::is_free_for(tx, object, None).await?;
+    let statement = row::bound(statements::of(object.kind()).insert, object);
     let id: i64 = statement.fetch_one(&mut *tx).await?.try_get(0)?;
     store_parts(tx, object, id).await?;
     held(tx, object.kind(), &Which::Id(id)).await
@@ -162,9 +162,9 @@ pub(super) async fn insert(tx: &mut PgConnection, object: &Object) -> Result<Obj
 pub(super) async fn replace(tx: &mut PgConnection, object: &Object, old: &Object) -> Result<Object, Trouble> {
     let (kind, id) = (object.kind(), old.head().id);
     let object = &follow(object, old);
-    rules::sound(object)?;
-    rules::has_place(tx, object, Some(old)).await?;
-    let statement = row::bound(statements::of(kind).update, object)?;
+    rules::check(object)?;
+    place::is_free_for(tx, object, Some(old)).await?;
+    let statement = row::bound(statements::of(kind).update, object);
     statement.bind(id).execute(&mut *tx).await?;
     store_parts(tx, object, id).await?;
     held(tx, kind, &Which::Id(id)).await

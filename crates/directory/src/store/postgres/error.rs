@@ -106,3 +106,65 @@ fn is_ours(error: &sqlx::Error) -> bool {
 }
 
 const UNIQUE: &str = "23505";
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+
+    use super::{super::tests::fresh, *};
+
+    /// Every class of SQLSTATE as a real database says it.
+    #[tokio::test]
+    async fn a_failure_is_told_from_a_refusal_by_its_sqlstate() {
+        let database = fresh();
+        let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
+        for (state, unavailable, passing, refusal) in [
+            ("08006", true, false, false),
+            ("25006", true, false, true),
+            ("28P01", true, false, true),
+            ("3D000", true, false, true),
+            ("40001", true, true, true),
+            ("40P01", true, true, true),
+            ("53300", true, false, true),
+            ("55P03", true, true, true),
+            ("57014", true, false, true),
+            ("57P01", true, true, false),
+            ("57P03", true, true, false),
+            ("58030", true, false, true),
+            ("22012", false, false, true),
+            ("23505", false, false, true),
+            ("42P01", false, false, true),
+        ] {
+            let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$");
+            let raised = sqlx::raw_sql(sqlx::AssertSqlSafe(raise))
+                .execute(&mut connection)
+                .await;
+            let error = raised.unwrap_err();
+            let said = store_error(&error);
+            assert_eq!(
+                matches!(said, StoreError::Unavailable(_)),
+                unavailable,
+                "{state}: {said:?}"
+            );
+            assert_eq!(is_passing(&error), passing, "{state}");
+            assert_eq!(is_refusal(&error), refusal, "{state}");
+        }
+        // A name that was taken meanwhile is worth another look at whose it is.
+        let taken = "DO $$ BEGIN RAISE unique_violation; END $$";
+        let error = sqlx::raw_sql(taken).execute(&mut connection).await.unwrap_err();
+        assert!(Trouble::from(error).is_passing());
+    }
+
+    #[test]
+    fn what_is_lost_on_the_way_is_no_refusal() {
+        let lost = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(is_passing(&lost) && !is_refusal(&lost));
+        assert!(matches!(store_error(&lost), StoreError::Unavailable(_)));
+        assert!(matches!(
+            store_error(&sqlx::Error::PoolTimedOut),
+            StoreError::Unavailable(_)
+        ));
+        let ours = sqlx::Error::ColumnNotFound("colour".into());
+        assert!(matches!(store_error(&ours), StoreError::Query(_)));
+    }
+}

@@ -15,12 +15,12 @@ use remuda_mail::Secret;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
 
-use super::super::{ChangeError, Import, ImportError, Imported, StoreError};
+use super::super::{ChangeError, Import, ImportError, Imported, StoreError, rules};
 use super::{
     PostgresStore,
     change::{Fate, Which, held, insert, replace, touched},
     error::{Trouble, code, store_error},
-    rules, statements,
+    place, statements,
 };
 use crate::model::{Account, Kind, Mailbox, Object};
 
@@ -86,7 +86,7 @@ impl PostgresStore {
         for (line, object) in catch_alls {
             let look = async {
                 let now = held(tx, Kind::Domain, &Which::Name(object.name().to_owned())).await?;
-                rules::names_what_is_there(tx, &now).await
+                place::has_catch_all(tx, &now).await
             };
             self.of_line(*line, look).await?;
         }
@@ -142,7 +142,7 @@ async fn next_run(objects: &mut mpsc::Receiver<Import>) -> (Vec<Line>, Option<bo
 
 /// The accounts, if all are, and each is sound alone.
 fn accounts(run: &[Line]) -> Option<Vec<&Account>> {
-    let one = |(_, object): &'_ Line| rules::sound(object).is_ok();
+    let one = |(_, object): &'_ Line| rules::check(object).is_ok();
     if !run.iter().all(one) {
         return None;
     }

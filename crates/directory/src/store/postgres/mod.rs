@@ -23,9 +23,9 @@ mod change;
 mod error;
 mod import;
 mod payload;
+mod place;
 mod push;
 mod row;
-mod rules;
 mod schema;
 mod statements;
 
@@ -53,6 +53,7 @@ use super::{
 use crate::model::{Kind, Object};
 use change::Change;
 use error::{is_passing, store_error};
+pub use schema::OpenError;
 
 /// The store.
 pub struct PostgresStore {
@@ -105,22 +106,25 @@ impl PostgresStore {
     ///
     /// # Errors
     /// The URL makes no sense; or the database is there and does not fit, e.g. is newer than this program.
-    pub async fn open(url: &str, clock: SharedClock, limits: Limits) -> Result<Self, StoreError> {
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| StoreError::Query(error.to_string()))?;
-        let options = options.application_name("remuda").options(KEEPALIVE);
+    pub async fn open(url: &str, clock: SharedClock) -> Result<Self, OpenError> {
+        Self::open_with(url, clock, Limits::default()).await
+    }
+
+    /// As [`open`](Self::open), with other limits.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(url: &str, clock: SharedClock, limits: Limits) -> Result<Self, OpenError> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+        let options = options.application_name("remuda").options(SESSION);
+        let (connect_max, look_up_max) = (limits.connect_max, limits.look_up_max);
         let store = PostgresStore {
-            look_ups: pool(
-                &options,
-                &clock,
-                limits.look_ups_max,
-                (limits.connect_max, limits.look_up_max),
-            ),
+            look_ups: pool(&options, &clock, limits.look_ups_max, (connect_max, look_up_max)),
             changes: pool(
                 &options,
                 &clock,
                 limits.changes_max,
-                (limits.connect_max, limits.change_max),
+                (connect_max, limits.change_max),
             ),
             options,
             schema: OnceCell::new(),
@@ -130,31 +134,35 @@ impl PostgresStore {
             #[cfg(test)]
             between: push::Between::default(),
         };
-        match store.within(limits.look_up_max, store.ready()).await {
-            Ok(()) | Err(StoreError::Unavailable(_)) => Ok(store),
+        match store.within(look_up_max, store.bring_up()).await {
+            Ok(()) | Err(OpenError::Store(StoreError::Unavailable(_))) => Ok(store),
             Err(error) => Err(error),
         }
     }
 
     /// Lets `future` run for `max` at most.
-    async fn within<T>(
+    async fn within<T, E: From<StoreError>>(
         &self,
         max: Duration,
-        future: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let deadline = self.clock.now().monotonic + max;
         let answer = before(&*self.clock, deadline, future).await;
-        answer.unwrap_or_else(|| Err(StoreError::Unavailable(format!("no answer within {max:?}"))))
+        answer.unwrap_or_else(|| Err(StoreError::Unavailable(format!("no answer within {max:?}")).into()))
     }
 
     /// Completes when the database's schema is known to be ours.
     async fn ready(&self) -> Result<(), StoreError> {
+        self.bring_up().await.map_err(|error| match error {
+            OpenError::Store(error) => error,
+            error => StoreError::Query(error.to_string()),
+        })
+    }
+
+    async fn bring_up(&self) -> Result<(), OpenError> {
         let bring_up = async || {
-            let mut connection = self
-                .changes
-                .acquire()
-                .await
-                .map_err(|error| store_error(&error))?;
+            let connection = self.changes.acquire().await;
+            let mut connection = connection.map_err(|error| store_error(&error))?;
             schema::bring_up(&mut connection).await
         };
         self.schema.get_or_try_init(bring_up).await.copied()
@@ -309,8 +317,8 @@ async fn is_sound(clock: &dyn remuda_clock::Clock, connection: &mut sqlx::PgConn
 const TRUSTED: Duration = Duration::from_secs(10);
 const PING_MAX: Duration = Duration::from_secs(1);
 
-/// The server looks after connections whose other end has gone.
-const KEEPALIVE: [(&str, &str); 4] = [
+/// Of every connection: the server looks after those whose other end has gone, and nobody waits long for a lock.
+const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),

@@ -12,7 +12,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::super::{ChangeError, StoreError};
+use super::super::StoreError;
 use super::error::store_error;
 use crate::model::{
     Account, Alias, Domain, DomainAlias, Head, Kind, List, Mailbox, Mode, Name, Object, Pattern, Route,
@@ -188,16 +188,13 @@ impl Reading<'_> {
 }
 
 /// The statement with the object's values, in the order of `statements`.
-pub(super) fn bound<'q>(
-    sql: &'static str,
-    object: &'q Object,
-) -> Result<Query<'q, Postgres, PgArguments>, ChangeError> {
+pub(super) fn bound<'q>(sql: &'static str, object: &'q Object) -> Query<'q, Postgres, PgArguments> {
     let query = sqlx::query(sql).bind(object.head().active);
-    Ok(match object {
+    match object {
         Object::Domain(one) => query
             .bind(one.name.as_str())
             .bind(one.catch_all.as_ref().map(Mailbox::as_str))
-            .bind(octets("message_size", one.message_size)?)
+            .bind(octets(one.message_size))
             .bind(one.plus_addressing)
             .bind(&one.plus_separator)
             .bind(one.account_limit.map(i64::from))
@@ -206,7 +203,7 @@ pub(super) fn bound<'q>(
         Object::DomainAlias(one) => query.bind(one.name.as_str()).bind(one.domain.as_str()),
         Object::Account(one) => at(query, &one.address)
             .bind(one.hash.as_ref().map(Secret::reveal))
-            .bind(octets("quota", one.quota)?)
+            .bind(octets(one.quota))
             .bind(one.forward.as_ref().map(Mailbox::as_str))
             .bind(one.forward_keep),
         Object::Alias(one) => at(query, &one.address),
@@ -222,16 +219,12 @@ pub(super) fn bound<'q>(
             .bind(joined(&one.preference))
             .bind(&one.username)
             .bind(one.password.as_ref().map(Secret::reveal)),
-    })
+    }
 }
 
-/// Octets as a database holds them.
-pub(super) fn octets(field: &'static str, count: Option<u64>) -> Result<Option<i64>, ChangeError> {
-    let too_many = |_| ChangeError::Invalid {
-        field,
-        reason: format!("at most {} octets", i64::MAX),
-    };
-    count.map(i64::try_from).transpose().map_err(too_many)
+/// Octets as a database holds them: whoever is sound by himself has no more.
+fn octets(count: Option<u64>) -> Option<i64> {
+    count.map(|count| i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 fn at<'q>(query: Query<'q, Postgres, PgArguments>, address: &'q Mailbox) -> Query<'q, Postgres, PgArguments> {

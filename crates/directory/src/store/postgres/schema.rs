@@ -10,6 +10,27 @@ use sqlx::{Connection as _, PgConnection, raw_sql};
 use super::super::StoreError;
 use super::error::store_error;
 
+/// A store that cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It is no URL of a database.
+    #[error("{0}; right is postgres://user@host/database")]
+    Url(String),
+    /// It was made by a later version of this program.
+    #[error(
+        "the database has version {found} of the directory's tables; this program knows them up to {known}: use the newer program"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The latest that is known here.
+        known: i64,
+    },
+    /// The database has refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Each brings the schema from the version of its place to the next.
 const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
 
@@ -17,17 +38,13 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
 ///
 /// # Errors
 /// The database is not there, or refuses; or its schema is newer than this program.
-pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let found = migrate(connection, &MIGRATIONS)
-        .await
-        .map_err(|error| store_error(&error))?;
-    let ours = MIGRATIONS.len() as i64;
-    match found > ours {
+pub(super) async fn bring_up(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let found = migrate(connection, &MIGRATIONS).await;
+    let found = found.map_err(|error| store_error(&error))?;
+    let known = MIGRATIONS.len() as i64;
+    match found > known {
         false => Ok(()),
-        true => Err(StoreError::Query(format!(
-            "its schema is version {found}, and this program knows versions up to {ours}: a newer program has \
-             been here; use that one"
-        ))),
+        true => Err(OpenError::Newer { found, known }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What only PostgreSQL can do wrong: lost connections, lost replies, full pools.
 
+mod shared;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -43,7 +45,7 @@ pub(super) fn account(address: &str) -> Object {
 }
 
 pub(super) async fn open(url: &str, limits: Limits) -> Arc<PostgresStore> {
-    let store = PostgresStore::open(url, SystemClock::shared(), limits).await;
+    let store = PostgresStore::open_with(url, SystemClock::shared(), limits).await;
     Arc::new(store.unwrap())
 }
 
@@ -97,6 +99,31 @@ async fn a_connection_lost_in_the_pool_costs_one_more_statement() {
     assert!(store.load(Kind::Account, BOB).await.unwrap().is_some());
     assert_eq!(store.loads() - before, 2);
     assert!(store.insert(account("ann@d.test")).await.is_ok());
+}
+
+/// D12: a statement that was a deadlock's victim is sent once more, and only once.
+#[tokio::test]
+async fn a_deadlocks_victim_is_sent_once_more() {
+    let (store, database) = with_bob(LIMITS).await;
+    database
+        .execute(
+            "ALTER TABLE account RENAME TO real_account; CREATE SEQUENCE looks; CREATE SEQUENCE failures START 1;
+             CREATE FUNCTION stumble() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('looks') <= (SELECT last_value FROM failures) THEN
+                     RAISE EXCEPTION 'victim' USING ERRCODE = '40P01';
+                 END IF;
+                 RETURN true;
+             END $$;
+             CREATE VIEW account AS SELECT * FROM real_account WHERE stumble()",
+        )
+        .unwrap();
+    let before = store.loads();
+    assert!(store.load(Kind::Account, BOB).await.unwrap().is_some());
+    assert_eq!(store.loads() - before, 2);
+    database.execute("SELECT setval('failures', 1000000)").unwrap();
+    let answer = store.load(Kind::Account, BOB).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert_eq!(store.loads() - before, 4);
 }
 
 /// D12, D4
@@ -254,7 +281,7 @@ async fn a_path_that_died_without_a_word_ends_at_the_deadline() {
 async fn a_url_that_makes_no_sense_is_refused_and_a_password_is_not_shown() {
     let clock = SystemClock::shared();
     assert!(
-        PostgresStore::open("postgres//nonsense", clock.clone(), LIMITS)
+        PostgresStore::open_with("postgres//nonsense", clock.clone(), LIMITS)
             .await
             .is_err()
     );
@@ -264,7 +291,7 @@ async fn a_url_that_makes_no_sense_is_refused_and_a_password_is_not_shown() {
     };
     let port = remuda_testing::free_port().unwrap();
     let url = format!("postgres://mx:hunter2@127.0.0.1:{port}/mail");
-    let store = PostgresStore::open(&url, clock, limits).await.unwrap();
+    let store = PostgresStore::open_with(&url, clock, limits).await.unwrap();
     assert_eq!(store.describe(), format!("postgres://mx@127.0.0.1:{port}/mail"));
 }
 
@@ -284,29 +311,31 @@ async fn of_two_who_want_a_name_at_once_one_is_told_whose_it_is() {
         };
         assert!(matches!(taken, ChangeError::Taken { .. }), "{taken:?}");
     }
-    // A domain's limit too holds for both together.
-    let Object::Domain(mut limited) = store
-        .load(Kind::Domain, By::Name("d.test"))
-        .await
-        .unwrap()
-        .unwrap()
-    else {
-        panic!();
+}
+
+/// Two servers, and room for one.
+#[tokio::test]
+async fn of_two_who_want_the_last_place_of_a_domain_one_is_refused() {
+    let (store, database) = with_bob(LIMITS).await;
+    let other = open(&database.url, LIMITS).await;
+    database.execute("UPDATE domain SET account_limit = 2").unwrap();
+    let mut third = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    // Both have looked at the domain, as far as they can, before either has stored anything.
+    let hold = "BEGIN; LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut third).await.unwrap();
+    let one = tokio::spawn(async move { store.insert(account("v1@d.test")).await });
+    let two = tokio::spawn(async move { other.insert(account("v2@d.test")).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                 AND datname = current_database()";
+    wait_until_async("both wait", async || database.execute(waits).unwrap() == "2").await;
+    sqlx::raw_sql("COMMIT").execute(&mut third).await.unwrap();
+    let (one, two) = (one.await.unwrap(), two.await.unwrap());
+    let refused = match (one, two) {
+        (Ok(_), Err(error)) | (Err(error), Ok(_)) => error,
+        both => panic!("{both:?}"),
     };
-    let there: u32 = database
-        .execute("SELECT count(*) FROM account")
-        .unwrap()
-        .parse()
-        .unwrap();
-    limited.account_limit = Some(there + 1);
-    store.update(Object::Domain(limited), None).await.unwrap();
-    let (one, two) = tokio::join!(
-        store.insert(account("v1@d.test")),
-        other.insert(account("v2@d.test"))
-    );
-    let refused = one.err().or(two.err());
     assert!(
-        matches!(refused, Some(ChangeError::LimitReached { .. })),
+        matches!(refused, ChangeError::LimitReached { limit: 2, .. }),
         "{refused:?}"
     );
 }
@@ -368,6 +397,32 @@ async fn an_import_counts_what_is_new_and_what_is_replaced() {
     assert_eq!((imported.created, imported.replaced), (10, 10));
     assert_eq!(imported.touched.len(), 20);
     assert_eq!(database.execute("SELECT count(*) FROM account").unwrap(), "1511");
+}
+
+#[tokio::test]
+async fn a_second_import_waits_for_the_first() {
+    let (store, database) = with_bob(LIMITS).await;
+    let (to, from) = mpsc::channel(10);
+    let ours = store.clone();
+    let first = tokio::spawn(async move { ours.import(from).await });
+    let object = Import::Object(1, Box::new(account("ann@d.test")));
+    to.send(object).await.unwrap();
+    let ours = store.clone();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()";
+    let holds = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = \
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    wait_until_async("the first has begun", async || {
+        database.execute(holds).unwrap() == "1"
+    })
+    .await;
+    let second = tokio::spawn(async move { import(&ours, vec![account("ann@d.test")]).await });
+    wait_until_async("the second waits", async || {
+        database.execute(waits).unwrap() == "1"
+    })
+    .await;
+    to.send(Import::End).await.unwrap();
+    assert_eq!(first.await.unwrap().unwrap().created, 1);
+    assert_eq!(second.await.unwrap().unwrap().replaced, 1);
 }
 
 /// A domain with a limit is filled to it and not beyond.

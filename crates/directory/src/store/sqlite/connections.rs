@@ -2,7 +2,8 @@
 //!
 //! # Contract
 //! * **One writer at a time**, also among processes: a change begins by taking the file's write lock.
-//! * **Bounded**: at most [`READERS_MAX`] reads at a time; further ones wait their turn.
+//! * **Bounded**: at most [`READERS_MAX`] look-ups and [`LISTERS_MAX`] listings at a time; further ones wait their turn,
+//!   each for their own (D15).
 //! * **A connection that met an error is not used again.** A read is then tried once more on a new one (D12),
 //!   but for one that has waited already.
 //! * **Another file that has taken the place is opened without what was left beside the old one**: its log would be
@@ -28,15 +29,27 @@ use super::{
 };
 use crate::store::{ChangeError, StoreError};
 
-/// Reads at a time.
+/// Look-ups at a time.
 pub(super) const READERS_MAX: usize = 4;
+/// Listings at a time: people look while all look-ups hang.
+const LISTERS_MAX: usize = 2;
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Mail waits for it.
+    LookUp,
+    /// Somebody looks.
+    Listing,
+}
 
 /// The connections of one store.
 pub(super) struct Connections {
     pub(super) path: PathBuf,
     pub(super) clock: SharedClock,
     pub(super) timing: Timing,
-    turns: Arc<Semaphore>,
+    look_ups: Arc<Semaphore>,
+    listings: Arc<Semaphore>,
     idle: Mutex<Vec<(u64, Connection)>>,
     writer: Arc<tokio::sync::Mutex<Option<(u64, Connection)>>>,
     place: Mutex<Place>,
@@ -50,7 +63,8 @@ impl Connections {
             path,
             clock,
             timing,
-            turns: Arc::new(Semaphore::new(READERS_MAX)),
+            look_ups: Arc::new(Semaphore::new(READERS_MAX)),
+            listings: Arc::new(Semaphore::new(LISTERS_MAX)),
             idle: Mutex::default(),
             writer: Arc::default(),
             place: Mutex::default(),
@@ -61,13 +75,18 @@ impl Connections {
     /// Runs a read on a connection of its own.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
+        purpose: Purpose,
         work: impl Fn(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let deadline = self.clock.now().monotonic + self.timing.statement;
         let reading = Arc::new(Reading::default());
         let (all, own) = (self.clone(), reading.clone());
+        let turns = match purpose {
+            Purpose::LookUp => self.look_ups.clone(),
+            Purpose::Listing => self.listings.clone(),
+        };
         let answering = async move {
-            let turn = all.turns.clone().acquire_owned().await;
+            let turn = turns.acquire_owned().await;
             let answering = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
                 all.try_twice(&own, work)

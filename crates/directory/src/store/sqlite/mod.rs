@@ -38,7 +38,7 @@ use super::{
     StoreError,
 };
 use crate::model::{Kind, Object};
-use connections::Connections;
+use connections::{Connections, Purpose};
 pub use schema::OpenError;
 
 /// How long the store waits for what.
@@ -103,7 +103,7 @@ impl Store for SqliteStore {
         let (key, loads) = (Key::of(by), self.loads.clone());
         Box::pin(async move {
             self.all
-                .read(move |db| {
+                .read(Purpose::LookUp, move |db| {
                     loads.fetch_add(1, Ordering::Relaxed);
                     rows::load(db, kind, key.by())
                 })
@@ -113,7 +113,11 @@ impl Store for SqliteStore {
 
     fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>> {
         let page = page.clone();
-        Box::pin(async move { self.all.read(move |db| rows::page(db, kind, &page)).await? })
+        Box::pin(async move {
+            self.all
+                .read(Purpose::Listing, move |db| rows::page(db, kind, &page))
+                .await?
+        })
     }
 
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {

@@ -227,7 +227,7 @@ async fn a_read_that_takes_too_long_is_ended() {
     // More of them than may run at a time: each must give its turn back.
     for _ in 0..connections::READERS_MAX + 1 {
         let (begun, has_begun) = std::sync::mpsc::channel();
-        let reading = store.all.read(move |db| {
+        let reading = store.all.read(Purpose::LookUp, move |db| {
             let endless = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT n FROM n";
             let mut statement = db.prepare(endless)?;
             let mut rows = statement.query([])?;
@@ -245,6 +245,57 @@ async fn a_read_that_takes_too_long_is_ended() {
         assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
     }
     assert_eq!(store.load(Kind::Domain, By::Id(1)).await, Ok(None));
+}
+
+/// D15.
+#[tokio::test]
+async fn listings_go_on_while_all_look_ups_hang() {
+    let file = File::new().await;
+    add(&*file.store, [domain("ex.com")]).await;
+    let (begun, mut has_begun) = mpsc::channel(connections::READERS_MAX);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = Arc::new(std::sync::Mutex::new(ended));
+    let mut hanging = Vec::new();
+    for _ in 0..connections::READERS_MAX {
+        let (all, begun, ended) = (file.store.all.clone(), begun.clone(), ended.clone());
+        let hang = move |_: &mut Connection| {
+            begun.blocking_send(()).unwrap();
+            // An error says that the test is over.
+            let _ = ended.lock().unwrap().recv();
+            Ok(())
+        };
+        hanging.push(tokio::spawn(async move { all.read(Purpose::LookUp, hang).await }));
+        has_begun.recv().await.unwrap();
+    }
+    assert_eq!(names(&*file.store, Kind::Domain).await, ["ex.com"]);
+    drop(end);
+    for one in hanging {
+        one.await.unwrap().unwrap();
+    }
+}
+
+/// E14.
+#[tokio::test]
+async fn a_locked_file_is_unavailable_and_down() {
+    let file = File::with(Timing {
+        busy: Duration::from_millis(20),
+        poll: Duration::from_millis(20),
+        ..Timing::default()
+    })
+    .await;
+    let other = Connection::open(file.path()).unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; INSERT INTO domain (name) VALUES ('ex.com')")
+        .unwrap();
+    let answer = file.store.load(Kind::Domain, By::Name("ex.com")).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    let (to, mut told) = mpsc::channel(8);
+    tokio::spawn(file.store().watch(to));
+    assert!(matches!(told.recv().await, Some(Pushed::Down(_))));
+    drop(other);
+    assert_eq!(told.recv().await, Some(Pushed::Flush(Missed::Connected)));
+    assert_eq!(told.recv().await, Some(Pushed::Up));
+    assert_eq!(names(&*file.store, Kind::Domain).await, ["ex.com"]);
 }
 
 #[tokio::test]
@@ -319,7 +370,7 @@ async fn the_log_is_bounded_by_the_database() {
     sqlite3(&file.path(), many).unwrap();
     let count =
         |db: &mut Connection| db.query_row("SELECT count(*) FROM change_log", [], |row| row.get::<_, i64>(0));
-    assert_eq!(file.store.all.read(count).await, Ok(50_000));
+    assert_eq!(file.store.all.read(Purpose::LookUp, count).await, Ok(50_000));
 }
 
 /// E8.
@@ -364,7 +415,7 @@ async fn another_file_in_the_place_is_opened_and_flushes() {
     add(&*file.store, [account("new@ex.com")]).await;
     let sound =
         |db: &mut Connection| db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
-    assert_eq!(file.store.all.read(sound).await.unwrap(), "ok");
+    assert_eq!(file.store.all.read(Purpose::LookUp, sound).await.unwrap(), "ok");
     while watching.next().await != Pushed::Up {}
     sqlite3(
         &file.path(),
@@ -429,7 +480,7 @@ async fn the_rules_are_the_same_with_foreign_keys_on() {
     let left = |db: &mut Connection| {
         db.query_row("SELECT count(*) FROM list_member", [], |row| row.get::<_, i64>(0))
     };
-    assert_eq!(file.store.all.read(left).await, Ok(0));
+    assert_eq!(file.store.all.read(Purpose::LookUp, left).await, Ok(0));
 }
 
 #[tokio::test]
@@ -461,4 +512,28 @@ async fn a_long_list_is_told_as_one_list() {
     let touched = watching.until(Kind::List, "all@ex.com").await;
     assert!(touched.len() <= 3, "{}", touched.len());
     assert!(touched.iter().all(|one| !matches!(one, Touched::All(_))));
+}
+
+#[tokio::test]
+async fn every_table_and_column_is_in_the_documentation() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/directory-schema.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let file = File::new().await;
+    let all = |db: &mut Connection| {
+        let columns = "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_xinfo(t.name) AS c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'";
+        db.prepare(columns)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(String, String)>>>()
+    };
+    let all = file.store.all.read(Purpose::LookUp, all).await.unwrap();
+    assert!(all.len() > 60, "{all:?}");
+    for (table, column) in all {
+        for word in [&table, &column] {
+            assert!(
+                page.contains(&format!("`{word}`")),
+                "{table}.{column} is not in the documentation"
+            );
+        }
+    }
 }

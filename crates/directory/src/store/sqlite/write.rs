@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use remuda_mail::Secret;
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use crate::model::{Kind, Mailbox, Object};
+use crate::model::{Domain, Kind, Mailbox, Object, Route};
 
 /// Writes a new row; answers its id.
 pub(super) fn insert(db: &Connection, object: &Object) -> rusqlite::Result<i64> {
@@ -86,20 +86,14 @@ pub(super) fn delete_bearers(db: &Connection, domain: &str) -> rusqlite::Result<
 
 const BEARERS: [Kind; 4] = [Kind::DomainAlias, Kind::Account, Kind::Alias, Kind::List];
 
+/// A column and what is to stand in it.
+type Column = (&'static str, Value);
+
 /// The columns that an object sets, with their values.
-fn columns(object: &Object) -> Vec<(&'static str, Value)> {
+fn columns(object: &Object) -> Vec<Column> {
     let mut columns = vec![("active", Value::from(object.head().active))];
     match object {
-        Object::Domain(one) => columns.extend([
-            ("name", text(one.name.as_str())),
-            ("catch_all", address(one.catch_all.as_ref())),
-            ("message_size", number(one.message_size)),
-            ("plus_addressing", Value::from(one.plus_addressing)),
-            ("plus_separator", text(&one.plus_separator)),
-            ("account_limit", Value::from(one.account_limit)),
-            ("alias_limit", Value::from(one.alias_limit)),
-            ("list_limit", Value::from(one.list_limit)),
-        ]),
+        Object::Domain(one) => columns.extend(domain(one)),
         Object::DomainAlias(one) => columns.extend([
             ("name", text(one.name.as_str())),
             ("domain", text(one.domain.as_str())),
@@ -122,20 +116,35 @@ fn columns(object: &Object) -> Vec<(&'static str, Value)> {
                 ("require_auth", Value::from(one.require_auth)),
             ]);
         }
-        Object::Route(one) => {
-            let preference: Vec<String> = one.preference.iter().map(u16::to_string).collect();
-            columns.extend([
-                ("domain", text(one.domain.as_str())),
-                ("hosts", text(&one.hosts.join(", "))),
-                ("mx", Value::from(one.mx)),
-                ("tls", Value::from(one.tls.clone())),
-                ("preference", text(&preference.join(", "))),
-                ("username", Value::from(one.username.clone())),
-                ("password", secret(one.password.as_ref())),
-            ]);
-        }
+        Object::Route(one) => columns.extend(route(one)),
     }
     columns
+}
+
+fn domain(one: &Domain) -> [Column; 8] {
+    [
+        ("name", text(one.name.as_str())),
+        ("catch_all", address(one.catch_all.as_ref())),
+        ("message_size", number(one.message_size)),
+        ("plus_addressing", Value::from(one.plus_addressing)),
+        ("plus_separator", text(&one.plus_separator)),
+        ("account_limit", Value::from(one.account_limit)),
+        ("alias_limit", Value::from(one.alias_limit)),
+        ("list_limit", Value::from(one.list_limit)),
+    ]
+}
+
+fn route(one: &Route) -> [Column; 7] {
+    let preference: Vec<String> = one.preference.iter().map(u16::to_string).collect();
+    [
+        ("domain", text(one.domain.as_str())),
+        ("hosts", text(&one.hosts.join(", "))),
+        ("mx", Value::from(one.mx)),
+        ("tls", Value::from(one.tls.clone())),
+        ("preference", text(&preference.join(", "))),
+        ("username", Value::from(one.username.clone())),
+        ("password", secret(one.password.as_ref())),
+    ]
 }
 
 /// Targets and members: what is not there any more goes, what is new comes.
@@ -163,7 +172,7 @@ fn write_others(db: &Connection, object: &Object, id: i64) -> rusqlite::Result<(
     Ok(())
 }
 
-fn halves(mailbox: &Mailbox) -> [(&'static str, Value); 2] {
+fn halves(mailbox: &Mailbox) -> [Column; 2] {
     [
         ("local_part", text(mailbox.address().local_part())),
         ("domain", text(mailbox.domain())),

@@ -225,9 +225,15 @@ pub(crate) async fn a_row_that_makes_no_sense_is_an_error(fixture: &impl Fixture
     )
     .await;
     let statements = "INSERT INTO list_member SELECT id, 'z@y..test' FROM list WHERE address = 'all@ex.com';
-        INSERT INTO alias (local_part, domain) VALUES ('info', 'ex.com');";
+        INSERT INTO alias (local_part, domain) VALUES ('info', 'ex.com');
+        INSERT INTO account (local_part, domain) VALUES ('jo\u{308}rg', 'ex.com');";
     fixture.sql(statements).await.unwrap();
-    for (kind, name) in [(Kind::List, "all@ex.com"), (Kind::Alias, "info@ex.com")] {
+    let typed = "jo\u{308}rg@ex.com";
+    for (kind, name) in [
+        (Kind::Account, typed),
+        (Kind::List, "all@ex.com"),
+        (Kind::Alias, "info@ex.com"),
+    ] {
         let answer = store.load(kind, By::Name(name)).await;
         assert!(is_senseless(&answer), "{answer:?}");
         assert!(answer.unwrap_err().to_string().contains(name));
@@ -282,5 +288,26 @@ pub(crate) async fn objects_written_by_sql_are_objects(fixture: &impl Fixture) {
             assert_eq!(route.preference, [10, 20]);
         }
         other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn the_examples_of_the_documentation_work(fixture: &impl Fixture) {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/directory-schema.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```sql").unwrap();
+    let (examples, _) = rest.split_once("```").unwrap();
+    fixture.sql(examples).await.unwrap();
+    let store = fixture.store();
+    let bob = By::Name("bob@example.com");
+    let bob = store.load(Kind::Account, bob).await.unwrap().unwrap();
+    assert!(!bob.head().active);
+    for (kind, name) in [
+        (Kind::Alias, "info@example.com"),
+        (Kind::DomainAlias, "example.org"),
+    ] {
+        assert!(
+            store.load(kind, By::Name(name)).await.unwrap().is_some(),
+            "{name}"
+        );
     }
 }

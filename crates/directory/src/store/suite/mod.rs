@@ -70,6 +70,7 @@ macro_rules! suite {
                 versions_grow_with_sql
                 a_row_that_makes_no_sense_is_an_error
                 objects_written_by_sql_are_objects
+                the_examples_of_the_documentation_work
             }
             pages {
                 objects_come_in_order_of_name

@@ -7,6 +7,7 @@ use remuda_testing::{
     postgres::{Database, Postgres},
     wait::{PATIENCE, wait_until_async},
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::{
     super::{By, Touched},
@@ -306,6 +307,27 @@ async fn a_path_that_died_without_a_word_is_down() {
     assert_eq!(watch.next().await, Pushed::Flush(Missed::Connected));
     assert_eq!(watch.next().await, Pushed::Up);
     assert_eq!(quota(&store).await, Some(7));
+}
+
+/// E5: only the way to the listener is dead, and heartbeats go out well.
+#[tokio::test]
+async fn a_listener_that_hears_nothing_is_found_out_by_what_the_other_connection_says() {
+    let cluster = Postgres::start().unwrap();
+    let database = cluster.database().unwrap();
+    let store = open(&database.url, quick()).await;
+    let mut watch = Watch::up(&store).await;
+    let listener = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let id: i32 = database.execute(listener).unwrap().parse().unwrap();
+    let listener = Pid::from_raw(id).unwrap();
+    kill_process(listener, Signal::STOP).unwrap();
+    let down = watch.next().await;
+    kill_process(listener, Signal::CONT).unwrap();
+    assert!(
+        matches!(&down, Pushed::Down(reason) if reason.starts_with("no heartbeat")),
+        "{down:?}"
+    );
+    assert_eq!(watch.next().await, Pushed::Flush(Missed::Connected));
+    assert_eq!(watch.next().await, Pushed::Up);
 }
 
 /// E5: the server stands still, and goes on.

@@ -12,7 +12,7 @@ use crate::{
 #[tokio::test]
 async fn two_programs_that_start_at_once_do_not_disturb_each_other() {
     let database = fresh();
-    let open = || PostgresStore::open(&database.url, remuda_clock::SystemClock::shared(), LIMITS);
+    let open = || PostgresStore::open_with(&database.url, remuda_clock::SystemClock::shared(), LIMITS);
     let (one, two, three) = tokio::join!(open(), open(), open());
     for store in [one, two, three] {
         assert_eq!(
@@ -29,7 +29,7 @@ async fn two_programs_that_start_at_once_do_not_disturb_each_other() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_in_plain_words() {
     let database = fresh();
-    let open = || PostgresStore::open(&database.url, remuda_clock::SystemClock::shared(), LIMITS);
+    let open = || PostgresStore::open_with(&database.url, remuda_clock::SystemClock::shared(), LIMITS);
     open().await.unwrap();
     database
         .execute("UPDATE schema_version SET version = 99")
@@ -59,7 +59,11 @@ async fn a_migration_is_there_altogether_or_not_at_all() {
 async fn one_address_is_one_thing_also_for_who_writes_sql() {
     let database = fresh();
     let clock = remuda_clock::SystemClock::shared();
-    let store = Arc::new(PostgresStore::open(&database.url, clock, LIMITS).await.unwrap());
+    let store = Arc::new(
+        PostgresStore::open_with(&database.url, clock, LIMITS)
+            .await
+            .unwrap(),
+    );
     store.insert(domain("d.test")).await.unwrap();
     store.insert(domain("e.test")).await.unwrap();
     store.insert(account("bob@d.test")).await.unwrap();
@@ -106,7 +110,9 @@ async fn one_address_is_one_thing_also_for_who_writes_sql() {
 async fn versions_and_times_are_the_databases_own() {
     let database = fresh();
     let clock = remuda_clock::SystemClock::shared();
-    let store = PostgresStore::open(&database.url, clock, LIMITS).await.unwrap();
+    let store = PostgresStore::open_with(&database.url, clock, LIMITS)
+        .await
+        .unwrap();
     store.insert(domain("d.test")).await.unwrap();
     let row = "SELECT version, created > 1700000000000, changed >= created FROM domain";
     assert_eq!(database.execute(row).unwrap(), "1|t|t");
@@ -123,7 +129,9 @@ async fn versions_and_times_are_the_databases_own() {
 async fn who_may_write_one_table_needs_no_right_to_the_registers() {
     let database = fresh();
     let clock = remuda_clock::SystemClock::shared();
-    let store = PostgresStore::open(&database.url, clock, LIMITS).await.unwrap();
+    let store = PostgresStore::open_with(&database.url, clock, LIMITS)
+        .await
+        .unwrap();
     store.insert(domain("d.test")).await.unwrap();
     let name = database.url.rsplit('/').next().unwrap();
     let sql = format!(
@@ -139,7 +147,9 @@ async fn who_may_write_one_table_needs_no_right_to_the_registers() {
 async fn the_log_is_bounded() {
     let database = fresh();
     let clock = remuda_clock::SystemClock::shared();
-    let store = PostgresStore::open(&database.url, clock, LIMITS).await.unwrap();
+    let store = PostgresStore::open_with(&database.url, clock, LIMITS)
+        .await
+        .unwrap();
     store.insert(domain("d.test")).await.unwrap();
     let later = "SELECT setval(pg_get_serial_sequence('change_log', 'seq'), 50000)";
     database.execute(later).unwrap();

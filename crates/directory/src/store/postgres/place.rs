@@ -1,49 +1,24 @@
-//! What an object must be before it is stored.
+//! An object's place among the others: its name is free, what it names is there, its domain may have one more.
 //!
 //! # Contract
-//! * **What is refused names its field**, as in JSON, and what would be right.
-//! * **Rules between objects are looked at in the transaction that changes them**; what two transactions at once could
-//!   break is kept by the database's own constraints, or by a lock on the domain.
+//! * **It is looked at in the transaction that changes it**; what two transactions at once could break is kept by the
+//!   database's own constraints, or by a lock on the domain.
+//!
+//! # Not here
+//! What an object must be by itself ([`rules`](crate::store::rules)).
 //!
 //! # Known faults
 //! A catch-all that loses its account afterwards stays (G10): resolution ends there.
 
 use sqlx::{PgConnection, Row as _};
 
-use super::super::ChangeError;
+use super::super::{ChangeError, rules::invalid};
 use super::error::Trouble;
 use crate::model::{Domain, Kind, Mailbox, Object};
 
-/// Looks at an object alone.
-pub(super) fn sound(object: &Object) -> Result<(), ChangeError> {
-    let invalid = |field, reason: &str| {
-        Err(ChangeError::Invalid {
-            field,
-            reason: reason.to_owned(),
-        })
-    };
-    match object {
-        Object::Domain(one) if one.plus_addressing && one.plus_separator.is_empty() => {
-            invalid("plus_separator", "one character or more, with plus_addressing")
-        }
-        Object::Domain(one) if one.plus_separator.contains('@') => invalid("plus_separator", "no @"),
-        Object::Account(one) if !is_plain(one.address.address().local_part()) => invalid(
-            "address",
-            "no quotes, slashes, backslashes or spaces in an account's name",
-        ),
-        Object::Alias(one) if one.targets.is_empty() => invalid("targets", "at least one"),
-        _ => Ok(()),
-    }
-}
-
-/// Answers whether a mailbox may be called so: its name becomes one of a directory, and is typed at log-ins.
-fn is_plain(local_part: &str) -> bool {
-    !local_part.contains(|c: char| matches!(c, '"' | '/' | '\\') || c.is_whitespace())
-}
-
 /// Looks at an object among others, before it is stored: its domain is there, its name is free, and its domain may
 /// have one more. `old`: what it is in place of.
-pub(super) async fn has_place(
+pub(super) async fn is_free_for(
     tx: &mut PgConnection,
     object: &Object,
     old: Option<&Object>,
@@ -71,7 +46,7 @@ pub(super) async fn has_place(
 }
 
 /// Looks at what a stored object names that must be there.
-pub(super) async fn names_what_is_there(tx: &mut PgConnection, object: &Object) -> Result<(), Trouble> {
+pub(super) async fn has_catch_all(tx: &mut PgConnection, object: &Object) -> Result<(), Trouble> {
     let Object::Domain(Domain {
         catch_all: Some(catch_all),
         ..
@@ -86,10 +61,10 @@ pub(super) async fn names_what_is_there(tx: &mut PgConnection, object: &Object) 
         .await?;
     match is_missing {
         false => Ok(()),
-        true => Err(ChangeError::Invalid {
-            field: "catch_all",
-            reason: format!("{catch_all} is in a domain of ours, and no account, alias or list"),
-        }
+        true => Err(invalid(
+            "catch_all",
+            format!("{catch_all} would be here, and there is no such account, alias or list"),
+        )
         .into()),
     }
 }
@@ -105,11 +80,7 @@ async fn hold_domain(
 ) -> Result<DomainLimits, Trouble> {
     let row = sqlx::query(HOLD_DOMAIN).bind(name).fetch_optional(tx).await?;
     let Some(row) = row else {
-        return Err(ChangeError::Invalid {
-            field,
-            reason: format!("there is no domain {name}; add it first"),
-        }
-        .into());
+        return Err(invalid(field, format!("there is no domain {name}")).into());
     };
     Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
 }
