@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run demo test soak bench bench-flights bench-slow-host fuzz lint build
+.PHONY: run demo test soak bench bench-flights bench-slow-host bench-object-cache fuzz lint build
 
 build:
 	@scripts/packages.sh gcc libc6-dev
@@ -21,6 +21,7 @@ test:
 	@scripts/packages.sh gcc libc6-dev postfix swaks python3 postgresql sqlite3
 	@scripts/peers.sh exim4-daemon-light opensmtpd
 	$(CARGO) test --workspace --locked
+	$(CARGO) test -p remuda-object-cache --features shuttle --test races --locked
 
 # The same in full, and half an hour at receivers that misbehave: hours.
 soak: build
@@ -43,6 +44,11 @@ bench-flights: build
 bench-slow-host: build
 	@scripts/packages.sh postfix python3
 	python3 bench/slow_host.py
+
+# What a look-up in the object cache costs, beside moka and quick_cache.
+bench-object-cache:
+	@scripts/packages.sh gcc libc6-dev
+	$(CARGO) bench -p remuda-object-cache --bench object_cache --locked
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.
 fuzz:

@@ -27,7 +27,7 @@ use crate::{
 /// of a channel; dropping it must tell the one who waits that the load failed.
 pub struct Cache<V, W> {
     pub(crate) index: Index<V>,
-    state: Arc<Mutex<State<V, W>>>,
+    pub(crate) state: Arc<Mutex<State<V, W>>>,
 }
 
 impl<V: Cached, W: Send + 'static> Cache<V, W> {
@@ -161,11 +161,11 @@ impl<V: Cached, W: Send + 'static> Cache<V, W> {
         let entry = self.index.entry(key)?;
         Some(Peeked {
             value: entry.value().cloned(),
-            age: now.since(entry.loaded_at),
+            age: now.since(entry.birth.loaded_at),
             expires_in: entry.expires_in(now),
             version: entry.value().map(|value| value.version()),
             weight: entry.weight,
-            is_refreshed: entry.is_refreshed,
+            is_refreshed: entry.birth.is_refreshed,
         })
     }
 

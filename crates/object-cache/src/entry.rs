@@ -9,7 +9,7 @@
 //! # Not here
 //! Locks. What changes is atomic: frequency and `is_refreshing` by readers, the rest under the type's mutex.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering as Cmp, sync::Arc, time::Duration};
 
 use remuda_clock::Monotonic;
 
@@ -24,18 +24,22 @@ pub(crate) struct Entry<V> {
     pub(crate) subject: Subject<V>,
     /// Of the name, or of the absence's key; then of the id, for an object.
     pub(crate) hashes: (u64, Option<u64>),
-    /// The number of the load that brought it: later loads have greater ones.
-    pub(crate) load: u64,
-    pub(crate) loaded_at: Monotonic,
-    pub(crate) is_refreshed: bool,
+    pub(crate) birth: Birth,
     pub(crate) weight: u64,
+    hot: Hot,
+    /// Where it stands in its queue; written with `is_main` by `Residents` only.
+    place: AtomicU64,
+    is_main: AtomicBool,
+}
+
+/// What every hit reads, within one line of the processor's cache.
+#[repr(align(32))]
+struct Hot {
+    loaded_at: Monotonic,
     /// Nanoseconds.
     life: AtomicU64,
     frequency: AtomicU8,
     is_refreshing: AtomicBool,
-    /// Where it stands in its queue; written with `is_main` by `Residents` only.
-    place: AtomicU64,
-    is_main: AtomicBool,
 }
 
 /// What an entry knows.
@@ -47,11 +51,22 @@ pub(crate) enum Subject<V> {
 /// How an entry came to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Birth {
+    /// The number of its load: later loads have greater ones.
     pub(crate) load: u64,
+    /// How many loads had begun when it ended: none of those began after it.
+    pub(crate) loads_before: u64,
     pub(crate) loaded_at: Monotonic,
     pub(crate) is_refreshed: bool,
-    /// Nanoseconds.
+    /// Nanoseconds, then.
     pub(crate) life: u64,
+}
+
+/// What came of two loads that concern one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Kept,
+    Offered,
+    Unknown,
 }
 
 impl<V: Cached> Entry<V> {
@@ -65,24 +80,16 @@ impl<V: Cached> Entry<V> {
         Entry {
             subject,
             hashes,
-            load: birth.load,
-            loaded_at: birth.loaded_at,
-            is_refreshed: birth.is_refreshed,
+            birth,
             weight: weight as u64,
-            life: AtomicU64::new(birth.life),
-            frequency: AtomicU8::new(0),
-            is_refreshing: AtomicBool::new(false),
+            hot: Hot {
+                loaded_at: birth.loaded_at,
+                life: AtomicU64::new(birth.life),
+                frequency: AtomicU8::new(0),
+                is_refreshing: AtomicBool::new(false),
+            },
             place: AtomicU64::new(0),
             is_main: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether it is about `key`.
-    pub(crate) fn is_of(&self, key: KeyRef<'_>) -> bool {
-        match (&self.subject, key) {
-            (Subject::Found(value), KeyRef::Name(name)) => value.name() == name,
-            (Subject::Found(value), KeyRef::Id(id)) => value.id() == id,
-            (Subject::Absent(absent), key) => absent.by_ref() == key,
         }
     }
 
@@ -95,16 +102,25 @@ impl<V: Cached> Entry<V> {
         keys.into_iter().flatten()
     }
 
-    /// Whether it stays when `offered` comes. Of two states of one row the later version is right; else what
-    /// was asked for later is.
-    pub(crate) fn outlives(&self, offered: &Entry<V>, now: Monotonic) -> bool {
-        if let (Subject::Found(kept), Subject::Found(new)) = (&self.subject, &offered.subject)
-            && kept.id() == new.id()
-            && kept.version() != new.version()
-        {
-            return kept.version() > new.version() && self.is_usable(now);
+    /// Which of the two is right about what both are about. Of two states of one row it is the later version.
+    /// Else a load that began after the other had ended is; of two that overlapped nobody can say, unless they
+    /// agree.
+    pub(crate) fn weigh(&self, offered: &Entry<V>, now: Monotonic) -> Right {
+        let is_newer = self.birth.load > offered.birth.load;
+        match (&self.subject, &offered.subject) {
+            (Subject::Found(kept), Subject::Found(new)) if kept.id() == new.id() => {
+                let is_kept = match kept.version().cmp(&new.version()) {
+                    Cmp::Less => false,
+                    Cmp::Equal => is_newer,
+                    Cmp::Greater => self.is_usable(now),
+                };
+                if is_kept { Right::Kept } else { Right::Offered }
+            }
+            (Subject::Absent(kept), Subject::Absent(new)) if kept == new && is_newer => Right::Kept,
+            (Subject::Absent(kept), Subject::Absent(new)) if kept == new => Right::Offered,
+            _ if offered.birth.load > self.birth.loads_before => Right::Offered,
+            _ => Right::Unknown,
         }
-        self.load > offered.load
     }
 
     /// Whether both are about one row.
@@ -136,56 +152,56 @@ impl<V> Entry<V> {
     }
 
     fn age(&self, now: Monotonic) -> u64 {
-        nanos(now.since(self.loaded_at))
+        nanos(now.since(self.hot.loaded_at))
     }
 
     /// How much longer it is used.
     pub(crate) fn expires_in(&self, now: Monotonic) -> Duration {
-        let life = self.life.load(Ordering::Relaxed);
+        let life = self.hot.life.load(Ordering::Relaxed);
         Duration::from_nanos(life.saturating_sub(self.age(now)))
     }
 
     /// Whether it answers at `now`: strictly younger than its life (A2).
     pub(crate) fn is_usable(&self, now: Monotonic) -> bool {
-        self.age(now) < self.life.load(Ordering::Relaxed)
+        self.age(now) < self.hot.life.load(Ordering::Relaxed)
     }
 
     /// Whether 80 % of its life are over and nobody loads it anew yet.
     pub(crate) fn is_due(&self, now: Monotonic) -> bool {
-        self.age(now) >= self.life.load(Ordering::Relaxed) / 5 * 4
-            && !self.is_refreshing.load(Ordering::Relaxed)
+        self.age(now) >= self.hot.life.load(Ordering::Relaxed) / 5 * 4
+            && !self.hot.is_refreshing.load(Ordering::Relaxed)
     }
 
     /// Makes the caller the one who loads it anew; `false` for all others.
     pub(crate) fn claim_refresh(&self) -> bool {
-        !self.is_refreshing.swap(true, Ordering::Relaxed)
+        !self.hot.is_refreshing.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it is of use at `now`: fresh, or a value that may answer for a failed load.
     pub(crate) fn is_of_use(&self, now: Monotonic, stale_if_error: u64) -> bool {
         let window = if self.is_absent() { 0 } else { stale_if_error };
-        self.age(now) < self.life.load(Ordering::Relaxed).saturating_add(window)
+        self.age(now) < self.hot.life.load(Ordering::Relaxed).saturating_add(window)
     }
 
     /// Cuts its life to at most `life` nanoseconds.
     pub(crate) fn shorten(&self, life: u64) {
-        self.life.fetch_min(life, Ordering::Relaxed);
+        self.hot.life.fetch_min(life, Ordering::Relaxed);
     }
 
     /// Remembers a use: three uses are as good as more, so that a hot entry is not written to.
     pub(crate) fn touch(&self) {
-        let frequency = self.frequency.load(Ordering::Relaxed);
+        let frequency = self.hot.frequency.load(Ordering::Relaxed);
         if frequency < FREQUENCY_MAX {
-            self.frequency.store(frequency + 1, Ordering::Relaxed);
+            self.hot.frequency.store(frequency + 1, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn frequency(&self) -> u8 {
-        self.frequency.load(Ordering::Relaxed)
+        self.hot.frequency.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_frequency(&self, frequency: u8) {
-        self.frequency.store(frequency, Ordering::Relaxed);
+        self.hot.frequency.store(frequency, Ordering::Relaxed);
     }
 
     /// Its place in its queue, and whether that is the main one.
@@ -205,9 +221,9 @@ impl<V> Entry<V> {
 /// What is remembered of uses (S3-FIFO: two bits).
 const FREQUENCY_MAX: u8 = 3;
 
-/// Octets that an entry costs besides its object and its name: itself and its reference counts (104), two
-/// places in the index at its usual load (48), one in a queue (32), a hash kept after its eviction (40).
-pub(crate) const OVERHEAD: usize = 224;
+/// Octets that an entry costs besides its object and its name: itself and its reference counts (192), two
+/// places in the index at its usual load (76), one in a queue (32), a hash kept after its eviction (40).
+pub(crate) const OVERHEAD: usize = 340;
 
 /// Whole nanoseconds; 584 years at most.
 pub(crate) fn nanos(duration: Duration) -> u64 {

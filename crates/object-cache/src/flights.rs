@@ -6,12 +6,14 @@
 //!   (C3): a slot leaves only when its load ends.
 //!
 //! # Not here
-//! Whether a load may still be joined: [`Generations`](crate::generations::Generations).
+//! Whether a load may still be joined: `State::joinable`.
 //!
 //! # Limits
 //! [`WAITING_MAX`] loads. Who waits for one is bounded by the callers: a session waits for one look-up.
 
 use std::collections::HashMap;
+
+use remuda_clock::Monotonic;
 
 use crate::key::Key;
 
@@ -27,8 +29,16 @@ pub(crate) struct Flights<W> {
 }
 
 struct Slot<W> {
-    start: u64,
+    begun: Begun,
     waiters: Vec<W>,
+}
+
+/// The begin of a load.
+#[derive(Clone, Copy)]
+pub(crate) struct Begun {
+    /// The number of the last change.
+    pub(crate) start: u64,
+    pub(crate) at: Monotonic,
 }
 
 impl<W> Flights<W> {
@@ -40,6 +50,11 @@ impl<W> Flights<W> {
         }
     }
 
+    /// How many loads have begun: the number of the last one.
+    pub(crate) fn begun(&self) -> u64 {
+        self.last
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -48,10 +63,10 @@ impl<W> Flights<W> {
         self.slots.len() >= WAITING_MAX
     }
 
-    /// The latest load of `key`, with the number of the last change at its start.
-    pub(crate) fn latest(&self, key: &Key) -> Option<(u64, u64)> {
+    /// The latest load of `key`: its number and its begin.
+    pub(crate) fn latest(&self, key: &Key) -> Option<(u64, Begun)> {
         let number = *self.by_key.get(key)?;
-        Some((number, self.slots.get(&number)?.start))
+        Some((number, self.slots.get(&number)?.begun))
     }
 
     /// Lets `waiter` wait for load `number`.
@@ -63,9 +78,9 @@ impl<W> Flights<W> {
     }
 
     /// Begins a load, the one that later look-ups of `key` join; gives its number.
-    pub(crate) fn begin(&mut self, key: &Key, start: u64, waiters: Vec<W>) -> u64 {
+    pub(crate) fn begin(&mut self, key: &Key, begun: Begun, waiters: Vec<W>) -> u64 {
         self.last += 1;
-        self.slots.insert(self.last, Slot { start, waiters });
+        self.slots.insert(self.last, Slot { begun, waiters });
         self.by_key.insert(key.clone(), self.last);
         self.last
     }

@@ -43,15 +43,20 @@ impl Generations {
 
     /// Files a change under the hashes of the keys that it names.
     pub(crate) fn bump(&mut self, change: &Change, hash: impl Fn(KeyRef<'_>) -> u64) {
-        self.now += 1;
-        for key in change.keys() {
-            self.stripes[stripe(hash(key))] = self.now;
-        }
+        self.touch(change.keys().map(hash));
         if !change.is_named() {
             self.unnamed = self.now;
         }
         if change.id.is_none() {
             self.unnumbered = self.now;
+        }
+    }
+
+    /// Files a change under these hashes.
+    pub(crate) fn touch(&mut self, hashes: impl Iterator<Item = u64>) {
+        self.now += 1;
+        for hash in hashes {
+            self.stripes[stripe(hash)] = self.now;
         }
     }
 

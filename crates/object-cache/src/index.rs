@@ -38,6 +38,8 @@ struct Table<V> {
 
 struct Item<V> {
     hash: u64,
+    /// The entry's, here as well: to reach it through the entry would be one more wait for memory.
+    value: Option<Arc<V>>,
     entry: Arc<Entry<V>>,
 }
 
@@ -83,14 +85,14 @@ impl<V: Cached> Index<V> {
             shard.bypasses.fetch_add(1, Ordering::Relaxed);
             return Probe::Disabled;
         }
-        let Some(entry) = table.find(hash, key) else {
+        let Some(Item { entry, value, .. }) = table.find(hash, key) else {
             return Probe::Miss(None);
         };
         if !entry.is_usable(now) {
             return Probe::Miss(Some(Arc::clone(entry)));
         }
         entry.touch();
-        let Some(value) = entry.value() else {
+        let Some(value) = value else {
             shard.negative_hits.fetch_add(1, Ordering::Relaxed);
             return Probe::Absent;
         };
@@ -104,7 +106,8 @@ impl<V: Cached> Index<V> {
     /// The entry under `key`, of whatever age.
     pub(crate) fn entry(&self, key: KeyRef<'_>) -> Option<Arc<Entry<V>>> {
         let hash = self.hash(key);
-        self.shard(hash).table.read().find(hash, key).cloned()
+        let table = self.shard(hash).table.read();
+        table.find(hash, key).map(|item| Arc::clone(&item.entry))
     }
 
     /// Puts an entry under each of its keys, where nothing lies.
@@ -112,6 +115,7 @@ impl<V: Cached> Index<V> {
         for hash in entry.key_hashes() {
             let item = Item {
                 hash,
+                value: entry.value().cloned(),
                 entry: Arc::clone(entry),
             };
             let mut table = self.shard(hash).table.write();
@@ -180,6 +184,16 @@ impl<V: Cached> Index<V> {
     }
 }
 
+impl<V: Cached> Item<V> {
+    fn is_of(&self, key: KeyRef<'_>) -> bool {
+        match (&self.value, key) {
+            (Some(value), KeyRef::Name(name)) => value.name() == name,
+            (Some(value), KeyRef::Id(id)) => value.id() == id,
+            (None, key) => self.entry.keys().any(|own| own == key),
+        }
+    }
+}
+
 impl<V> Shard<V> {
     fn new(is_enabled: bool) -> Self {
         Shard {
@@ -201,11 +215,8 @@ impl<V> Table<V> {
 }
 
 impl<V: Cached> Table<V> {
-    fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<&Arc<Entry<V>>> {
-        let found = self
-            .items
-            .find(hash, |item| item.hash == hash && item.entry.is_of(key));
-        found.map(|item| &item.entry)
+    fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<&Item<V>> {
+        self.items.find(hash, |item| item.hash == hash && item.is_of(key))
     }
 
     /// Gives memory back when little of it is used.

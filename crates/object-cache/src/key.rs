@@ -87,8 +87,9 @@ pub(crate) struct Asked<'a> {
 /// A row that has changed, named as far as the source of the news knows it.
 ///
 /// `old` and `new` are the names before and after; both, where a rename is possible, `old` alone for a
-/// deletion, `new` alone for a creation. With no name at all (or no id) the change may concern any name (any
-/// id): right, and dearer. Naming nothing clears everything.
+/// deletion, `new` alone for a creation. Told so, changes may come in any order. With no name at all (or no id)
+/// the change may concern any name (any id), which is dearer, and it must come after those committed before it.
+/// Naming nothing clears everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// Its number.

@@ -46,6 +46,7 @@ mod flights;
 mod generations;
 mod ghost;
 mod index;
+mod keeping;
 mod key;
 mod limits;
 mod residents;

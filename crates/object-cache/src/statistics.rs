@@ -70,7 +70,7 @@ pub struct Evictions {
 pub struct Rejected {
     /// A change came during the load.
     pub generation: u64,
-    /// What lies in the cache is newer.
+    /// What lies in the cache is newer, or contradicts it.
     pub superseded: u64,
     /// It takes more than an eighth of the room.
     pub too_big: u64,

@@ -57,6 +57,17 @@ fn a_failure_is_not_kept() {
 }
 
 #[test]
+fn only_the_databases_word_makes_an_absence() {
+    let bed = Bed::new();
+    bed.is_down.set(true);
+    assert_eq!(bed.get(name("x@d"), s(0)), Got::Unavailable);
+    assert_eq!(bed.statistics().gauges.absences, 0);
+    bed.is_down.set(false);
+    assert_eq!(bed.get(name("x@d"), s(1)), Got::NotFound);
+    assert_eq!(bed.statistics().gauges.absences, 1);
+}
+
+#[test]
 fn who_waits_gets_the_failure() {
     let bed = Bed::new();
     bed.is_down.set(true);

@@ -165,3 +165,39 @@ fn a_waiter_is_made_only_where_somebody_waits() {
         LookUp::Bypass(_)
     ));
 }
+
+/// While somebody else changes something.
+#[test]
+fn a_hit_takes_no_lock_of_the_type() {
+    let bed = Bed::with_row();
+    bed.get(name("a@d"), s(0));
+    bed.get(name("x@d"), s(0));
+    let held = bed.cache.state.lock();
+    assert_eq!(bed.get(name("a@d"), s(1)), Got::Found(1));
+    assert_eq!(bed.get(name("x@d"), s(1)), Got::NotFound);
+    drop(held);
+}
+
+#[test]
+fn a_panic_of_a_caller_does_not_spread() {
+    let bed = Bed::with_row();
+    let panics = || -> u32 { panic!("in the caller's code, under the lock") };
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        bed.cache.look_up(name("a@d"), s(0), panics)
+    }));
+    assert!(caught.is_err());
+    bed.cache.assert_consistent();
+    assert_eq!(bed.get(name("a@d"), s(0)), Got::Found(1));
+}
+
+#[test]
+fn a_key_and_its_borrowed_form_hash_alike() {
+    let hash = |key: KeyRef<'_>| hash_of(key) == hash_of(key.to_key());
+    assert!(hash(name("a@d")) && hash(id(1)));
+    assert_ne!(hash_of(name("a@d")), hash_of(name("b@d")));
+}
+
+fn hash_of(key: impl std::hash::Hash) -> u64 {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
+}
