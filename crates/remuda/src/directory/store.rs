@@ -7,11 +7,7 @@
 use std::sync::Arc;
 
 use remuda_clock::SharedClock;
-use remuda_directory::store::{
-    Store,
-    postgres::{Limits, PostgresStore},
-    sqlite::SqliteStore,
-};
+use remuda_directory::store::{Store, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     config::Database,
@@ -30,7 +26,7 @@ pub async fn open(database: &Database, clock: SharedClock) -> Result<Arc<dyn Sto
             Ok(Arc::new(store))
         }
         Database::Postgres(url) => {
-            let opened = PostgresStore::open(url.reveal(), clock, Limits::default()).await;
+            let opened = PostgresStore::open(url.reveal(), clock).await;
             let store = opened.map_err(|error| Failure::new(Exit::Failed, format!("directory: {error}")))?;
             Ok(Arc::new(store))
         }
