@@ -33,41 +33,11 @@ struct Counted(CacheStatus);
 
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let mut by_result = |name, help, label, counts: Of| {
-            self.counters(&mut encoder, (name, help), |kind| {
-                let counts = counts(kind).iter();
-                counts
-                    .map(|(name, count)| (Some((label, name.clone())), *count))
-                    .collect()
-            })
-        };
-        by_result(
-            "remuda_object_cache_lookups",
-            "Look-ups in the directory, by what came of them",
-            "result",
-            |kind| &kind.lookups,
-        )?;
-        by_result(
-            "remuda_object_cache_evictions",
-            "Objects and absences that left the cache",
-            "cause",
-            |kind| &kind.evictions,
-        )?;
-        self.counters(
-            &mut encoder,
-            ("remuda_object_cache_loads", "Queries for look-ups"),
-            |kind| vec![(None, kind.loads)],
-        )?;
-        self.gauges(
-            &mut encoder,
-            ("remuda_object_cache_entries", "Objects in the cache"),
-            |kind| kind.entries,
-        )?;
-        self.gauges(
-            &mut encoder,
-            ("remuda_object_cache_bytes", "Octets of the objects in the cache"),
-            |kind| kind.bytes,
-        )?;
+        self.counts(&mut encoder)?;
+        let entries = ("remuda_object_cache_entries", "Objects in the cache");
+        self.gauges(&mut encoder, entries, |kind| kind.entries)?;
+        let bytes = ("remuda_object_cache_bytes", "Octets of the objects in the cache");
+        self.gauges(&mut encoder, bytes, |kind| kind.bytes)?;
         self.invalidations(&mut encoder)?;
         let is_up = i64::from(self.0.push == Push::Up);
         let help = "1: the database tells of changes by others";
@@ -82,6 +52,28 @@ type Of = fn(&KindStatus) -> &std::collections::BTreeMap<String, u64>;
 type Sample = (Option<(&'static str, String)>, u64);
 
 impl Counted {
+    fn counts(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut by = |head, label, counts: Of| {
+            self.counters(encoder, head, |kind| {
+                let counts = counts(kind).iter();
+                let sample = |(name, count): (&String, &u64)| (Some((label, name.clone())), *count);
+                counts.map(sample).collect()
+            })
+        };
+        let look_ups = (
+            "remuda_object_cache_lookups",
+            "Look-ups in the directory, by what came of them",
+        );
+        by(look_ups, "result", |kind| &kind.lookups)?;
+        let evictions = (
+            "remuda_object_cache_evictions",
+            "Objects and absences that left the cache",
+        );
+        by(evictions, "cause", |kind| &kind.evictions)?;
+        let loads = ("remuda_object_cache_loads", "Queries for look-ups");
+        self.counters(encoder, loads, |kind| vec![(None, kind.loads)])
+    }
+
     fn counters(
         &self,
         encoder: &mut DescriptorEncoder<'_>,

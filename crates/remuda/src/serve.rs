@@ -191,12 +191,7 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
         }
     }
     directory.reload(new.directory.object_cache.clone()).await;
-    if (&new.admin, new.log) != (&old.admin, old.log) {
-        notes.push("[admin] and [log] change with the next start".to_owned());
-    }
-    if new.directory.database != old.directory.database {
-        notes.push("directory.url changes with the next start".to_owned());
-    }
+    notes.extend(needing_a_start(&old, &new));
     for note in notes {
         tracing::warn!("{note}");
     }
@@ -212,6 +207,18 @@ async fn reload(source: &Source, old: Config, engine: &Engine, directory: &Tende
         },
         ..new
     }
+}
+
+/// What changes with the next start.
+fn needing_a_start(old: &Config, new: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    if (&new.admin, new.log) != (&old.admin, old.log) {
+        notes.push("[admin] and [log] change with the next start".to_owned());
+    }
+    if new.directory.database != old.directory.database {
+        notes.push("directory.url changes with the next start".to_owned());
+    }
+    notes
 }
 
 /// What the configuration is to blame for is exit 78.

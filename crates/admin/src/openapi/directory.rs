@@ -16,7 +16,10 @@ use crate::directory::{Dropped, Meant, Resolved, StepShown, collection};
 
 /// All operations.
 pub fn operations() -> impl Iterator<Item = Described> {
-    Kind::ALL.into_iter().flat_map(of_kind).chain(others())
+    Kind::ALL
+        .into_iter()
+        .flat_map(of_kind)
+        .chain(OTHERS.iter().cloned())
 }
 
 const PAGE: &[&str] = &["after@name", "limit", "domain"];
@@ -81,95 +84,94 @@ fn of_kind(kind: Kind) -> [Described; 6] {
     ]
 }
 
-fn others() -> Vec<Described> {
-    let members = "/api/v1/lists/{name}/members";
-    let sending = |body, of: Described| Described {
+/// One that is sent something.
+const fn sending(
+    (method, path): (&'static str, &'static str),
+    summary: &'static str,
+    parameters: &'static [&'static str],
+    body: Content,
+    answer: &'static str,
+) -> Described {
+    Described {
+        method,
+        path: Cow::Borrowed(path),
+        summary,
+        parameters,
         body: Some(body),
-        ..of
-    };
-    let members_sent = Content::Json("Members");
-    vec![
-        sending(
-            members_sent,
-            described("post", members, "Add members", CHANGED, Some("List")),
-        ),
-        sending(
-            members_sent,
-            described("delete", members, "Take members out", CHANGED, Some("List")),
-        ),
-        sending(
-            Content::Json("Asked"),
-            described(
-                "post",
-                "/api/v1/resolve",
-                "What becomes of mail to an address",
-                &[],
-                Some("Resolved"),
-            ),
-        ),
-        described(
-            "get",
-            "/api/v1/object-cache",
-            "How the object cache is",
-            &[],
-            Some("ObjectCache"),
-        ),
-        sending(
-            Content::Json("Switches"),
-            described(
-                "patch",
-                "/api/v1/object-cache",
-                "Set values until the configuration's change; null gives one back to it",
-                &[],
-                Some("ObjectCache"),
-            ),
-        ),
-        sending(
-            Content::Json("Clear"),
-            described(
-                "post",
-                "/api/v1/object-cache/clear",
-                "Forget one object, all of a type, or everything",
-                &[],
-                Some("Dropped"),
-            ),
-        ),
-        described(
-            "post",
-            "/api/v1/object-cache/reset-stats",
-            "Start the rates again",
-            &[],
-            Some("ObjectCache"),
-        ),
-        described(
-            "get",
-            "/api/v1/object-cache/{type}/{key}",
-            "What lies in the cache under a key",
-            &["{type}", "{key}"],
-            Some("Cached"),
-        ),
-        sending(
-            Content::File,
-            described(
-                "post",
-                "/api/v1/import",
-                "Store a file, or nothing of it",
-                &["format"],
-                Some("Stored"),
-            ),
-        ),
-        Described {
-            answer: Content::File,
-            ..described(
-                "get",
-                "/api/v1/export",
-                "All objects as a file",
-                &["format", "passwords"],
-                None,
-            )
-        },
-    ]
+        answer: Content::Json(answer),
+    }
 }
+
+const MEMBERS: &str = "/api/v1/lists/{name}/members";
+const CACHE: &str = "/api/v1/object-cache";
+
+const OTHERS: &[Described] = &[
+    sending(
+        ("post", MEMBERS),
+        "Add members",
+        CHANGED,
+        Content::Json("Members"),
+        "List",
+    ),
+    sending(
+        ("delete", MEMBERS),
+        "Take members out",
+        CHANGED,
+        Content::Json("Members"),
+        "List",
+    ),
+    sending(
+        ("post", "/api/v1/resolve"),
+        "What becomes of mail to an address",
+        &[],
+        Content::Json("Asked"),
+        "Resolved",
+    ),
+    described("get", CACHE, "How the object cache is", &[], Some("ObjectCache")),
+    sending(
+        ("patch", CACHE),
+        "Set values until the configuration's change; null gives one back to it",
+        &[],
+        Content::Json("Switches"),
+        "ObjectCache",
+    ),
+    sending(
+        ("post", "/api/v1/object-cache/clear"),
+        "Forget one object, all of a type, or everything",
+        &[],
+        Content::Json("Clear"),
+        "Dropped",
+    ),
+    described(
+        "post",
+        "/api/v1/object-cache/reset-stats",
+        "Start the rates again",
+        &[],
+        Some("ObjectCache"),
+    ),
+    described(
+        "get",
+        "/api/v1/object-cache/{type}/{key}",
+        "What lies in the cache under a key",
+        &["{type}", "{key}"],
+        Some("Cached"),
+    ),
+    sending(
+        ("post", "/api/v1/import"),
+        "Store a file, or nothing of it",
+        &["format"],
+        Content::File,
+        "Stored",
+    ),
+    Described {
+        method: "get",
+        path: Cow::Borrowed("/api/v1/export"),
+        summary: "All objects as a file",
+        parameters: &["format", "passwords"],
+        body: None,
+        answer: Content::File,
+    },
+];
 
 fn schema(kind: Kind) -> &'static str {
     match kind {

@@ -180,6 +180,13 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_a_limit() {
+        let begin: &[u8] = b"[{\"type\": \"";
+        let error = rows(begin.chain(io::repeat(b'a'))).find_map(Result::err).unwrap();
+        assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
+    }
+
+    #[test]
     fn an_error_names_the_line() {
         for (text, said) in [
             ("[\n{\"type\": \"person\"}]", "2: type: domain,"),

@@ -11,17 +11,19 @@
 mod account;
 mod domain;
 mod list;
+mod names;
 mod route;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use remuda_clock::Wall;
 use remuda_object_cache::Cached;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 
 pub use account::{Account, Alias};
 pub use domain::{Domain, DomainAlias, SEPARATOR_DEFAULT};
 pub use list::{List, Mode};
+pub use names::{Mailbox, Name};
 pub use route::{Pattern, Route};
 
 /// What kinds of object there are; each has a cache of its own.
@@ -227,117 +229,6 @@ macro_rules! entity {
     };
 }
 pub(crate) use entity;
-
-/// A domain name or an address in normal form, read from what somebody typed.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
-
-impl Name {
-    /// The normal form of a domain as somebody typed it.
-    ///
-    /// # Errors
-    /// It is no domain.
-    pub fn domain(text: &str) -> Result<Name, remuda_mail::AddressError> {
-        crate::name::domain(text).map(|domain| Name(domain.as_str().into()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The text, shared.
-    pub fn shared(&self) -> Arc<str> {
-        self.0.clone()
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        Name::domain(&text).map_err(D::Error::custom)
-    }
-}
-
-/// An address in normal form, read from what somebody typed.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Mailbox(remuda_mail::Address);
-
-impl Mailbox {
-    /// The normal form of an address as somebody typed it.
-    ///
-    /// # Errors
-    /// It is no address.
-    pub fn typed(text: &str) -> Result<Mailbox, remuda_mail::AddressError> {
-        crate::name::address(text).map(Mailbox)
-    }
-
-    /// The normal form of an address.
-    ///
-    /// # Errors
-    /// See [`name::fold`](crate::name::fold).
-    pub fn of(address: &remuda_mail::Address) -> Result<Mailbox, remuda_mail::AddressError> {
-        crate::name::fold(address).map(Mailbox)
-    }
-
-    /// The text, `local@domain`.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The address.
-    pub fn address(&self) -> &remuda_mail::Address {
-        &self.0
-    }
-
-    /// The domain.
-    pub fn domain(&self) -> &str {
-        self.0.domain().as_str()
-    }
-}
-
-impl fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Mailbox {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Mailbox {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        Mailbox::typed(&text).map_err(D::Error::custom)
-    }
-}
 
 fn yes() -> bool {
     true

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 
 mod control;
+mod files;
 mod logins;
 mod resolution;
 mod world;

@@ -120,9 +120,8 @@ async fn a_forward_takes_the_mail_along_or_away() {
     assert_eq!(world.to("bob@d.test").await, "bob@d.test*");
 }
 
-/// G7, G9.
-#[tokio::test]
-async fn lists_ask_who_sends() {
+/// A list `l` with a member here, one elsewhere and a list in it; `old.test` is another name of `d.test`.
+async fn world_with_a_list() -> World {
     let world = World::with_bob("d.test").await;
     world
         .add(DomainAlias, json!({"name": "old.test", "domain": "d.test"}))
@@ -140,68 +139,80 @@ async fn lists_ask_who_sends() {
             json!({"address": "l@d.test", "mode": "membership", "members": members}),
         )
         .await;
-    let all = "ann@outside.test bob@d.test* deep@outside.test";
-    let nobody = From::default();
-    for (from, expected) in [
-        (sender("bob@OLD.test"), all),
-        (sender("Ann@outside.test"), all),
-        (sender("deep@outside.test"), "not_allowed"),
-        (sender("bob+x@d.test"), "not_allowed"),
-        (logged_in("bob@d.test"), all),
-        (nobody.clone(), "not_allowed"),
-    ] {
+    world
+}
+
+const ALL: &str = "ann@outside.test bob@d.test* deep@outside.test";
+
+async fn assert_list(world: &World, asked: &[(From, &str)]) {
+    for (from, expected) in asked {
         assert_eq!(
-            shown(&world.resolve_from("l@d.test", &from).await),
-            expected,
+            shown(&world.resolve_from("l@d.test", from).await),
+            *expected,
             "{from:?}"
         );
     }
-    world
-        .set(
-            List,
-            "l@d.test",
-            json!({"mode": "announcement", "owner": "ann@outside.test"}),
-        )
-        .await;
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &sender("ann@outside.test")).await),
-        all
-    );
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &sender("bob@d.test")).await),
-        "not_allowed"
-    );
+}
+
+/// G7.
+#[tokio::test]
+async fn direct_members_may_send_to_a_list_for_its_members() {
+    let world = world_with_a_list().await;
+    let asked = [
+        (sender("bob@OLD.test"), ALL),
+        (sender("Ann@outside.test"), ALL),
+        (sender("deep@outside.test"), "not_allowed"),
+        (sender("bob+x@d.test"), "not_allowed"),
+        (logged_in("bob@d.test"), ALL),
+        (From::default(), "not_allowed"),
+    ];
+    assert_list(&world, &asked).await;
+}
+
+#[tokio::test]
+async fn the_owner_may_send_to_an_announcement_list_and_the_domain_to_its_own() {
+    let world = world_with_a_list().await;
+    let owned = json!({"mode": "announcement", "owner": "ann@outside.test"});
+    world.set(List, "l@d.test", owned).await;
+    assert_list(
+        &world,
+        &[
+            (sender("ann@outside.test"), ALL),
+            (sender("bob@d.test"), "not_allowed"),
+        ],
+    )
+    .await;
     world.set(List, "l@d.test", json!({"mode": "domain"})).await;
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &sender("anybody@old.test")).await),
-        all
-    );
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &nobody).await),
-        "not_allowed"
-    );
+    assert_list(
+        &world,
+        &[
+            (sender("anybody@old.test"), ALL),
+            (From::default(), "not_allowed"),
+        ],
+    )
+    .await;
+}
+
+/// G9; who has logged in is who sends, whatever MAIL FROM says.
+#[tokio::test]
+async fn a_login_is_asked_for_and_is_who_sends() {
+    let world = world_with_a_list().await;
     world
         .set(List, "l@d.test", json!({"mode": "public", "require_auth": true}))
         .await;
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &sender("bob@d.test")).await),
-        "login_needed"
-    );
-    assert_eq!(
-        shown(&world.resolve_from("l@d.test", &logged_in("bob@d.test")).await),
-        all
-    );
-    // Who has logged in is who sends, whatever MAIL FROM says.
-    world
-        .set(
-            List,
-            "l@d.test",
-            json!({"mode": "announcement", "require_auth": false}),
-        )
-        .await;
+    assert_list(
+        &world,
+        &[
+            (sender("bob@d.test"), "login_needed"),
+            (logged_in("bob@d.test"), ALL),
+        ],
+    )
+    .await;
+    let owned = json!({"mode": "announcement", "owner": "ann@outside.test", "require_auth": false});
+    world.set(List, "l@d.test", owned).await;
     let mut from = sender("ann@outside.test");
     from.login = logged_in("bob@d.test").login;
-    assert_eq!(shown(&world.resolve_from("l@d.test", &from).await), "not_allowed");
+    assert_list(&world, &[(from, "not_allowed")]).await;
 }
 
 /// G8.

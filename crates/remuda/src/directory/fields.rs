@@ -62,7 +62,7 @@ impl Fields {
 
     /// A size such as `10MiB`, or `none`.
     fn size(self, name: &str, value: &Option<String>) -> Result<Self, Failure> {
-        self.read(name, value, |text| config::size(text))
+        self.read(name, value, config::size)
     }
 
     /// A number, or `none`.

@@ -1,5 +1,6 @@
 //! The directory from the outside: commands on the running server and on the database itself.
 
+use remuda_testing::postgres::Postgres;
 use serde_json::json;
 
 use super::*;
@@ -392,4 +393,51 @@ fn a_database_server_that_does_not_answer_is_waited_for() {
     let mut said = running.server.process.lines();
     said.extend([refused, errors(&offline), running.says("cache status")]);
     assert!(!said.iter().any(|line| line.contains("hunter2")), "{said:?}");
+}
+
+/// D5, E15: the same commands over PostgreSQL, SQL beside them, and the server gone and back.
+#[test]
+fn a_database_server_is_used_as_a_file_is_and_comes_back_by_itself() {
+    let mut postgres = Postgres::start().unwrap();
+    let database = postgres.database().unwrap();
+    let running = Running::new(&format!("[directory]\nurl = {:?}\n", database.url));
+    running.says("domain add ex.test");
+    running.place.write(
+        "a.csv",
+        "type,address\naccount,bob@ex.test\naccount,eve@ex.test\n",
+    );
+    assert_eq!(running.says("import a.csv"), "2 created, 0 replaced\n");
+    assert!(
+        running
+            .says("resolve bob@ex.test")
+            .contains("deliver to bob@ex.test (here)")
+    );
+    database
+        .execute("UPDATE account SET active = false WHERE address = 'bob@ex.test'")
+        .unwrap();
+    wait_for("the server has heard of the edit", || {
+        running
+            .says("resolve bob@ex.test")
+            .contains("disabled: 550")
+            .then_some(())
+    });
+    assert_eq!(
+        running.says("account --offline set eve@ex.test --active false"),
+        "account eve@ex.test: changed\n"
+    );
+    assert_eq!(running.says("export b.csv"), "");
+    postgres.stop();
+    assert!(refused(&running.run("domain list")).contains("not available"));
+    assert!(
+        running
+            .says("resolve joe@ex.test")
+            .contains("unavailable: 451 4.3.0 ")
+    );
+    postgres.start_again().unwrap();
+    wait_for("the server is answered again", || {
+        running
+            .says("resolve joe@ex.test")
+            .contains("unknown: 550")
+            .then_some(())
+    });
 }
