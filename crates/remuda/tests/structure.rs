@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hosts",
             "dispatch",
             "spool",
+            "directory",
         ],
     ),
     ("admin", &["mail", "clock", "directory", "engine", "spool"]),
