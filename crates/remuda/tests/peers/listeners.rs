@@ -26,13 +26,13 @@ use crate::{
 };
 
 /// A certificate for 127.0.0.1 with its key and the authority's, on disk.
-struct Files {
+pub struct Files {
     directory: TempDir,
     authority: Authority,
 }
 
 impl Files {
-    fn new() -> Files {
+    pub fn new() -> Files {
         let files = Files {
             directory: tempfile::tempdir().expect("a directory"),
             authority: Authority::new().expect("an authority"),
@@ -57,7 +57,7 @@ impl Files {
             .collect()
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 
@@ -69,7 +69,7 @@ impl Files {
     }
 
     /// A configuration whose one listener has TLS, begun like this.
-    fn configuration(&self, tls: &str, sections: &str) -> String {
+    pub fn configuration(&self, tls: &str, sections: &str) -> String {
         let (certificate, key) = (self.path("c.pem"), self.path("k.pem"));
         let keys = format!("tls = \"{tls}\"\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n[admin]");
         Home::text(sections).replacen("[admin]", &keys, 1)

@@ -12,6 +12,7 @@ mod dovecot;
 mod first_mail;
 mod groups;
 mod home;
+mod hosted;
 mod hosts;
 mod letters;
 mod listeners;
