@@ -30,3 +30,6 @@ pub mod switches;
 
 pub use caches::Shelved;
 pub use directory::Directory;
+
+#[cfg(test)]
+mod tests;
