@@ -57,12 +57,14 @@ fn takes_many(peer: &dyn Peer, is_deep: bool) {
         }),
     );
     assert_eq!(sent.failed, 0, "{sent}");
+    // Thousands take a peer that forks for each more than anybody's patience: one by one they go.
+    arrive(count, "is delivered", || {
+        metric(&remuda.metrics(), "remuda_deliveries_total{status=\"sent\"}")
+    });
     remuda.wait_until_empty();
     let flights = metric(&remuda.metrics(), "remuda_transaction_flights_total");
     assert!(remuda.stop().success());
-    wait_until(&format!("{} keeps them all", peer.name()), || {
-        peer.messages().len() as u64 >= count
-    });
+    arrive(count, "is kept", || peer.messages().len() as u64);
     let mut kept: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for message in peer.kept() {
         *kept.entry(message.content).or_default() += 1;
@@ -79,6 +81,17 @@ fn takes_many(peer: &dyn Peer, is_deep: bool) {
     assert!(kept.is_empty(), "{} messages were never sent", kept.len());
     if is_deep {
         assert!(flights < count, "{flights} flights for {count} messages");
+    }
+}
+
+/// Waits for so many, and with patience for each.
+fn arrive(count: u64, what: &str, mut arrived: impl FnMut() -> u64) {
+    let mut seen = arrived();
+    while seen < count {
+        wait_until(&format!("another of {count} {what} ({seen} so far)"), || {
+            arrived() > seen
+        });
+        seen = arrived();
     }
 }
 
