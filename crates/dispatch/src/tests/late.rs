@@ -66,6 +66,20 @@ fn late_is_relative() {
 }
 
 #[test]
+fn a_trial_is_late_sooner() {
+    let mut world = dialling(settings());
+    world.wait(100);
+    let host = dials(&world)[0].1;
+    for delivery in world.dispatch.deliveries.values_mut() {
+        delivery.trial = Some(endpoint(host).into());
+    }
+    connect(&mut world, 0);
+    let waited = tick(&mut world);
+    assert!(waited < GREETING_UNKNOWN.as_millis(), "{waited}");
+    assert_eq!(dials(&world).len(), 2);
+}
+
+#[test]
 fn a_greeting_delayed_on_purpose_sees_no_second_dial_once_that_is_known() {
     let mut world = dialling(settings());
     connect(&mut world, 0);

@@ -112,7 +112,7 @@ fn an_operators_wish_wakes_after_half_a_minute() {
 }
 
 #[test]
-fn who_waits_in_line_does_not_dial_in_the_pause() {
+fn in_a_pause_nothing_is_dialled_beside_open_sessions() {
     let mut tight = settings();
     tight.sessions_per_endpoint = 2;
     let mut world = World::new(tight);
@@ -133,7 +133,7 @@ fn who_waits_in_line_does_not_dial_in_the_pause() {
 }
 
 #[test]
-fn one_refused_dial_does_not_stop_open_sessions() {
+fn a_refused_dial_holds_back_dials_only() {
     let mut world = World::new(settings());
     world.serve("a.test", &[1]);
     for _ in 0..15 {
