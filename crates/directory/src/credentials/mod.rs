@@ -25,7 +25,8 @@ use self::memo::Memo;
 use crate::{
     directory::Directory,
     found::{Cause, Found, Origin},
-    model::{Account, Alias, Domain, DomainAlias, Kind, Mailbox, Object},
+    model::{Account, Alias, Domain, Kind, Mailbox, Object},
+    resolve::{From, Stop, Walk, before_separator},
     store::{By, Touched},
 };
 
@@ -116,7 +117,7 @@ impl Directory {
         let Ok(name) = Mailbox::typed(login) else {
             return Ok(None);
         };
-        let Some(name) = self.own_name(&name).await? else {
+        let Some((_, name)) = self.home(name.address()).await? else {
             return Ok(None);
         };
         // Stale credentials let nobody in (§5.3.6): who knows what has changed.
@@ -128,25 +129,12 @@ impl Directory {
         }
     }
 
-    /// An address under its domain's own name; None: its domain is not ours or out of use.
-    async fn own_name(&self, name: &Mailbox) -> Result<Option<Mailbox>, Cause> {
-        let domain = match self.find::<Domain>(name.domain()).await {
-            Found::Found(domain, _) => return Ok(domain.head.active.then(|| name.clone())),
-            Found::Unavailable(cause) => return Err(cause),
-            Found::NotFound(_) => self.find::<DomainAlias>(name.domain()).await,
-        };
-        let other = match domain {
-            Found::Found(other, _) if other.head.active => other,
-            Found::Found(..) | Found::NotFound(_) => return Ok(None),
-            Found::Unavailable(cause) => return Err(cause),
-        };
-        match self.find::<Domain>(other.domain.as_str()).await {
-            Found::Found(domain, _) if domain.head.active => {
-                let moved = format!("{}@{}", name.address().local_part(), domain.name);
-                Ok(Mailbox::typed(&moved).ok())
-            }
-            Found::Found(..) | Found::NotFound(_) => Ok(None),
-            Found::Unavailable(cause) => Err(cause),
+    /// The domain of an address, and its name there; None: the domain is not ours or out of use.
+    async fn home(&self, address: &Address) -> Result<Option<(Arc<Domain>, Mailbox)>, Cause> {
+        match Walk::new(self, &From::default(), 0).home(address).await {
+            Ok(home) => Ok(home),
+            Err(Stop::Refused(_)) => Ok(None),
+            Err(Stop::Unavailable(cause)) => Err(cause),
         }
     }
 
@@ -242,10 +230,7 @@ impl Directory {
     }
 
     async fn is_owner(&self, account: &Mailbox, sender: &Address) -> Result<bool, Cause> {
-        let Ok(sender) = Mailbox::of(sender) else {
-            return Ok(false);
-        };
-        let Some(sender) = self.own_name(&sender).await? else {
+        let Some((domain, sender)) = self.home(sender).await? else {
             return Ok(false);
         };
         if !self.is_in_use(account).await? {
@@ -259,12 +244,7 @@ impl Directory {
             Found::NotFound(_) => {}
             Found::Unavailable(cause) => return Err(cause),
         }
-        let base = match self.find::<Domain>(sender.domain()).await {
-            Found::Found(domain, _) => crate::resolve::before_separator(&domain, &sender),
-            Found::NotFound(_) => None,
-            Found::Unavailable(cause) => return Err(cause),
-        };
-        if base.as_ref() != Some(account) {
+        if before_separator(&domain, &sender).as_ref() != Some(account) {
             return Ok(false);
         }
         // The very address may be somebody else's.

@@ -23,7 +23,7 @@
 mod permission;
 mod walk;
 
-pub(crate) use walk::before_separator;
+pub(crate) use walk::{Stop, Walk, before_separator};
 
 use std::fmt;
 

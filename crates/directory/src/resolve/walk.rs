@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One resolution under way.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     directory: &'a Directory,
     pub(super) from: &'a From,
     budget: usize,
@@ -33,7 +33,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// Why a walk ends at once.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Refused(Refusal),
     Unavailable(Cause),
 }
@@ -46,7 +46,7 @@ enum Dealt {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(directory: &'a Directory, from: &'a From, budget: usize) -> Self {
+    pub(crate) fn new(directory: &'a Directory, from: &'a From, budget: usize) -> Self {
         Walk {
             directory,
             from,
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The domain of an address that is ours, and its name there; None: it is not ours.
-    async fn home(&mut self, address: &Address) -> Result<Option<(Arc<Domain>, Mailbox)>, Stop> {
+    pub(crate) async fn home(&mut self, address: &Address) -> Result<Option<(Arc<Domain>, Mailbox)>, Stop> {
         // Too long once folded: then it is nobody's.
         let Ok(name) = Mailbox::of(address) else {
             return Ok(None);
