@@ -6,11 +6,9 @@
 //! * **Both ledgers agree**: everything counted is counted in each of them once.
 //! * **The least recently used row leaves**, at [`ROWS_MAX`].
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
-};
+use std::{collections::BTreeMap, hash::Hash};
 
+use hashbrown::HashMap;
 use remuda_mail::{Destination, Endpoint};
 
 use crate::Taken;

@@ -8,8 +8,9 @@
 //! # Limits
 //! [`PER_DESTINATION_MAX`] for one destination, a given number in all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Endpoint};
 

@@ -44,10 +44,11 @@ mod tolerance;
 mod usage;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+use hashbrown::HashMap;
 use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Endpoint, Facts, Requirements, SessionId};
 

@@ -18,8 +18,9 @@
 //! # Not here
 //! How long a pause is: `remuda_hosts`. Destinations that fail by what they demand: the schedule's window.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use remuda_clock::Monotonic;
 use remuda_mail::{Destination, Way};
 

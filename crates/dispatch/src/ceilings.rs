@@ -8,11 +8,9 @@
 //! * **Exact**: a limit holds from when a destination's servers are known until it is forgotten, its servers
 //!   change or its rule goes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use hashbrown::HashMap;
 use remuda_mail::{Endpoint, Way};
 
 use crate::Dispatch;

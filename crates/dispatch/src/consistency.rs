@@ -1,7 +1,6 @@
 //! The books of `dispatch` held against each other, for tests.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use remuda_mail::{Destination, Way};
 
 use crate::{Dispatch, ceilings::Ceilings, deliveries::Stage, lines::Lack, sessions::State};

@@ -177,4 +177,4 @@ impl Dispatch {
 const OPENING_MAX: Duration = Duration::from_secs(300);
 
 /// Dials that nobody waits for, oldest first.
-pub(crate) type Orphans = std::collections::HashMap<Way, VecDeque<SessionId>>;
+pub(crate) type Orphans = hashbrown::HashMap<Way, VecDeque<SessionId>>;

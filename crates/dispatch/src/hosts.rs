@@ -4,8 +4,7 @@
 //! * **A state is what decides**: paused, on trial and slow are told by the same questions by which mail is sent.
 //! * **What is forgotten is tried at once**: who sleeps for want of it wakes.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use remuda_clock::Now;
 use remuda_hosts::Record;
 use remuda_mail::{Endpoint, Way};

@@ -66,7 +66,9 @@ mod verdicts;
 pub mod view;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hashbrown::HashMap;
 
 use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now};

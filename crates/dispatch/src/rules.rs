@@ -14,8 +14,9 @@
 //! How limits are kept: `schedule` (concurrency, rate), `ceilings` (sessions of an endpoint), the fitness of a
 //! session (reuses, TLS).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use hashbrown::HashMap;
 use remuda_mail::{Destination, TlsLevel};
 use remuda_schedule::{GateKey, GateLimits, Terms};
 

@@ -31,11 +31,9 @@ mod speed;
 mod trial;
 mod trust;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
+use hashbrown::HashMap;
 use remuda_clock::Monotonic;
 use remuda_mail::Way;
 

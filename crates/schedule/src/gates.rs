@@ -27,8 +27,9 @@
 
 mod gate;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use remuda_clock::Monotonic;
 use remuda_mail::Destination;
 

@@ -39,9 +39,11 @@ mod view;
 mod window;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
+
+use hashbrown::HashMap;
 
 use rand::{SeedableRng, rngs::StdRng};
 use remuda_clock::{Monotonic, Now, Wall};

@@ -12,8 +12,9 @@
 //! * **`spool_due` is never later than the truth** while something lies in the spool only, but for a pause
 //!   after a load that failed or brought nothing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::{HashMap, HashSet};
 use remuda_clock::{Monotonic, Wall};
 use remuda_mail::EntryId;
 

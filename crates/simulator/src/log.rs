@@ -12,8 +12,9 @@
 //!   order in which they are first sent.
 //! * **Only decisions that the world sees are lines**: dials, transactions, parking, ends, outcomes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use hashbrown::HashMap;
 use remuda_dispatch::command::{Command, Rest, RetireCause};
 use remuda_mail::{EntryId, SessionId};
 

@@ -7,12 +7,9 @@
 //! # Limits
 //! [`HOSTS_MAX`] hosts, as many domains.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::Ipv4Addr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use hashbrown::{HashMap, HashSet};
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use remuda_mail::{Destination, Domain, Endpoint};

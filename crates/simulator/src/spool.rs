@@ -8,11 +8,9 @@
 //! # Limits
 //! Some eighty octets a message that waits, thirty-two for each that ever came.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
+use hashbrown::HashMap;
 use remuda_clock::Wall;
 use remuda_dispatch::event::{Backlog, Entry};
 use remuda_mail::{Destination, EntryId, MessageId};

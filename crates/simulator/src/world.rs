@@ -13,8 +13,9 @@
 
 mod execute;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use hashbrown::HashMap;
 use remuda_clock::{Monotonic, Now, Wall};
 use remuda_dispatch::{
     Dispatch,
