@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run demo test soak bench bench-flights bench-slow-host bench-object-cache fuzz lint build
+.PHONY: run demo test soak bench bench-flights bench-slow-host bench-object-cache bench-resolve fuzz lint build
 
 build:
 	@scripts/packages.sh gcc libc6-dev
@@ -49,6 +49,11 @@ bench-slow-host: build
 bench-object-cache:
 	@scripts/packages.sh gcc libc6-dev
 	$(CARGO) bench -p remuda-object-cache --bench object_cache --locked
+
+# What it costs to find who a recipient is, from memory.
+bench-resolve:
+	@scripts/packages.sh gcc libc6-dev
+	$(CARGO) bench -p remuda-directory --bench resolve --locked
 
 # Ten minutes each; FUZZ_SECONDS=60 for less.
 fuzz:

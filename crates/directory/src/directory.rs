@@ -139,17 +139,18 @@ impl Directory {
 
     /// Looks an object up by its name in normal form.
     pub async fn find<T: Shelved>(&self, name: &str) -> Found<T> {
-        let inner = &self.inner;
-        inner
-            .loader
-            .find(T::shelf(&inner.caches), KeyRef::Name(name))
-            .await
+        self.find_at(KeyRef::Name(name), self.now()).await
     }
 
     /// Looks an object up by its id.
     pub async fn find_by_id<T: Shelved>(&self, id: i64) -> Found<T> {
+        self.find_at(KeyRef::Id(id), self.now()).await
+    }
+
+    /// Looks an object up as of `now`, for who has just read the clock.
+    pub(crate) async fn find_at<T: Shelved>(&self, key: KeyRef<'_>, now: Monotonic) -> Found<T> {
         let inner = &self.inner;
-        inner.loader.find(T::shelf(&inner.caches), KeyRef::Id(id)).await
+        inner.loader.find(T::shelf(&inner.caches), key, now).await
     }
 
     /// Reads one object from the database, past the cache.

@@ -44,7 +44,7 @@ impl Loader {
     }
 
     pub(crate) fn now(&self) -> Monotonic {
-        self.clock.now().monotonic
+        self.clock.monotonic()
     }
 
     /// Answers whether the database is taken to be down.
@@ -55,11 +55,12 @@ impl Loader {
             .is_open()
     }
 
-    /// Looks an object up.
+    /// Looks an object up as of `now`. It has waited unless its origin is the cache.
     pub(crate) async fn find<T: Entity>(
         self: &Arc<Self>,
         cache: &Arc<Cache<T, Waiter<T>>>,
         key: KeyRef<'_>,
+        now: Monotonic,
     ) -> Found<T> {
         let mut answer = None;
         let waiter = || {
@@ -67,7 +68,7 @@ impl Loader {
             answer = Some(told);
             tell
         };
-        match cache.look_up(key, self.now(), waiter) {
+        match cache.look_up(key, now, waiter) {
             LookUp::Hit { value, refresh } => {
                 if let Some(ticket) = refresh {
                     self.begin(cache.clone(), key.to_key(), ticket);

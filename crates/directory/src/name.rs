@@ -18,6 +18,19 @@ use unicode_normalization::UnicodeNormalization;
 /// # Errors
 /// The folded address is none: it has become too long.
 pub fn fold(address: &Address) -> Result<Address, AddressError> {
+    match is_plain(address) {
+        true => Ok(address.clone()),
+        false => fold_anew(address),
+    }
+}
+
+/// Answers whether an address is seen at a glance to be in its normal form, as almost all are.
+fn is_plain(address: &Address) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && byte != b'"';
+    address.local_part().bytes().all(is_plain) && address.domain_as_written() == address.domain().as_str()
+}
+
+fn fold_anew(address: &Address) -> Result<Address, AddressError> {
     let local = fold_local(address.local_part());
     format!("{local}@{}", address.domain()).parse()
 }
@@ -103,6 +116,14 @@ mod tests {
         fn a_names_name_is_itself(local in "[\\PC&&[^@<>()\\[\\],;: \"\\\\]]{1,20}") {
             if let Ok(name) = address(&format!("{local}@ex.com")) {
                 prop_assert_eq!(&fold(&name).unwrap(), &name);
+            }
+        }
+
+        #[test]
+        fn what_is_plain_is_its_own_name(text in "[a-zA-Z0-9.+\"\\\\ \u{f6}\u{308}-]{1,8}@[a-cA-C\u{f6}]{1,3}(\\.[a-cA-C]{1,3}){0,2}\\.?") {
+            if let Ok(address) = text.parse::<Address>() && is_plain(&address) {
+                let anew = fold_anew(&address).unwrap();
+                prop_assert_eq!((anew.as_str(), anew.domain()), (address.as_str(), address.domain()));
             }
         }
     }

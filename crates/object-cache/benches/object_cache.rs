@@ -1,7 +1,9 @@
 //! What a look-up costs, beside moka and quick_cache as they are: without keys by id, TTL, absences, changes
 //! or counts.
 //!
-//! 10,000 accounts, names of 24 octets, in an order that no cache can foresee. `make bench-object-cache`.
+//! Names of 24 octets, in an order that no cache can foresee. A hundred accounts lie in the processor's nearest
+//! memory; ten thousand do not, and then waits for memory are most of what a look-up costs.
+//! `make bench-object-cache`.
 
 #![allow(missing_docs, reason = "criterion's macros")]
 
@@ -11,7 +13,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use remuda_clock::Monotonic;
 use remuda_object_cache::{Cache, Cached, KeyRef, Limits, Loaded, LookUp};
 
-const ACCOUNTS: i64 = 10_000;
+/// How many accounts are in use.
+const ACCOUNTS: [i64; 3] = [100, 1000, 10_000];
 /// Look-ups of each thread in one measurement.
 const LOOKUPS: usize = 100_000;
 const HOT: i64 = 1000;
@@ -108,8 +111,8 @@ fn subjects(room: i64) -> [(&'static str, Box<dyn Subject>); 3] {
 }
 
 /// Names in an order without a stride: the upper bits of a linear congruence (Knuth's MMIX).
-fn names() -> Vec<Arc<str>> {
-    let accounts: Vec<_> = (0..ACCOUNTS).map(|id| account(id).name.clone()).collect();
+fn names(accounts: i64) -> Vec<Arc<str>> {
+    let accounts: Vec<_> = (0..accounts).map(|id| account(id).name.clone()).collect();
     let next = |state: &u64| {
         let next = state.wrapping_mul(6_364_136_223_846_793_005);
         Some(next.wrapping_add(1_442_695_040_888_963_407))
@@ -124,24 +127,32 @@ fn run(subject: &dyn Subject, names: &[Arc<str>]) {
 }
 
 fn hits(criterion: &mut Criterion) {
-    let names = names();
-    for threads in [1, 2] {
-        let mut group = criterion.benchmark_group(format!("hit, threads: {threads}"));
-        group.throughput(Throughput::Elements((LOOKUPS * threads) as u64));
-        for (name, subject) in &subjects(ACCOUNTS * 2) {
-            (0..ACCOUNTS).for_each(|id| subject.put(account(id)));
-            group.bench_function(*name, |bencher| {
-                bencher.iter(|| {
-                    thread::scope(|scope| {
-                        for _ in 1..threads {
-                            scope.spawn(|| run(&**subject, &names));
-                        }
-                        run(&**subject, &names);
-                    });
+    for accounts in ACCOUNTS {
+        let names = names(accounts);
+        let subjects = subjects(accounts * 2);
+        for (_, subject) in &subjects {
+            (0..accounts).for_each(|id| subject.put(account(id)));
+        }
+        for threads in [1, 2] {
+            let mut group =
+                criterion.benchmark_group(format!("hit, accounts: {accounts}, threads: {threads}"));
+            group.throughput(Throughput::Elements((LOOKUPS * threads) as u64));
+            for (name, subject) in &subjects {
+                group.bench_function(*name, |bencher| {
+                    bencher.iter(|| look_up_on(threads, &**subject, &names));
                 });
-            });
+            }
         }
     }
+}
+
+fn look_up_on(threads: usize, subject: &dyn Subject, names: &[Arc<str>]) {
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| run(subject, names));
+        }
+        run(subject, names);
+    });
 }
 
 /// 1,000 cold look-ups of one key, and the end of the one load.

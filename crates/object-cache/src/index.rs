@@ -6,13 +6,14 @@
 //!   put in and taken out in one piece.
 //! * **Looking is not using**: [`Index::entry`] counts nothing and touches nothing (F13).
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     Cached,
     entry::Entry,
+    hasher::{IS_ID, KeyHasher},
     key::{Asked, KeyRef},
-    sync::{AtomicU64, KeyHasher, Ordering, RwLock, SHARDS},
+    sync::{AtomicU64, Ordering, RwLock, SHARDS},
 };
 use hashbrown::HashTable;
 
@@ -68,13 +69,13 @@ pub(crate) struct Read {
 impl<V: Cached> Index<V> {
     pub(crate) fn new(is_enabled: bool) -> Self {
         Index {
-            hasher: KeyHasher::default(),
+            hasher: KeyHasher::new(),
             shards: (0..SHARDS).map(|_| Shard::new(is_enabled)).collect(),
         }
     }
 
     pub(crate) fn hash(&self, key: KeyRef<'_>) -> u64 {
-        self.hasher.hash_one(key)
+        self.hasher.hash(key)
     }
 
     /// What a key leads to; an answer is counted, and what is used remembers it.
@@ -179,10 +180,13 @@ impl<V: Cached> Index<V> {
     }
 
     fn shard(&self, hash: u64) -> &Shard<V> {
-        // The table takes the lowest and the highest bits.
-        &self.shards[(hash >> 40) as usize % SHARDS]
+        // Names and ids apart: look-ups go by name, and ids between them would be memory that no hit reads.
+        &self.shards[(hash / SHARDS_FIRST_BIT) as usize % SHARDS]
     }
 }
+
+/// The bits that choose a shard end with [`IS_ID`].
+const SHARDS_FIRST_BIT: u64 = IS_ID * 2 / SHARDS as u64;
 
 impl<V: Cached> Item<V> {
     fn is_of(&self, key: KeyRef<'_>) -> bool {

@@ -58,7 +58,7 @@ impl KeyRef<'_> {
 }
 
 impl Hash for KeyRef<'_> {
-    /// One write for each: this is most of a look-up's cost. A name ends with an octet that UTF-8 never has.
+    /// A name ends with an octet that UTF-8 never has.
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             KeyRef::Id(id) => state.write_i64(*id),

@@ -45,6 +45,7 @@ mod entry;
 mod flights;
 mod generations;
 mod ghost;
+mod hasher;
 mod index;
 mod keeping;
 mod key;

@@ -22,15 +22,9 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
-/// Hashes keys: keyed at random, since clients choose the names; the same in every run under shuttle, which
-/// repeats schedules.
-#[cfg(not(feature = "shuttle"))]
-pub(crate) type KeyHasher = std::hash::RandomState;
-#[cfg(feature = "shuttle")]
-pub(crate) type KeyHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
-
-/// How many shards an index has: few under shuttle, where each lock is a step of the schedule.
-pub(crate) const SHARDS: usize = if cfg!(feature = "shuttle") { 2 } else { 64 };
+/// How many shards an index has, half of them for names and half for ids: few under shuttle, where each lock is
+/// a step of the schedule.
+pub(crate) const SHARDS: usize = if cfg!(feature = "shuttle") { 2 } else { 128 };
 
 /// A mutual exclusion.
 pub(crate) struct Mutex<T>(InnerMutex<T>);

@@ -269,7 +269,7 @@ fn look_ups_and_clears_are_linearisable() {
         let world = World::new(1, Limits::default());
         let clears = |world: &World| {
             for cause in [Cause::Admin, Cause::Push] {
-                world.write(|| drop(world.cache.clear(cause)));
+                world.write(|| _ = world.cache.clear(cause));
             }
         };
         let readers = [reads(BY_NAME, Monotonic::ZERO), reads(BY_ID, Monotonic::ZERO)];

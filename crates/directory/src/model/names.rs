@@ -90,6 +90,11 @@ impl Mailbox {
         &self.0
     }
 
+    /// The address on its own.
+    pub fn into_address(self) -> remuda_mail::Address {
+        self.0
+    }
+
     /// The domain.
     pub fn domain(&self) -> &str {
         self.0.domain().as_str()

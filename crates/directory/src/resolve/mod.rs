@@ -16,11 +16,13 @@
 //! * **Who is disabled gets nothing**, and nothing falls through to the catch-all (G2).
 //! * **Who may not send to a list in it may not send at all** (G8).
 //! * **Unknown and disabled targets are left out** as long as anybody is left.
+//! * **The clock is read once**, and again after each wait: what lies in memory is looked up as of one instant.
 //!
 //! # Not here
 //! Relay rules (`engine`): whether the address is ours at all is answered, no more. Routes.
 
 mod permission;
+mod seen;
 mod walk;
 
 pub(crate) use walk::{Stop, Walk, before_separator};

@@ -5,7 +5,7 @@
 //! * **Other names of a domain count as the domain**, for sender, members and owner.
 //! * **`<>` may send to public lists only.**
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{
     Refusal,
@@ -22,18 +22,14 @@ impl Walk<'_> {
         if list.mode == Mode::Public {
             return Ok(());
         }
-        let mut names = HashMap::new();
         let Some(sender) = self.sender() else {
             return Err(Stop::Refused(Refusal::NotAllowed));
         };
-        let sender = self.plain(&sender, &mut names).await?;
         let may = match list.mode {
             Mode::Public => true,
-            Mode::Domain => sender
-                .split_once('@')
-                .is_some_and(|(_, domain)| domain == list.address.domain()),
-            Mode::Announcement => self.is_one_of(&sender, list.owner.as_slice(), &mut names).await?,
-            Mode::Membership => self.is_one_of(&sender, &list.members, &mut names).await?,
+            Mode::Domain => *self.plain(sender.domain()).await? == *list.address.domain(),
+            Mode::Announcement => self.is_one_of(&sender, list.owner.as_slice()).await?,
+            Mode::Membership => self.is_one_of(&sender, &list.members).await?,
         };
         match may {
             true => Ok(()),
@@ -47,36 +43,23 @@ impl Walk<'_> {
         from.login.clone().or_else(sender)
     }
 
-    async fn is_one_of(
-        &mut self,
-        sender: &str,
-        members: &[Mailbox],
-        names: &mut HashMap<String, String>,
-    ) -> Result<bool, Stop> {
-        for member in members {
-            if self.plain(member, names).await? == sender {
+    async fn is_one_of(&mut self, sender: &Mailbox, members: &[Mailbox]) -> Result<bool, Stop> {
+        let local = sender.address().local_part();
+        let domain = self.plain(sender.domain()).await?;
+        // The other names of a domain are asked for only where it depends on them.
+        let is_namesake = |member: &&Mailbox| member.address().local_part() == local;
+        for member in members.iter().filter(is_namesake) {
+            if member == sender || self.plain(member.domain()).await? == domain {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// An address under its domain's own name. `names`: what is known of the domains.
-    async fn plain(
-        &mut self,
-        address: &Mailbox,
-        names: &mut HashMap<String, String>,
-    ) -> Result<String, Stop> {
-        let domain = address.domain();
-        if !names.contains_key(domain) {
-            let other = self.find::<DomainAlias>(domain).await?;
-            let plain = other.filter(|(other, _)| other.head.active);
-            let plain = plain.map_or_else(
-                || domain.to_owned(),
-                |(other, _)| other.domain.as_str().to_owned(),
-            );
-            names.insert(domain.to_owned(), plain);
-        }
-        Ok(format!("{}@{}", address.address().local_part(), names[domain]))
+    /// A domain under its own name.
+    async fn plain(&mut self, domain: &str) -> Result<Arc<str>, Stop> {
+        let other = self.find::<DomainAlias>(domain).await?;
+        let other = other.filter(|(other, _)| other.head.active);
+        Ok(other.map_or_else(|| domain.into(), |(other, _)| other.domain.shared()))
     }
 }

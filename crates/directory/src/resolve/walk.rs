@@ -1,13 +1,12 @@
 //! The walk from an address to everybody who gets its mail.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use remuda_clock::Monotonic;
 use remuda_mail::Address;
+use remuda_object_cache::KeyRef;
 
-use super::{From, Refusal, Resolution, Step, StepFound, Target, Verdict};
+use super::{From, Refusal, Resolution, Step, StepFound, Target, Verdict, seen::Seen};
 use crate::{
     caches::Shelved,
     directory::Directory,
@@ -20,12 +19,14 @@ pub(crate) struct Walk<'a> {
     directory: &'a Directory,
     pub(super) from: &'a From,
     budget: usize,
+    /// The time, as of the last wait: what comes from memory takes none.
+    now: Monotonic,
     /// To be entered.
-    waiting: VecDeque<Address>,
-    /// Entered, by name.
-    entered: HashSet<Arc<str>>,
+    waiting: VecDeque<Mailbox>,
+    entered: Seen<Mailbox>,
     targets: Vec<Target>,
-    known: HashSet<Address>,
+    /// Targets elsewhere. An account has one name and is entered once.
+    remote: Seen<Address>,
     /// Why some get nothing; the first tells the sender when nobody is left.
     refusal: Option<Refusal>,
     has_looped: bool,
@@ -36,6 +37,14 @@ pub(crate) struct Walk<'a> {
 pub(crate) enum Stop {
     Refused(Refusal),
     Unavailable(Cause),
+}
+
+/// Where an address is.
+enum Home {
+    /// In this domain of ours, under this name.
+    Here(Arc<Domain>, Mailbox),
+    /// Not with us.
+    Elsewhere(Mailbox),
 }
 
 /// Whether an address has been dealt with.
@@ -51,10 +60,11 @@ impl<'a> Walk<'a> {
             directory,
             from,
             budget,
+            now: directory.now(),
             waiting: VecDeque::new(),
-            entered: HashSet::new(),
+            entered: Seen::new(),
             targets: Vec::new(),
-            known: HashSet::new(),
+            remote: Seen::new(),
             refusal: None,
             has_looped: false,
             steps: None,
@@ -95,10 +105,10 @@ impl<'a> Walk<'a> {
                 self.deliver(Target::Remote(address.clone()))?;
             }
         }
-        while let Some(address) = self.waiting.pop_front() {
-            match self.home(&address).await? {
-                Some((domain, name)) => self.enter(&domain, name).await?,
-                None => self.deliver(Target::Remote(address))?,
+        while let Some(name) = self.waiting.pop_front() {
+            match self.find_home(name).await? {
+                Home::Here(domain, name) => self.enter(&domain, name).await?,
+                Home::Elsewhere(name) => self.deliver(Target::Remote(name.into_address()))?,
             }
         }
         Ok(())
@@ -121,34 +131,29 @@ impl<'a> Walk<'a> {
         let Ok(name) = Mailbox::of(address) else {
             return Ok(None);
         };
+        match self.find_home(name).await? {
+            Home::Here(domain, name) => Ok(Some((domain, name))),
+            Home::Elsewhere(_) => Ok(None),
+        }
+    }
+
+    async fn find_home(&mut self, name: Mailbox) -> Result<Home, Stop> {
         if let Some((domain, origin)) = self.find::<Domain>(name.domain()).await? {
-            return self.in_use(domain, origin, name).map(Some);
+            return in_use(domain, origin, name);
         }
         let Some((other, origin)) = self.find::<DomainAlias>(name.domain()).await? else {
-            return Ok(None);
+            return Ok(Home::Elsewhere(name));
         };
         if !other.head.active {
             return Err(refused(Refusal::Disabled, origin));
         }
         let Some((domain, origin)) = self.find::<Domain>(other.domain.as_str()).await? else {
-            return Ok(None);
+            return Ok(Home::Elsewhere(name));
         };
         let moved = format!("{}@{}", name.address().local_part(), domain.name);
         match Mailbox::typed(&moved) {
-            Ok(name) => self.in_use(domain, origin, name).map(Some),
+            Ok(name) => in_use(domain, origin, name),
             Err(_) => Err(Stop::Refused(Refusal::Unknown)),
-        }
-    }
-
-    fn in_use(
-        &mut self,
-        domain: Arc<Domain>,
-        origin: Origin,
-        name: Mailbox,
-    ) -> Result<(Arc<Domain>, Mailbox), Stop> {
-        match domain.head.active {
-            true => Ok((domain, name)),
-            false => Err(refused(Refusal::Disabled, origin)),
         }
     }
 
@@ -169,14 +174,14 @@ impl<'a> Walk<'a> {
             }
         }
         match &domain.catch_all {
-            Some(catch_all) => self.waiting.push_back(catch_all.address().clone()),
+            Some(catch_all) => self.waiting.push_back(catch_all.clone()),
             None => self.leave_out(Refusal::Unknown),
         }
         Ok(())
     }
 
     fn is_new(&mut self, name: &Mailbox) -> bool {
-        let is_new = self.entered.insert(name.as_str().into());
+        let is_new = self.entered.insert(name);
         self.has_looped |= !is_new;
         is_new
     }
@@ -203,7 +208,7 @@ impl<'a> Walk<'a> {
             self.deliver(Target::Local(account.address.clone()))?;
         }
         if let Some(to) = forward {
-            self.waiting.push_back(to.address().clone());
+            self.waiting.push_back(to.clone());
         }
         Ok(())
     }
@@ -231,13 +236,14 @@ impl<'a> Walk<'a> {
         if addresses.len() > self.budget {
             return Err(Stop::Refused(Refusal::TooMany));
         }
-        self.waiting
-            .extend(addresses.iter().map(|one| one.address().clone()));
+        self.waiting.extend(addresses.iter().cloned());
         Ok(())
     }
 
     fn deliver(&mut self, target: Target) -> Result<(), Stop> {
-        if !self.known.insert(target.address().clone()) {
+        if let Target::Remote(address) = &target
+            && !self.remote.insert(address)
+        {
             return Ok(());
         }
         if self.targets.len() >= self.budget {
@@ -263,23 +269,40 @@ impl<'a> Walk<'a> {
 
     /// Looks an object up by name; None: there is certainly none.
     pub(super) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
-        let began = self.steps.is_some().then(|| self.directory.now());
-        let found = self.directory.find::<T>(name).await;
-        if let Some(began) = began {
-            let micros = self.directory.now().since(began).as_micros();
-            let step = Step {
+        let began = self.now;
+        let found = self.directory.find_at::<T>(KeyRef::Name(name), began).await;
+        if !is_from_memory(&found) || self.steps.is_some() {
+            self.now = self.directory.now();
+        }
+        if let Some(steps) = &mut self.steps {
+            let micros = self.now.since(began).as_micros();
+            steps.push(Step {
                 kind: T::KIND,
                 name: name.to_owned(),
                 found: step_found(&found),
                 micros: u64::try_from(micros).unwrap_or(u64::MAX),
-            };
-            self.steps.get_or_insert_default().push(step);
+            });
         }
         match found {
             Found::Found(object, origin) => Ok(Some((object, origin))),
             Found::NotFound(_) => Ok(None),
             Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
         }
+    }
+}
+
+/// Whether a look-up has waited for nothing.
+fn is_from_memory<T>(found: &Found<T>) -> bool {
+    matches!(
+        found,
+        Found::Found(_, Origin::Cache) | Found::NotFound(Origin::Cache)
+    )
+}
+
+fn in_use(domain: Arc<Domain>, origin: Origin, name: Mailbox) -> Result<Home, Stop> {
+    match domain.head.active {
+        true => Ok(Home::Here(domain, name)),
+        false => Err(refused(Refusal::Disabled, origin)),
     }
 }
 

@@ -179,3 +179,26 @@ async fn a_caller_that_goes_away_ends_no_load() {
     assert_eq!(quota(&second.await.unwrap()), Some(1));
     assert_eq!(scene.loads(), before + 1);
 }
+
+/// The clock is read again after each wait.
+#[tokio::test(start_paused = true)]
+async fn what_passes_its_time_during_a_wait_is_not_used_after_it() {
+    let scene = Scene::new().await;
+    scene.bob().await;
+    let mut disabled = scene.bob_with(1).await;
+    disabled.head_mut().active = false;
+    // By somebody else: nobody tells us.
+    scene.double.update(disabled, None).await.unwrap();
+    pass(58).await;
+    scene.directory.forget(&[Touched::All(Kind::Domain)]);
+    let barrier = scene.double.hold(Kind::Domain, Point::BeforeSent);
+    let scene = Arc::new(scene);
+    let resolving = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.to("bob@d.test").await }
+    });
+    barrier.reached().await;
+    pass(3).await;
+    barrier.open();
+    assert_eq!(resolving.await.unwrap(), Verdict::Refused(Refusal::Disabled));
+}
