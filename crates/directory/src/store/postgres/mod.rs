@@ -22,6 +22,7 @@
 mod change;
 mod error;
 mod import;
+mod own;
 mod payload;
 mod place;
 mod push;
@@ -66,6 +67,7 @@ pub struct PostgresStore {
     clock: SharedClock,
     limits: Limits,
     loads: AtomicU64,
+    own_imports: own::OwnImports,
     /// What tests let happen between LISTEN and flush.
     #[cfg(test)]
     between: push::Between,
@@ -131,6 +133,7 @@ impl PostgresStore {
             clock,
             limits,
             loads: AtomicU64::new(0),
+            own_imports: own::OwnImports::default(),
             #[cfg(test)]
             between: push::Between::default(),
         };

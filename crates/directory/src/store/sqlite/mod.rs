@@ -16,6 +16,8 @@
 mod change;
 mod connections;
 mod import;
+mod log;
+mod own;
 mod rows;
 mod schema;
 mod watch;
@@ -139,7 +141,11 @@ impl Store for SqliteStore {
     }
 
     fn import(&self, objects: mpsc::Receiver<Import>) -> Answering<'_, Result<Imported, ImportError>> {
-        Box::pin(self.all.write(move |db| import::import(db, objects)))
+        let all = self.all.clone();
+        Box::pin(
+            self.all
+                .write(move |db| import::import(db, objects, &all.own_imports)),
+        )
     }
 
     fn watch(self: Arc<Self>, to: mpsc::Sender<Pushed>) -> Answering<'static, ()> {
