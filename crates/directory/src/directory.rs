@@ -26,6 +26,7 @@ use crate::{
     caches::{Caches, Shelved},
     credentials::Credentials,
     found::Found,
+    load_times::LoadCounts,
     loader::Loader,
     model::{Kind, Object},
     store::{
@@ -138,6 +139,11 @@ impl Directory {
     }
 
     /// Looks an object up by its name in normal form.
+    /// How long the loads of a kind have taken.
+    pub fn load_times(&self, kind: Kind) -> LoadCounts {
+        self.inner.loader.times.counts(kind)
+    }
+
     pub async fn find<T: Shelved>(&self, name: &str) -> Found<T> {
         let inner = &self.inner;
         inner

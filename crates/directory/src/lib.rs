@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod directory;
 pub mod edit;
 pub mod found;
+pub mod load_times;
 mod loader;
 pub mod model;
 pub mod name;

@@ -5,6 +5,7 @@
 //! * **Loads leave connections to others**: no more than [`LOADS_MAX`] at a time (D15).
 //! * **A caller waits [`WAIT_MAX`] at most** (C11); the load goes on.
 //! * **The database is spared while it is down** ([`crate::breaker`]).
+//! * **How long each load took is counted** ([`crate::load_times`]), its wait for a turn included.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,6 +19,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     breaker::Breaker,
     found::{Cause, Found, Origin},
+    load_times::LoadTimes,
     model::Entity,
     store::{By, Store, StoreError},
 };
@@ -31,6 +33,7 @@ pub(crate) struct Loader {
     clock: SharedClock,
     slots: Semaphore,
     breaker: Mutex<Breaker>,
+    pub(crate) times: LoadTimes,
 }
 
 impl Loader {
@@ -40,6 +43,7 @@ impl Loader {
             clock,
             slots: Semaphore::new(LOADS_MAX),
             breaker: Mutex::default(),
+            times: LoadTimes::default(),
         }
     }
 
@@ -105,12 +109,15 @@ impl Loader {
         let (tell, told) = oneshot::channel();
         let loader = self.clone();
         tokio::spawn(async move {
+            let began = loader.now();
             let query = tokio::spawn(loader.clone().query::<T>(key));
             let loaded = query.await.unwrap_or_else(|panicked| {
                 tracing::error!(%panicked, kind = %T::KIND, "loading an object panicked; this is a defect");
                 Loaded::Failed
             });
-            let finished = cache.finish(ticket, loaded, loader.now());
+            let now = loader.now();
+            loader.times.add(T::KIND, now.since(began));
+            let finished = cache.finish(ticket, loaded, now);
             for waiter in finished.waiters {
                 // Who is gone needs no answer.
                 drop(waiter.send(finished.answer.clone()));
