@@ -25,6 +25,7 @@ pub mod load_times;
 mod loader;
 pub mod model;
 pub mod name;
+mod ours;
 pub mod resolve;
 pub mod store;
 pub mod switches;

@@ -13,19 +13,46 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock, before};
-use remuda_object_cache::{Answer, Cache, Key, KeyRef, Loaded, LookUp, Ticket};
+use remuda_object_cache::{Answer, Cache, Cached, Key, KeyRef, Loaded, LookUp, Ticket};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     breaker::Breaker,
     found::{Cause, Found, Origin},
     load_times::LoadTimes,
-    model::Entity,
-    store::{By, Store, StoreError},
+    model::{Entity, Kind},
+    store::{Answering, By, Store, StoreError},
 };
 
 /// What waits for a load.
 pub type Waiter<T> = oneshot::Sender<Answer<T>>;
+
+/// What can be read from a store by a key.
+pub(crate) trait Loadable: Cached {
+    /// The kind that it counts as.
+    const KIND: Kind;
+
+    /// One query.
+    fn load<'a>(store: &'a dyn Store, by: By<'a>) -> Answering<'a, Result<Loaded<Self>, StoreError>>
+    where
+        Self: Sized;
+}
+
+impl<T: Entity> Loadable for T {
+    const KIND: Kind = <T as Entity>::KIND;
+
+    fn load<'a>(store: &'a dyn Store, by: By<'a>) -> Answering<'a, Result<Loaded<T>, StoreError>> {
+        Box::pin(async move {
+            Ok(
+                match store.load(<T as Entity>::KIND, by).await?.map(T::from_object) {
+                    Some(Some(object)) => Loaded::Found(Arc::new(object)),
+                    Some(None) => Loaded::Failed,
+                    None => Loaded::NotFound,
+                },
+            )
+        })
+    }
+}
 
 /// What all loads share.
 pub(crate) struct Loader {
@@ -59,8 +86,41 @@ impl Loader {
             .is_open()
     }
 
+    /// An object that memory has, to use now: no query, and no count but that of a hit. For who has other places to
+    /// look before it must be read.
+    pub(crate) fn known<T: Loadable>(
+        self: &Arc<Self>,
+        cache: &Arc<Cache<T, Waiter<T>>>,
+        key: KeyRef<'_>,
+    ) -> Option<Arc<T>> {
+        let (value, refresh) = cache.hit(key, self.now())?;
+        if let Some(ticket) = refresh {
+            self.begin(cache.clone(), key.to_key(), ticket);
+        }
+        Some(value)
+    }
+
+    /// As [`known`](Self::known), and begins to read what is not there; nobody waits for it.
+    pub(crate) fn known_soon<T: Loadable>(
+        self: &Arc<Self>,
+        cache: &Arc<Cache<T, Waiter<T>>>,
+        key: KeyRef<'_>,
+    ) -> Option<Arc<T>> {
+        let (value, load) = match cache.look_up(key, self.now(), || oneshot::channel().0) {
+            LookUp::Hit { value, refresh } => (Some(value), refresh),
+            LookUp::Load(ticket) => (None, Some(ticket)),
+            LookUp::Absent | LookUp::Joined | LookUp::Bypass(_) | LookUp::Failing(_) | LookUp::Crowded => {
+                (None, None)
+            }
+        };
+        if let Some(ticket) = load {
+            self.begin(cache.clone(), key.to_key(), ticket);
+        }
+        value
+    }
+
     /// Looks an object up.
-    pub(crate) async fn find<T: Entity>(
+    pub(crate) async fn find<T: Loadable>(
         self: &Arc<Self>,
         cache: &Arc<Cache<T, Waiter<T>>>,
         key: KeyRef<'_>,
@@ -92,7 +152,7 @@ impl Loader {
         }
     }
 
-    async fn wait<T: Entity>(&self, answer: oneshot::Receiver<Answer<T>>) -> Found<T> {
+    async fn wait<T>(&self, answer: oneshot::Receiver<Answer<T>>) -> Found<T> {
         match before(self.clock.as_ref(), self.now() + WAIT_MAX, answer).await {
             Some(answer) => answer.map_or(Found::Unavailable(Cause::Database), found),
             None => Found::Unavailable(Cause::Late),
@@ -100,7 +160,7 @@ impl Loader {
     }
 
     /// Begins a load, and tells its own caller too.
-    fn begin<T: Entity>(
+    fn begin<T: Loadable>(
         self: &Arc<Self>,
         cache: Arc<Cache<T, Waiter<T>>>,
         key: Key,
@@ -127,7 +187,7 @@ impl Loader {
         told
     }
 
-    async fn query<T: Entity>(self: Arc<Self>, key: Key) -> Loaded<T> {
+    async fn query<T: Loadable>(self: Arc<Self>, key: Key) -> Loaded<T> {
         let Ok(_slot) = self.slots.acquire().await else {
             return Loaded::Failed;
         };
@@ -138,16 +198,12 @@ impl Loader {
             Key::Id(id) => By::Id(*id),
             Key::Name(name) => By::Name(name),
         };
-        match self.store.load(T::KIND, by).await {
-            Ok(object) => {
+        match T::load(&*self.store, by).await {
+            Ok(loaded) => {
                 if self.with_breaker(|breaker, _| breaker.succeeded()) {
                     tracing::info!("the directory database answers again");
                 }
-                match object.map(T::from_object) {
-                    Some(Some(object)) => Loaded::Found(Arc::new(object)),
-                    Some(None) => Loaded::Failed,
-                    None => Loaded::NotFound,
-                }
+                loaded
             }
             Err(error) => {
                 self.failed(&error, T::KIND.as_str());

@@ -208,6 +208,13 @@ impl Store for Double {
         })
     }
 
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
+        Box::pin(async move {
+            self.suffer().await?;
+            self.real.domain_names(max).await
+        })
+    }
+
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
         self.note(Verb::Insert, object.kind(), object.name().to_owned());
         Box::pin(self.change(self.real.insert(object)))

@@ -122,6 +122,14 @@ impl Store for SqliteStore {
         })
     }
 
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
+        let loads = self.loads.clone();
+        Box::pin(self.all.read(Purpose::LookUp, move |db| {
+            loads.fetch_add(1, Ordering::Relaxed);
+            rows::domain_names(db, max)
+        }))
+    }
+
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
         Box::pin(self.all.write(move |db| change::insert(db, &object)))
     }
