@@ -18,6 +18,9 @@ use unicode_normalization::UnicodeNormalization;
 /// # Errors
 /// The folded address is none: it has become too long.
 pub fn fold(address: &Address) -> Result<Address, AddressError> {
+    if is_folded(address) {
+        return Ok(address.clone());
+    }
     let local = fold_local(address.local_part());
     format!("{local}@{}", address.domain()).parse()
 }
@@ -45,6 +48,13 @@ pub fn domain(text: &str) -> Result<Domain, AddressError> {
 /// The key of an address in its normal form.
 pub fn key(address: &Address) -> Arc<str> {
     address.as_str().into()
+}
+
+/// Answers whether an address is plainly its own name, as almost every one in ASCII is; false: perhaps it is.
+fn is_folded(address: &Address) -> bool {
+    let (local, domain) = (address.local_part(), address.domain().as_str());
+    let is_plain = |octet: u8| octet.is_ascii() && !octet.is_ascii_uppercase() && octet != b'"';
+    local.bytes().all(is_plain) && address.domain_as_written() == domain
 }
 
 fn fold_local(local: &str) -> String {
@@ -99,6 +109,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_plainly_a_name_is_what_folding_makes_of_it(
+            local in "[A-Za-z0-9.+\"\u{e4}\u{c4}\u{212a}]{1,8}",
+            domain in "[A-Za-z]{1,4}\\.test\\.?",
+        ) {
+            if let Ok(address) = format!("{local}@{domain}").parse::<Address>() {
+                let slow = format!("{}@{}", fold_local(address.local_part()), address.domain());
+                prop_assert_eq!(fold(&address).unwrap().as_str(), slow);
+            }
+        }
+
         #[test]
         fn a_names_name_is_itself(local in "[\\PC&&[^@<>()\\[\\],;: \"\\\\]]{1,20}") {
             if let Ok(name) = address(&format!("{local}@ex.com")) {
