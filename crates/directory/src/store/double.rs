@@ -210,8 +210,11 @@ impl Store for Double {
 
     fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
         Box::pin(async move {
+            self.stand(Kind::Domain, Point::BeforeSent).await;
             self.suffer().await?;
-            self.real.domain_names(max).await
+            let answer = self.real.domain_names(max).await;
+            self.stand(Kind::Domain, Point::AfterRows).await;
+            answer
         })
     }
 
