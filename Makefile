@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run demo test soak bench bench-flights bench-slow-host bench-object-cache bench-resolve fuzz lint build
+.PHONY: run demo test soak bench bench-flights bench-slow-host bench-object-cache bench-directory bench-resolve fuzz lint build
 
 build:
 	@scripts/packages.sh gcc libc6-dev
@@ -44,6 +44,11 @@ bench-flights: build
 bench-slow-host: build
 	@scripts/packages.sh postfix python3
 	python3 bench/slow_host.py
+
+# The directory under change by API and SQL, and under an import of 100,000, on SQLite and PostgreSQL: four minutes.
+bench-directory: build
+	@scripts/packages.sh postfix python3 sqlite3 postgresql
+	python3 bench/directory.py
 
 # What a look-up in the object cache costs, beside moka and quick_cache.
 bench-object-cache:

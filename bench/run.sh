@@ -10,6 +10,7 @@
 #   backlog.py  a million deferred messages: start, memory, queue commands
 #   simulated.py  the simulator's rates beside the server's
 #   simulator.sh  ten thousand hosts and a million messages, simulated
+#   directory.py  is what the directory answers right while it changes, how soon, at what price; 100,000 accounts at once
 #   directory_import  100,000 accounts into the directory at once, and look-ups beside it
 # Arguments go to relay.py.
 set -euo pipefail
@@ -25,4 +26,5 @@ python3 bench/large.py
 python3 bench/backlog.py
 python3 bench/simulated.py
 bench/simulator.sh
+python3 bench/directory.py
 cargo run --release --locked --quiet -p remuda-directory --example directory_import

@@ -6,16 +6,21 @@
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use remuda_directory::control::{CacheStatus, KindStatus, Push};
+use remuda_directory::{
+    Directory,
+    control::{CacheStatus, KindStatus, Push},
+    load_times::{LOAD_MICROS_BOUNDS, LoadCounts},
+    model::Kind,
+};
 
 /// The engine's text, and the object cache's behind it.
-pub fn joined(engine: String, cache: &CacheStatus) -> String {
+pub fn joined(engine: String, directory: &Directory) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Counted(cache.clone())));
+    registry.register_collector(Box::new(Counted::of(directory)));
     let mut own = String::new();
     // Writing to a string fails only when an encoding does; what there is stays readable.
     if encode(&mut own, &registry).is_err() {
@@ -29,17 +34,21 @@ pub fn joined(engine: String, cache: &CacheStatus) -> String {
 const END: &str = "# EOF\n";
 
 #[derive(Debug)]
-struct Counted(CacheStatus);
+struct Counted {
+    cache: CacheStatus,
+    loads: Vec<(Kind, LoadCounts)>,
+}
 
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         self.counts(&mut encoder)?;
+        self.load_times(&mut encoder)?;
         let entries = ("remuda_object_cache_entries", "Objects in the cache");
         self.gauges(&mut encoder, entries, |kind| kind.entries)?;
         let bytes = ("remuda_object_cache_bytes", "Octets of the objects in the cache");
         self.gauges(&mut encoder, bytes, |kind| kind.bytes)?;
         self.invalidations(&mut encoder)?;
-        let is_up = i64::from(self.0.push == Push::Up);
+        let is_up = i64::from(self.cache.push == Push::Up);
         let help = "1: the database tells of changes by others";
         let metric =
             encoder.encode_descriptor("remuda_object_cache_push_up", help, None, MetricType::Gauge)?;
@@ -52,6 +61,31 @@ type Of = fn(&KindStatus) -> &std::collections::BTreeMap<String, u64>;
 type Sample = (Option<(&'static str, String)>, u64);
 
 impl Counted {
+    fn of(directory: &Directory) -> Self {
+        let loads = |kind| (kind, directory.load_times(kind));
+        Counted {
+            cache: directory.cache_status(),
+            loads: Kind::ALL.map(loads).to_vec(),
+        }
+    }
+
+    fn load_times(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let (name, help) = (
+            "remuda_object_cache_load_seconds",
+            "How long loads took, their wait for a turn included",
+        );
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        for (kind, loads) in &self.loads {
+            let bounds = LOAD_MICROS_BOUNDS.map(seconds).into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(loads.buckets).collect();
+            let labels = [("type", kind.as_str())];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(seconds(loads.micros), loads.count(), &buckets, None)?;
+        }
+        Ok(())
+    }
+
     fn counts(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut by = |head, label, counts: Of| {
             self.counters(encoder, head, |kind| {
@@ -81,7 +115,7 @@ impl Counted {
         samples: impl Fn(&KindStatus) -> Vec<Sample>,
     ) -> std::fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (kind, status) in &self.0.types {
+        for (kind, status) in &self.cache.types {
             for (label, count) in samples(status) {
                 let mut labels = vec![("type", kind.as_str().to_owned())];
                 labels.extend(label);
@@ -99,7 +133,7 @@ impl Counted {
         sample: impl Fn(&KindStatus) -> u64,
     ) -> std::fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (kind, status) in &self.0.types {
+        for (kind, status) in &self.cache.types {
             let value = i64::try_from(sample(status)).unwrap_or(i64::MAX);
             let labels = [("type", kind.as_str())];
             let metric = family.encode_family(&labels)?;
@@ -111,7 +145,7 @@ impl Counted {
     /// By who told, over all kinds.
     fn invalidations(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut sums = std::collections::BTreeMap::new();
-        for (source, count) in self.0.types.values().flat_map(|kind| &kind.invalidations) {
+        for (source, count) in self.cache.types.values().flat_map(|kind| &kind.invalidations) {
             *sums.entry(source.as_str()).or_insert(0_u64) += count;
         }
         let (name, help) = (

@@ -23,7 +23,7 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 pub async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let engine = shared.operations.metrics_text().await?;
-    let text = metrics::joined(engine, &shared.directory.cache_status());
+    let text = metrics::joined(engine, &shared.directory);
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text))
 }
 

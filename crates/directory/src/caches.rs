@@ -3,15 +3,20 @@
 //! # Contract
 //! * **Each kind has limits and counters of its own**; the switch is common to all.
 //! * **What is touched is forgotten in its kind alone**; a flush forgets all.
+//! * **The names of domains are forgotten with any domain or domain alias** ([`crate::ours`]).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use remuda_clock::Monotonic;
-use remuda_object_cache::{Cache, Cause, Change, Limits, Source, Statistics};
+use remuda_object_cache::{Cache, Cached, Cause, Change, Limits, Source, Statistics};
 
 use crate::{
     loader::Waiter,
     model::{Account, Alias, Domain, DomainAlias, Entity, Kind, List, Route},
+    ours::{self, Ours},
     store::Touched,
 };
 
@@ -26,6 +31,9 @@ pub struct Caches {
     alias: Shelf<Alias>,
     list: Shelf<List>,
     route: Shelf<Route>,
+    ours: Shelf<Ours>,
+    /// The names of domains are kept.
+    are_ours_kept: AtomicBool,
 }
 
 /// A type that has a cache.
@@ -69,10 +77,13 @@ macro_rules! on {
 
 impl Caches {
     pub(crate) fn new(is_enabled: bool, limits: impl Fn(Kind) -> Limits) -> Self {
-        fn shelf<T: Entity>(is_enabled: bool, limits: Limits) -> Shelf<T> {
+        fn shelf<T: Cached>(is_enabled: bool, limits: Limits) -> Shelf<T> {
             Arc::new(Cache::new(is_enabled, limits))
         }
+        let names = ours::limits(limits(Kind::Domain), limits(Kind::DomainAlias));
         Caches {
+            ours: shelf(is_enabled, names),
+            are_ours_kept: AtomicBool::new(is_enabled && !names.ttl.is_zero()),
             domain: shelf(is_enabled, limits(Kind::Domain)),
             domain_alias: shelf(is_enabled, limits(Kind::DomainAlias)),
             account: shelf(is_enabled, limits(Kind::Account)),
@@ -82,8 +93,16 @@ impl Caches {
         }
     }
 
+    /// The names of domains, where they are kept.
+    pub(crate) fn ours(&self) -> Option<&Shelf<Ours>> {
+        self.are_ours_kept.load(Ordering::Relaxed).then_some(&self.ours)
+    }
+
     /// Forgets what has been touched.
     pub(crate) fn forget(&self, touched: &[Touched], source: Source) {
+        if touched.iter().any(|one| are_names_of(one.kind())) {
+            self.ours.clear(Cause::Push);
+        }
         for kind in Kind::ALL {
             let mut changes = Vec::new();
             let mut is_all = false;
@@ -113,6 +132,9 @@ impl Caches {
 
     /// Forgets all of a kind; answers how many that was.
     pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
+        if are_names_of(kind) {
+            self.ours.clear(cause);
+        }
         on!(self, kind, shelf => shelf.clear(cause))
     }
 
@@ -125,6 +147,11 @@ impl Caches {
 
     pub(crate) fn set_limits(&self, kind: Kind, limits: Limits, now: Monotonic) {
         on!(self, kind, shelf => shelf.set_limits(limits, now));
+        if are_names_of(kind) {
+            let names = ours::limits(self.limits(Kind::Domain), self.limits(Kind::DomainAlias));
+            self.ours.set_limits(names, now);
+            self.keep_ours();
+        }
     }
 
     pub(crate) fn limits(&self, kind: Kind) -> Limits {
@@ -138,6 +165,16 @@ impl Caches {
                 false => shelf.disable(),
             });
         }
+        match is_enabled {
+            true => self.ours.enable(),
+            false => self.ours.disable(),
+        }
+        self.keep_ours();
+    }
+
+    fn keep_ours(&self) {
+        let are_kept = self.ours.is_enabled() && !self.ours.limits().ttl.is_zero();
+        self.are_ours_kept.store(are_kept, Ordering::Relaxed);
     }
 
     pub(crate) fn statistics(&self, kind: Kind) -> Statistics {
@@ -155,7 +192,13 @@ impl Caches {
         for kind in Kind::ALL {
             on!(self, kind, shelf => shelf.sweep(now, SWEEP_SLICE));
         }
+        self.ours.sweep(now, SWEEP_SLICE);
     }
+}
+
+/// Answers whether the names of domains are names of these.
+fn are_names_of(kind: Kind) -> bool {
+    matches!(kind, Kind::Domain | Kind::DomainAlias)
 }
 
 /// Writes [`Shelved`] for a type and its field.

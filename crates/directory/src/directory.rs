@@ -26,8 +26,10 @@ use crate::{
     caches::{Caches, Shelved},
     credentials::Credentials,
     found::Found,
+    load_times::LoadCounts,
     loader::Loader,
     model::{Kind, Object},
+    ours,
     store::{
         By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Missed, Page, Pushed, Store,
         StoreError, Touched,
@@ -137,9 +139,34 @@ impl Directory {
         self.inner.store.loads()
     }
 
+    /// How long the loads of a kind have taken.
+    pub fn load_times(&self, kind: Kind) -> LoadCounts {
+        self.inner.loader.times.counts(kind)
+    }
+
     /// Looks an object up by its name in normal form.
     pub async fn find<T: Shelved>(&self, name: &str) -> Found<T> {
         self.find_at(KeyRef::Name(name), self.now()).await
+    }
+
+    /// An object that memory has, by its name in normal form: no query.
+    pub(crate) fn known<T: Shelved>(&self, name: &str, now: Monotonic) -> Option<Arc<T>> {
+        let inner = &self.inner;
+        inner
+            .loader
+            .known(T::shelf(&inner.caches), KeyRef::Name(name), now)
+    }
+
+    /// Answers whether a domain in normal form is certainly nobody's here; false: it must be asked for.
+    pub fn is_elsewhere(&self, domain: &str) -> bool {
+        self.is_elsewhere_at(domain, self.now())
+    }
+
+    pub(crate) fn is_elsewhere_at(&self, domain: &str, now: Monotonic) -> bool {
+        let inner = &self.inner;
+        let ours = inner.caches.ours();
+        let ours = ours.and_then(|shelf| inner.loader.known_soon(shelf, KeyRef::Id(ours::ID), now));
+        ours.is_some_and(|ours| ours.lacks(domain))
     }
 
     /// Looks an object up by its id.

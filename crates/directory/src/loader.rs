@@ -5,6 +5,7 @@
 //! * **Loads leave connections to others**: no more than [`LOADS_MAX`] at a time (D15).
 //! * **A caller waits [`WAIT_MAX`] at most** (C11); the load goes on.
 //! * **The database is spared while it is down** ([`crate::breaker`]).
+//! * **How long each load took is counted** ([`crate::load_times`]), its wait for a turn included.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,18 +13,46 @@ use std::{
 };
 
 use remuda_clock::{Monotonic, SharedClock, before};
-use remuda_object_cache::{Answer, Cache, Key, KeyRef, Loaded, LookUp, Ticket};
+use remuda_object_cache::{Answer, Cache, Cached, Key, KeyRef, Loaded, LookUp, Ticket};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     breaker::Breaker,
     found::{Cause, Found, Origin},
-    model::Entity,
-    store::{By, Store, StoreError},
+    load_times::LoadTimes,
+    model::{Entity, Kind},
+    store::{Answering, By, Store, StoreError},
 };
 
 /// What waits for a load.
 pub type Waiter<T> = oneshot::Sender<Answer<T>>;
+
+/// What can be read from a store by a key.
+pub(crate) trait Loadable: Cached {
+    /// The kind that it counts as.
+    const KIND: Kind;
+
+    /// One query.
+    fn load<'a>(store: &'a dyn Store, by: By<'a>) -> Answering<'a, Result<Loaded<Self>, StoreError>>
+    where
+        Self: Sized;
+}
+
+impl<T: Entity> Loadable for T {
+    const KIND: Kind = <T as Entity>::KIND;
+
+    fn load<'a>(store: &'a dyn Store, by: By<'a>) -> Answering<'a, Result<Loaded<T>, StoreError>> {
+        Box::pin(async move {
+            Ok(
+                match store.load(<T as Entity>::KIND, by).await?.map(T::from_object) {
+                    Some(Some(object)) => Loaded::Found(Arc::new(object)),
+                    Some(None) => Loaded::Failed,
+                    None => Loaded::NotFound,
+                },
+            )
+        })
+    }
+}
 
 /// What all loads share.
 pub(crate) struct Loader {
@@ -31,6 +60,7 @@ pub(crate) struct Loader {
     clock: SharedClock,
     slots: Semaphore,
     breaker: Mutex<Breaker>,
+    pub(crate) times: LoadTimes,
 }
 
 impl Loader {
@@ -40,6 +70,7 @@ impl Loader {
             clock,
             slots: Semaphore::new(LOADS_MAX),
             breaker: Mutex::default(),
+            times: LoadTimes::default(),
         }
     }
 
@@ -55,8 +86,43 @@ impl Loader {
             .is_open()
     }
 
+    /// An object that memory has as of `now`: no query, and no count but that of a hit. For who has other places to
+    /// look before it must be read.
+    pub(crate) fn known<T: Loadable>(
+        self: &Arc<Self>,
+        cache: &Arc<Cache<T, Waiter<T>>>,
+        key: KeyRef<'_>,
+        now: Monotonic,
+    ) -> Option<Arc<T>> {
+        let (value, refresh) = cache.hit(key, now)?;
+        if let Some(ticket) = refresh {
+            self.begin(cache.clone(), key.to_key(), ticket);
+        }
+        Some(value)
+    }
+
+    /// As [`known`](Self::known), and begins to read what is not there; nobody waits for it.
+    pub(crate) fn known_soon<T: Loadable>(
+        self: &Arc<Self>,
+        cache: &Arc<Cache<T, Waiter<T>>>,
+        key: KeyRef<'_>,
+        now: Monotonic,
+    ) -> Option<Arc<T>> {
+        let (value, load) = match cache.look_up(key, now, || oneshot::channel().0) {
+            LookUp::Hit { value, refresh } => (Some(value), refresh),
+            LookUp::Load(ticket) => (None, Some(ticket)),
+            LookUp::Absent | LookUp::Joined | LookUp::Bypass(_) | LookUp::Failing(_) | LookUp::Crowded => {
+                (None, None)
+            }
+        };
+        if let Some(ticket) = load {
+            self.begin(cache.clone(), key.to_key(), ticket);
+        }
+        value
+    }
+
     /// Looks an object up as of `now`. It has waited unless its origin is the cache.
-    pub(crate) async fn find<T: Entity>(
+    pub(crate) async fn find<T: Loadable>(
         self: &Arc<Self>,
         cache: &Arc<Cache<T, Waiter<T>>>,
         key: KeyRef<'_>,
@@ -89,7 +155,7 @@ impl Loader {
         }
     }
 
-    async fn wait<T: Entity>(&self, answer: oneshot::Receiver<Answer<T>>) -> Found<T> {
+    async fn wait<T>(&self, answer: oneshot::Receiver<Answer<T>>) -> Found<T> {
         match before(self.clock.as_ref(), self.now() + WAIT_MAX, answer).await {
             Some(answer) => answer.map_or(Found::Unavailable(Cause::Database), found),
             None => Found::Unavailable(Cause::Late),
@@ -97,7 +163,7 @@ impl Loader {
     }
 
     /// Begins a load, and tells its own caller too.
-    fn begin<T: Entity>(
+    fn begin<T: Loadable>(
         self: &Arc<Self>,
         cache: Arc<Cache<T, Waiter<T>>>,
         key: Key,
@@ -106,12 +172,15 @@ impl Loader {
         let (tell, told) = oneshot::channel();
         let loader = self.clone();
         tokio::spawn(async move {
+            let began = loader.now();
             let query = tokio::spawn(loader.clone().query::<T>(key));
             let loaded = query.await.unwrap_or_else(|panicked| {
                 tracing::error!(%panicked, kind = %T::KIND, "loading an object panicked; this is a defect");
                 Loaded::Failed
             });
-            let finished = cache.finish(ticket, loaded, loader.now());
+            let now = loader.now();
+            loader.times.add(T::KIND, now.since(began));
+            let finished = cache.finish(ticket, loaded, now);
             for waiter in finished.waiters {
                 // Who is gone needs no answer.
                 drop(waiter.send(finished.answer.clone()));
@@ -121,7 +190,7 @@ impl Loader {
         told
     }
 
-    async fn query<T: Entity>(self: Arc<Self>, key: Key) -> Loaded<T> {
+    async fn query<T: Loadable>(self: Arc<Self>, key: Key) -> Loaded<T> {
         let Ok(_slot) = self.slots.acquire().await else {
             return Loaded::Failed;
         };
@@ -132,16 +201,12 @@ impl Loader {
             Key::Id(id) => By::Id(*id),
             Key::Name(name) => By::Name(name),
         };
-        match self.store.load(T::KIND, by).await {
-            Ok(object) => {
+        match T::load(&*self.store, by).await {
+            Ok(loaded) => {
                 if self.with_breaker(|breaker, _| breaker.succeeded()) {
                     tracing::info!("the directory database answers again");
                 }
-                match object.map(T::from_object) {
-                    Some(Some(object)) => Loaded::Found(Arc::new(object)),
-                    Some(None) => Loaded::Failed,
-                    None => Loaded::NotFound,
-                }
+                loaded
             }
             Err(error) => {
                 self.failed(&error, T::KIND.as_str());

@@ -182,13 +182,13 @@ impl Addressing {
 
     /// The greatest message that a sender's domain sends, octets.
     pub async fn message_size(&self, sender: &Address) -> Option<u64> {
-        let domain = model::Mailbox::of(sender).ok()?;
-        match self
-            .directory
-            .as_ref()?
-            .find::<model::Domain>(domain.domain())
-            .await
-        {
+        // A domain is in normal form as it is read.
+        let domain = sender.domain().as_str();
+        let directory = self.directory.as_ref()?;
+        if directory.is_elsewhere(domain) {
+            return None;
+        }
+        match directory.find::<model::Domain>(domain).await {
             Found::Found(domain, _) => domain.message_size,
             Found::NotFound(_) | Found::Unavailable(_) => None,
         }

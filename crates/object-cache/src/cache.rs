@@ -55,6 +55,16 @@ impl<V: Cached, W: Send + 'static> Cache<V, W> {
         }
     }
 
+    /// The value under `key`, counted as a hit, if there is one to use now; whoever gets a ticket loads it anew. Anything
+    /// else is no look-up: nothing is counted, loaded or waited for.
+    pub fn hit(&self, key: KeyRef<'_>, now: Monotonic) -> Option<(Arc<V>, Option<Ticket>)> {
+        let hash = self.index.hash(key);
+        let asked = Asked { key, hash, now };
+        let (value, due) = self.index.value(asked)?;
+        let refresh = due.and_then(|entry| self.state.lock().refresh(asked, &entry));
+        Some((value, refresh.map(|ticket| self.hold(ticket))))
+    }
+
     /// Decides under the mutex: what a reader missed may have come meanwhile.
     fn look_up_again(&self, asked: Asked<'_>, waiter: impl FnOnce() -> W) -> LookUp<V> {
         let mut state = self.state.lock();

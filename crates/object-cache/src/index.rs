@@ -58,6 +58,9 @@ pub(crate) enum Probe<V> {
     Miss(Option<Arc<Entry<V>>>),
 }
 
+/// A value to use, and its entry where 80 % of its life are over.
+pub(crate) type Due<V> = (Arc<V>, Option<Arc<Entry<V>>>);
+
 /// What readers have counted, over all shards.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Read {
@@ -102,6 +105,18 @@ impl<V: Cached> Index<V> {
             true => Probe::Due(Arc::clone(value), Arc::clone(entry)),
             false => Probe::Hit(Arc::clone(value)),
         }
+    }
+
+    /// A value to use, counted as a hit, with its entry when that is due; an answer of any other sort is not counted.
+    pub(crate) fn value(&self, Asked { key, hash, now }: Asked<'_>) -> Option<Due<V>> {
+        let shard = self.shard(hash);
+        let table = shard.table.read();
+        let Item { entry, value, .. } = table.find(hash, key)?;
+        let value = value.as_ref().filter(|_| entry.is_usable(now))?;
+        entry.touch();
+        shard.hits.fetch_add(1, Ordering::Relaxed);
+        let due = entry.is_due(now).then(|| Arc::clone(entry));
+        Some((Arc::clone(value), due))
     }
 
     /// The entry under `key`, of whatever age.

@@ -219,15 +219,15 @@ async fn metrics_have_the_names_of_the_contract_and_never_go_back() {
     let world = World::with_bob().await;
     world.look_up("bob@ex.com", 3).await;
     world.ask("POST", "object-cache/clear", Value::Null).await;
-    let text = metrics::joined(
-        "# TYPE x gauge\nx 1\n# EOF\n".to_owned(),
-        &world.directory.cache_status(),
-    );
+    let text = metrics::joined("# TYPE x gauge\nx 1\n# EOF\n".to_owned(), &world.directory);
     for line in [
         "remuda_object_cache_lookups_total{type=\"account\",result=\"hit\"} 2",
         "remuda_object_cache_lookups_total{type=\"account\",result=\"miss\"} 1",
         "remuda_object_cache_lookups_total{type=\"route\",result=\"bypass\"} 0",
         "remuda_object_cache_loads_total{type=\"account\"} 1",
+        "remuda_object_cache_load_seconds_count{type=\"account\"} 1",
+        "remuda_object_cache_load_seconds_bucket{le=\"+Inf\",type=\"account\"} 1",
+        "remuda_object_cache_load_seconds_bucket{le=\"0.00005\",type=\"route\"} 0",
         "remuda_object_cache_entries{type=\"account\"} 0",
         "remuda_object_cache_bytes{type=\"account\"} 0",
         "remuda_object_cache_evictions_total{type=\"account\",cause=\"flush\"} 1",

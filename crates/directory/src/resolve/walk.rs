@@ -102,7 +102,7 @@ impl<'a> Walk<'a> {
             }
             None => {
                 resolution.is_ours = false;
-                self.deliver(Target::Remote(address.clone()))?;
+                return self.pass_on(address);
             }
         }
         while let Some(name) = self.waiting.pop_front() {
@@ -138,6 +138,9 @@ impl<'a> Walk<'a> {
     }
 
     async fn find_home(&mut self, name: Mailbox) -> Result<Home, Stop> {
+        if self.directory.is_elsewhere_at(name.domain(), self.now) {
+            return Ok(Home::Elsewhere(name));
+        }
         if let Some((domain, origin)) = self.find::<Domain>(name.domain()).await? {
             return in_use(domain, origin, name);
         }
@@ -187,11 +190,18 @@ impl<'a> Walk<'a> {
     }
 
     async fn mailbox(&mut self, name: &Mailbox) -> Result<Dealt, Stop> {
-        if let Some((account, origin)) = self.find::<Account>(name.as_str()).await? {
+        // One address is one thing: what memory has of it as an alias or a list needs no query that says it is no
+        // account, and no room to keep that in.
+        let name = name.as_str();
+        if let Some(alias) = self.known::<Alias>(name) {
+            self.alias(&alias, Origin::Cache)?;
+        } else if let Some(list) = self.known::<List>(name) {
+            self.list(&list, Origin::Cache).await?;
+        } else if let Some((account, origin)) = self.find::<Account>(name).await? {
             self.account(&account, origin)?;
-        } else if let Some((alias, origin)) = self.find::<Alias>(name.as_str()).await? {
+        } else if let Some((alias, origin)) = self.find::<Alias>(name).await? {
             self.alias(&alias, origin)?;
-        } else if let Some((list, origin)) = self.find::<List>(name.as_str()).await? {
+        } else if let Some((list, origin)) = self.find::<List>(name).await? {
             self.list(&list, origin).await?;
         } else {
             return Ok(Dealt::No);
@@ -240,6 +250,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// What is not ours is its own only target. Every relayed message comes here.
+    fn pass_on(&mut self, address: &Address) -> Result<(), Stop> {
+        if self.budget == 0 {
+            return Err(Stop::Refused(Refusal::TooMany));
+        }
+        self.targets.push(Target::Remote(address.clone()));
+        Ok(())
+    }
+
     fn deliver(&mut self, target: Target) -> Result<(), Stop> {
         if let Target::Remote(address) = &target
             && !self.remote.insert(address)
@@ -265,6 +284,20 @@ impl<'a> Walk<'a> {
 
     fn leave_out(&mut self, refusal: Refusal) {
         self.refusal.get_or_insert(refusal);
+    }
+
+    /// An object that memory has.
+    fn known<T: Shelved>(&mut self, name: &str) -> Option<Arc<T>> {
+        let known = self.directory.known::<T>(name, self.now)?;
+        if let Some(steps) = &mut self.steps {
+            steps.push(Step {
+                kind: T::KIND,
+                name: name.to_owned(),
+                found: StepFound::Yes(Origin::Cache, known.head().active),
+                micros: 0,
+            });
+        }
+        Some(known)
     }
 
     /// Looks an object up by name; None: there is certainly none.

@@ -208,6 +208,16 @@ impl Store for Double {
         })
     }
 
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
+        Box::pin(async move {
+            self.stand(Kind::Domain, Point::BeforeSent).await;
+            self.suffer().await?;
+            let answer = self.real.domain_names(max).await;
+            self.stand(Kind::Domain, Point::AfterRows).await;
+            answer
+        })
+    }
+
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
         self.note(Verb::Insert, object.kind(), object.name().to_owned());
         Box::pin(self.change(self.real.insert(object)))

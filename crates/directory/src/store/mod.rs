@@ -44,6 +44,9 @@ pub trait Store: Send + Sync + 'static {
     /// Reads objects of a kind in order of name.
     fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>>;
 
+    /// Reads the names of domains and of domain aliases at one instant, in any order, at most so many.
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>>;
+
     /// Stores a new object; its head's id, version and times are given by the store.
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>>;
 
@@ -124,6 +127,15 @@ pub enum Touched {
     },
     /// All of a kind.
     All(Kind),
+}
+
+impl Touched {
+    /// Of which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Touched::One { kind, .. } | Touched::All(kind) => *kind,
+        }
+    }
 }
 
 /// What the database tells by itself.

@@ -12,7 +12,7 @@ use crate::{
     Directory,
     found::Found,
     model::{Account, Kind, Object},
-    resolve::{From, Refusal, Verdict},
+    resolve::{From, Verdict},
     store::{double::Double, sqlite::SqliteStore},
     switches::{Settings, Switches},
 };

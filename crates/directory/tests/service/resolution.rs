@@ -319,6 +319,7 @@ async fn a_warm_recipient_of_any_kind_costs_no_query() {
             json!({"address": "l@d.test", "members": ["bob@d.test", "info@d.test"]}),
         )
         .await;
+    world.names_are_known().await;
     for address in [
         "bob@d.test",
         "info@d.test",

@@ -69,6 +69,13 @@ impl World {
         shown(&self.resolve_from(address, &sender("someone@outside.test")).await)
     }
 
+    /// Waits until the names of our domains have been read: nobody else does.
+    pub async fn names_are_known(&self) {
+        while !self.directory.is_elsewhere("nobodys.test") {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Statements that look-ups sent while `work` was done.
     pub async fn statements(&self, work: impl Future) -> u64 {
         let before = self.store.loads();

@@ -137,11 +137,11 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
     /// Logs what the machine itself refused for good since `written` octets of output. What is refused here is
     /// logged where it is decided.
     fn log_refusals(&self, written: usize) {
-        let from = self
-            .transaction
-            .as_ref()
-            .map(|transaction| tracing::field::display(format!("<{}>", transaction.envelope.sender)));
         for reply in refusals(&self.wire.output[written..]) {
+            let from = self
+                .transaction
+                .as_ref()
+                .map(|transaction| tracing::field::display(format!("<{}>", transaction.envelope.sender)));
             tracing::info!(client = %self.client, from, reply = %reply, "refused");
         }
     }

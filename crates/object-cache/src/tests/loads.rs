@@ -201,3 +201,31 @@ fn hash_of(key: impl std::hash::Hash) -> u64 {
     use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
     BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
 }
+
+/// Only what can be used at once is a look-up.
+#[test]
+fn a_look_for_a_hit_loads_and_counts_nothing_else() {
+    let bed = Bed::with_row();
+    let asked = |key, at| {
+        bed.cache
+            .hit(key, at)
+            .map(|(value, due)| (value.version, due.is_some()))
+    };
+    assert_eq!(asked(name("a@d"), s(0)), None);
+    bed.get(name("a@d"), s(0));
+    bed.get(name("b@d"), s(0));
+    let before = bed.statistics();
+    assert_eq!(asked(name("b@d"), s(1)), None, "an absence is no hit");
+    assert_eq!(asked(name("a@d"), s(60)), None, "it is too old");
+    assert_eq!(bed.statistics(), before);
+    assert_eq!(asked(name("a@d"), s(1)), Some((1, false)));
+    assert_eq!(
+        asked(id(1), s(50)),
+        Some((1, true)),
+        "who comes late loads it anew"
+    );
+    assert_eq!(bed.statistics().lookups.hit, before.lookups.hit + 2);
+    bed.cache.disable();
+    assert_eq!(asked(name("a@d"), s(1)), None);
+    assert_eq!(bed.statistics().lookups.bypass, 0);
+}

@@ -8,6 +8,7 @@
 //! * **The error names the line that cannot be stored**, the first in order.
 //! * **One import at a time**; the second waits.
 //! * **A catch-all may come before its account**: those are looked at when all has come.
+//! * **It is not told again** by the watch of this store ([`super::own`]).
 //! * **Files hold no passwords**: where none comes, the old one stays.
 
 use remuda_clock::before;
@@ -36,8 +37,8 @@ impl PostgresStore {
         let broken = |error: sqlx::Error| ImportError::Store(store_error(&error));
         let mut connection = self.sound(&self.changes).await.map_err(broken)?;
         let mut tx = connection.begin().await.map_err(broken)?;
-        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
-        lock.execute(&mut *tx).await.map_err(broken)?;
+        let lock = sqlx::query_scalar("SELECT pg_backend_pid() FROM pg_advisory_xact_lock($1)").bind(LOCK);
+        let backend: i32 = lock.fetch_one(&mut *tx).await.map_err(broken)?;
         let mut imported = Imported::default();
         let mut catch_alls = Vec::new();
         loop {
@@ -52,7 +53,13 @@ impl PostgresStore {
         }
         self.look_at(&mut tx, &catch_alls).await?;
         imported.touched = touched(&mut tx).await.map_err(broken)?;
-        match self.commit(tx).await {
+        let backend = backend.unsigned_abs();
+        self.own_imports.note(backend, &imported.touched);
+        let fate = self.commit(tx).await;
+        if fate.is_err() {
+            self.own_imports.take_back(backend);
+        }
+        match fate {
             Ok(()) => Ok(imported),
             Err(Fate::Nothing(error)) => Err(error.into()),
             Err(Fate::Unknown(reason)) => Err(ImportError::Unknown(reason)),

@@ -22,6 +22,7 @@
 mod change;
 mod error;
 mod import;
+mod own;
 mod payload;
 mod place;
 mod push;
@@ -66,6 +67,7 @@ pub struct PostgresStore {
     clock: SharedClock,
     limits: Limits,
     loads: AtomicU64,
+    own_imports: own::OwnImports,
     /// What tests let happen between LISTEN and flush.
     #[cfg(test)]
     between: push::Between,
@@ -131,6 +133,7 @@ impl PostgresStore {
             clock,
             limits,
             loads: AtomicU64::new(0),
+            own_imports: own::OwnImports::default(),
             #[cfg(test)]
             between: push::Between::default(),
         };
@@ -214,6 +217,20 @@ impl PostgresStore {
         query.fetch_optional(&mut **connection).await
     }
 
+    async fn names(&self, max: usize) -> Result<Vec<String>, StoreError> {
+        self.ready().await?;
+        let names = async {
+            let mut connection = self.look_ups.acquire().await?;
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            let names = sqlx::query_scalar(statements::DOMAIN_NAMES);
+            names
+                .bind(i64::try_from(max).unwrap_or(i64::MAX))
+                .fetch_all(&mut *connection)
+                .await
+        };
+        names.await.map_err(|error| store_error(&error))
+    }
+
     async fn list(&self, kind: Kind, page: &Page) -> Result<Vec<Object>, StoreError> {
         self.ready().await?;
         let rows = async {
@@ -237,6 +254,10 @@ impl Store for PostgresStore {
 
     fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>> {
         Box::pin(self.within(self.limits.change_max, self.list(kind, page)))
+    }
+
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
+        Box::pin(self.within(self.limits.look_up_max, self.names(max)))
     }
 
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {

@@ -8,6 +8,7 @@
 //! * **LISTEN, then flush, then up**, on every connection (E3, E4).
 //! * **A silent path is found out**: a heartbeat goes over another connection every [`heartbeat`](super::Limits), and
 //!   must come back before the next is due (E5). Then the channel is down, and built anew with growing pauses.
+//! * **Imports of ours are passed over** ([`own`](super::own)): they have been forgotten already.
 //! * **What is not understood flushes everything**, and is logged once for each connection (E8).
 //! * **It ends with its receiver.**
 //!
@@ -160,6 +161,7 @@ impl<'a> Channel<'a> {
     }
 
     async fn tell_on(&mut self, to: &mpsc::Sender<Pushed>) -> Result<std::convert::Infallible, Lost> {
+        self.store.own_imports.forget();
         // LISTEN has been confirmed: what is committed from here on will be told. What was read before may have
         // changed before.
         #[cfg(test)]
@@ -199,6 +201,9 @@ impl<'a> Channel<'a> {
             }
             return Ok(to.send(Pushed::Flush(Missed::Unreadable)).await?);
         };
+        if self.store.own_imports.is_own(notification.process_id(), &touched) {
+            return Ok(());
+        }
         Ok(to.send(Pushed::Changed(vec![touched])).await?)
     }
 

@@ -176,3 +176,7 @@ pub(super) const PUT_ACCOUNTS: &str = "WITH put AS (
              excluded.forward_keep, account.version + 1)
     RETURNING xmax = 0 AS is_new)
     SELECT count(*) FILTER (WHERE is_new) FROM put";
+
+/// $1: at most so many.
+pub(super) const DOMAIN_NAMES: &str =
+    "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias LIMIT $1";

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Timing,
+    own::OwnImports,
     schema::{self, FileId},
 };
 use crate::store::{ChangeError, StoreError};
@@ -55,6 +56,7 @@ pub(super) struct Connections {
     place: Mutex<Place>,
     /// Connections of an older one are not used again: another file lies there now.
     generation: AtomicU64,
+    pub(super) own_imports: OwnImports,
 }
 
 impl Connections {
@@ -69,6 +71,7 @@ impl Connections {
             writer: Arc::default(),
             place: Mutex::default(),
             generation: AtomicU64::new(0),
+            own_imports: OwnImports::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! * **All or nothing**: at the first object that cannot be stored, or when the sender gives up, nothing is.
 //! * **What has a name already is replaced**; a password that the import does not bring stays.
 //! * **Catch-alls are checked at the end**: their accounts come after their domains.
+//! * **It is not told again** by the watch of this store ([`super::own`]).
 //! * **Memory does not grow with the file**, but for [`TOUCHED_EACH_MAX`] names of each kind.
 //!
 //! # Limits
@@ -17,6 +18,8 @@ use tokio::sync::mpsc;
 use super::{
     change::{self, is_undone},
     connections::{Reach, failure},
+    log,
+    own::{OwnImport, OwnImports},
     rows,
 };
 use crate::{
@@ -41,8 +44,10 @@ impl Reach for ImportError {
 pub(super) fn import(
     db: &mut Connection,
     mut objects: mpsc::Receiver<Import>,
+    own: &OwnImports,
 ) -> Result<Imported, ImportError> {
     let work = change::begin(db)?;
+    let from = log::last(&work).map_err(failure)?.map_or(0, |last| last.seq);
     let mut so_far = SoFar::default();
     loop {
         match objects.blocking_recv() {
@@ -61,10 +66,23 @@ pub(super) fn import(
             .map_or(Ok(()), |found| change::check_catch_all(&work, &found))
             .map_err(|error| at(*line, error))?;
     }
-    match work.commit() {
-        Ok(()) => Ok(so_far.imported()),
-        Err(error) if is_undone(&error) => Err(failure(error).into()),
-        Err(error) => Err(ImportError::Unknown(error.to_string())),
+    commit(work, from, own)?;
+    Ok(so_far.imported())
+}
+
+fn commit(work: Transaction<'_>, from: i64, own: &OwnImports) -> Result<(), ImportError> {
+    let last = log::last(&work).map_err(failure)?;
+    let import = last.map(|last| OwnImport { from, last });
+    if let Some(import) = &import {
+        own.note(import.clone());
+    }
+    let Err(error) = work.commit() else { return Ok(()) };
+    if let Some(import) = &import {
+        own.take_back(import);
+    }
+    match is_undone(&error) {
+        true => Err(failure(error).into()),
+        false => Err(ImportError::Unknown(error.to_string())),
     }
 }
 

@@ -16,6 +16,8 @@
 mod change;
 mod connections;
 mod import;
+mod log;
+mod own;
 mod rows;
 mod schema;
 mod watch;
@@ -120,6 +122,14 @@ impl Store for SqliteStore {
         })
     }
 
+    fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
+        let loads = self.loads.clone();
+        Box::pin(self.all.read(Purpose::LookUp, move |db| {
+            loads.fetch_add(1, Ordering::Relaxed);
+            rows::domain_names(db, max)
+        }))
+    }
+
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
         Box::pin(self.all.write(move |db| change::insert(db, &object)))
     }
@@ -139,7 +149,11 @@ impl Store for SqliteStore {
     }
 
     fn import(&self, objects: mpsc::Receiver<Import>) -> Answering<'_, Result<Imported, ImportError>> {
-        Box::pin(self.all.write(move |db| import::import(db, objects)))
+        let all = self.all.clone();
+        Box::pin(
+            self.all
+                .write(move |db| import::import(db, objects, &all.own_imports)),
+        )
     }
 
     fn watch(self: Arc<Self>, to: mpsc::Sender<Pushed>) -> Answering<'static, ()> {

@@ -36,6 +36,15 @@ pub(super) fn current(db: &Connection, kind: Kind, by: By<'_>) -> Result<Option<
     load(db, kind, by).map_err(failure)?
 }
 
+/// Reads the names of domains and domain aliases, at most so many.
+pub(super) fn domain_names(db: &Connection, max: usize) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias LIMIT ?1";
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    db.prepare_cached(sql)?
+        .query_map([max], |row| row.get(0))?
+        .collect()
+}
+
 /// Reads objects in order of name.
 pub(super) fn page(db: &Connection, kind: Kind, page: &Page) -> Read<Vec<Object>> {
     let (name, domain) = (name_column(kind), domain_column(kind));

@@ -35,6 +35,11 @@ impl Fixture for File {
         self.store.clone()
     }
 
+    async fn another(&self) -> Arc<dyn Store> {
+        let other = SqliteStore::open(self.path(), SystemClock::shared()).await;
+        Arc::new(other.unwrap())
+    }
+
     async fn sql(&self, statements: &str) -> Result<(), String> {
         sqlite3(&self.path(), statements)
     }

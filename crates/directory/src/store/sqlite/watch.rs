@@ -1,7 +1,8 @@
 //! Edits by others, noticed: `data_version` and the change log, on a connection that only reads.
 //!
 //! SQLite tells a connection that another has committed by another `PRAGMA data_version`. What was changed stands
-//! in `change_log`, which the triggers fill. Our own changes come too: they change nothing any more (E15).
+//! in `change_log`, which the triggers fill. Our own changes come too: they change nothing any more (E15). Only imports
+//! of ours are passed over ([`own`](super::own)).
 //!
 //! # Contract
 //! * **First a flush, then up**; after every trouble again.
@@ -17,11 +18,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use remuda_clock::before;
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::{
     connections::{Connections, failure},
+    log::{self, Line},
+    own::OwnImports,
     schema::FileId,
 };
 use crate::{
@@ -69,7 +72,7 @@ fn look(all: &Connections, watcher: Option<Watcher>) -> Result<(Watcher, Vec<Pus
         drop(watcher);
         return Ok((Watcher::new(all)?, up(Missed::Replaced)));
     }
-    let told = watcher.news().map_err(failure)?;
+    let told = watcher.news(&all.own_imports).map_err(failure)?;
     Ok((watcher, told))
 }
 
@@ -85,41 +88,52 @@ struct Watcher {
     last: Option<Line>,
 }
 
-/// A line of the change log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    seq: i64,
-    kind: String,
-    id: i64,
-    old: Option<String>,
-    new: Option<String>,
-    version: i64,
-}
-
 impl Watcher {
     fn new(all: &Connections) -> Result<Self, StoreError> {
         let file = all.file()?;
         let db = all.connect()?;
         // The number before the line: what comes between is seen next time.
         let data_version = data_version(&db).map_err(failure)?;
-        let last = lines(&db, "seq DESC LIMIT 1", 0).map_err(failure)?;
+        let last = log::last(&db).map_err(failure)?;
         Ok(Watcher {
             db,
             file,
             data_version,
-            last: last.into_iter().next(),
+            last,
         })
     }
 
-    /// What has come since.
-    fn news(&mut self) -> rusqlite::Result<Vec<Pushed>> {
+    /// The number of the last line that was seen.
+    fn seen(&self) -> i64 {
+        self.last.as_ref().map_or(0, |last| last.seq)
+    }
+
+    /// What has come since, but for imports of ours.
+    fn news(&mut self, own: &OwnImports) -> rusqlite::Result<Vec<Pushed>> {
         let now = data_version(&self.db)?;
         if now == self.data_version {
             return Ok(Vec::new());
         }
-        let from = self.last.as_ref().map_or(0, |last| last.seq);
-        let mut lines = lines(&self.db, "seq", from)?;
+        let mut told = Vec::new();
+        for import in own.behind(self.seen()) {
+            let end = import.last.seq;
+            if log::lines(&self.db, end, end)?.first() != Some(&import.last) {
+                continue;
+            }
+            if import.from > self.seen() {
+                told.extend(self.lines_until(import.from)?);
+            }
+            self.last = Some(import.last);
+        }
+        told.extend(self.lines_until(i64::MAX)?);
+        own.passed(self.seen());
         self.data_version = now;
+        Ok(told)
+    }
+
+    /// What the lines say from the last one that was seen up to this number.
+    fn lines_until(&mut self, to: i64) -> rusqlite::Result<Option<Pushed>> {
+        let mut lines = log::lines(&self.db, self.seen(), to)?;
         // The first is the one that was the last; without one there was none, and the first ever has number 1.
         let is_whole = match &self.last {
             Some(last) => lines.first() == Some(last),
@@ -128,13 +142,11 @@ impl Watcher {
         let new = lines.split_off(usize::from(self.last.is_some()).min(lines.len()));
         self.last = new.last().or(lines.last()).cloned();
         if !is_whole {
-            return Ok(vec![Pushed::Flush(Missed::Pruned)]);
+            return Ok(Some(Pushed::Flush(Missed::Pruned)));
         }
-        let touched = touched(&new);
-        Ok(match touched {
-            None => vec![Pushed::Flush(Missed::Unreadable)],
-            Some(touched) if touched.is_empty() => Vec::new(),
-            Some(touched) => vec![Pushed::Changed(touched)],
+        Ok(match touched(&new) {
+            None => Some(Pushed::Flush(Missed::Unreadable)),
+            Some(touched) => (!touched.is_empty()).then_some(Pushed::Changed(touched)),
         })
     }
 }
@@ -163,21 +175,4 @@ fn touched(lines: &[Line]) -> Option<Vec<Touched>> {
 
 fn data_version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA data_version", [], |row| row.get(0))
-}
-
-fn lines(db: &Connection, order: &str, from: i64) -> rusqlite::Result<Vec<Line>> {
-    let sql = format!(
-        "SELECT seq, kind, id, old_name, new_name, version FROM change_log WHERE seq >= ?1 ORDER BY {order}"
-    );
-    let line = |row: &Row<'_>| {
-        Ok(Line {
-            seq: row.get(0)?,
-            kind: row.get(1)?,
-            id: row.get(2)?,
-            old: row.get(3)?,
-            new: row.get(4)?,
-            version: row.get(5)?,
-        })
-    };
-    db.prepare_cached(&sql)?.query_map([from], line)?.collect()
 }

@@ -29,6 +29,9 @@ pub(crate) trait Fixture: Sized {
     /// The store on it; always the same.
     fn store(&self) -> Arc<dyn Store>;
 
+    /// Another store on the same database, as another server has it.
+    fn another(&self) -> impl Future<Output = Arc<dyn Store>>;
+
     /// Runs statements as somebody with the database's own tool does, over a connection of its own, and stops at the
     /// first that is refused. Err: what the tool said.
     fn sql(&self, statements: &str) -> impl Future<Output = Result<(), String>>;
@@ -75,6 +78,7 @@ macro_rules! suite {
             pages {
                 objects_come_in_order_of_name
                 a_page_may_be_of_one_domain
+                the_names_of_domains_and_their_aliases_are_read_together
             }
             imports {
                 an_import_is_stored_as_one
@@ -92,6 +96,8 @@ macro_rules! suite {
                 a_renamed_domain_is_told_with_its_addresses
                 many_changes_are_told_as_all_of_their_kind
                 own_changes_may_be_told_too
+                an_import_of_ours_is_not_told_again
+                an_import_of_anothers_is_told
             }
         }
     };

@@ -76,3 +76,22 @@ pub(crate) async fn a_page_may_be_of_one_domain(fixture: &impl Fixture) {
     assert_eq!(names(&*store, Kind::DomainAlias, None, 9, of).await, ["ex.org"]);
     assert_eq!(names(&*store, Kind::Domain, None, 9, of).await, ["ex.net"]);
 }
+
+pub(crate) async fn the_names_of_domains_and_their_aliases_are_read_together(fixture: &impl Fixture) {
+    let store = fixture.store();
+    add(
+        &*store,
+        [
+            domain("ex.com"),
+            domain("a.test"),
+            domain_alias("ex.net", "ex.com"),
+        ],
+    )
+    .await;
+    let before = store.loads();
+    let mut names = store.domain_names(100).await.unwrap();
+    names.sort();
+    assert_eq!(names, ["a.test", "ex.com", "ex.net"]);
+    assert_eq!(store.loads() - before, 1);
+    assert_eq!(store.domain_names(2).await.unwrap().len(), 2);
+}

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use remuda_clock::{Clock, SystemClock, before};
 use tokio::sync::mpsc;
 
-use super::{Fixture, Watching, account, add, domain, is_of, list};
+use super::{Fixture, Watching, account, add, domain, import, is_of, list};
 use crate::{
-    model::Kind,
+    model::{Kind, Object},
     store::{Missed, Pushed, Store, Touched},
 };
 
@@ -156,4 +156,41 @@ pub(crate) async fn own_changes_may_be_told_too(fixture: &impl Fixture) {
         |one: &&Touched| !is_of(one, Kind::Account, "bob@ex.com") && !is_of(one, Kind::Domain, "ex.com");
     assert_eq!(touched.iter().find(strange), None);
     let _: Arc<dyn Store> = store;
+}
+
+/// More accounts than are told one by one, and than the log of changes keeps.
+fn many() -> Vec<Object> {
+    let accounts = (0..60_000).map(|n| account(&format!("u{n}@ex.com")));
+    [domain("ex.com")].into_iter().chain(accounts).collect()
+}
+
+/// E6: one flush, which is its own.
+pub(crate) async fn an_import_of_ours_is_not_told_again(fixture: &impl Fixture) {
+    let store = fixture.store();
+    let mut watching = Watching::of(store.clone()).await;
+    let imported = import(&*store, many(), true).await.unwrap();
+    assert!(imported.touched.contains(&Touched::All(Kind::Account)));
+    let edit = "UPDATE account SET quota = 7 WHERE address = 'u7@ex.com';";
+    for _ in 0..2 {
+        fixture.sql(edit).await.unwrap();
+        let touched = watching.until(Kind::Account, "u7@ex.com").await;
+        assert!(
+            !touched.contains(&Touched::All(Kind::Account)),
+            "only the edit: {touched:?}"
+        );
+    }
+}
+
+/// Nobody here has forgotten what another server imports.
+pub(crate) async fn an_import_of_anothers_is_told(fixture: &impl Fixture) {
+    let mut watching = Watching::of(fixture.store()).await;
+    let other = fixture.another().await;
+    add(&*other, [domain("ex.com")]).await;
+    watching.until(Kind::Domain, "ex.com").await;
+    let accounts = many().into_iter().skip(1).take(1000).collect();
+    import(&*other, accounts, true).await.unwrap();
+    assert_eq!(
+        watching.next().await,
+        Pushed::Changed(vec![Touched::All(Kind::Account)])
+    );
 }

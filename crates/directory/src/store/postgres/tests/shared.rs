@@ -29,6 +29,10 @@ impl suite::Fixture for OnPostgres {
         self.store.clone()
     }
 
+    async fn another(&self) -> Arc<dyn Store> {
+        open(&self.database.url, LIMITS).await
+    }
+
     async fn sql(&self, statements: &str) -> Result<(), String> {
         let answer = self.database.execute(statements);
         answer.map(|_| ()).map_err(|error| error.to_string())
