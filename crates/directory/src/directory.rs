@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use crate::{
     caches::{Caches, Shelved},
     credentials::Credentials,
-    found::Found,
+    found::{Found, Origin},
     loader::Loader,
     model::{Kind, Object},
     store::{
@@ -144,6 +144,14 @@ impl Directory {
             .loader
             .find(T::shelf(&inner.caches), KeyRef::Name(name))
             .await
+    }
+
+    /// What memory has under a name, past its time too, without a question to the database.
+    pub(crate) fn remembered<T: Shelved>(&self, name: &str) -> Option<(Arc<T>, Origin)> {
+        let inner = &self.inner;
+        inner
+            .loader
+            .remembered(T::shelf(&inner.caches), KeyRef::Name(name))
     }
 
     /// Looks an object up by its id.

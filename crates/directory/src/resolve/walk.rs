@@ -7,17 +7,16 @@ use std::{
 
 use remuda_mail::Address;
 
-use super::{From, Refusal, Resolution, Step, StepFound, Target, Verdict};
+use super::{From, Refusal, Resolution, Step, Target, Verdict, ask::Holder};
 use crate::{
-    caches::Shelved,
     directory::Directory,
-    found::{Cause, Found, Origin},
+    found::{Cause, Origin},
     model::{Account, Alias, Domain, DomainAlias, List, Mailbox},
 };
 
 /// One resolution under way.
 pub(crate) struct Walk<'a> {
-    directory: &'a Directory,
+    pub(super) directory: &'a Directory,
     pub(super) from: &'a From,
     budget: usize,
     /// To be entered.
@@ -29,7 +28,9 @@ pub(crate) struct Walk<'a> {
     /// Why some get nothing; the first tells the sender when nobody is left.
     refusal: Option<Refusal>,
     has_looped: bool,
-    steps: Option<Vec<Step>>,
+    /// Something past its time has been gone by.
+    pub(super) is_stale: bool,
+    pub(super) steps: Option<Vec<Step>>,
 }
 
 /// Why a walk ends at once.
@@ -57,6 +58,7 @@ impl<'a> Walk<'a> {
             known: HashSet::new(),
             refusal: None,
             has_looped: false,
+            is_stale: false,
             steps: None,
         }
     }
@@ -64,6 +66,11 @@ impl<'a> Walk<'a> {
     /// Keeps every step.
     pub(super) fn record(&mut self) {
         self.steps = Some(Vec::new());
+    }
+
+    /// Answers whether anything that was gone by is past its time: then nothing is refused.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     pub(super) fn steps(self) -> Vec<Step> {
@@ -78,7 +85,7 @@ impl<'a> Walk<'a> {
         };
         resolution.verdict = match self.walk(address, &mut resolution).await {
             Ok(()) => self.end(),
-            Err(Stop::Refused(refusal)) => Verdict::Refused(refusal),
+            Err(Stop::Refused(refusal)) => self.refused(refusal),
             Err(Stop::Unavailable(cause)) => Verdict::Unavailable(cause),
         };
         resolution
@@ -96,9 +103,12 @@ impl<'a> Walk<'a> {
             }
         }
         while let Some(address) = self.waiting.pop_front() {
-            match self.home(&address).await? {
-                Some((domain, name)) => self.enter(&domain, name).await?,
-                None => self.deliver(Target::Remote(address))?,
+            match self.home(&address).await {
+                Ok(Some((domain, name))) => self.enter(&domain, name).await?,
+                Ok(None) => self.deliver(Target::Remote(address))?,
+                // Its domain is out of use, not that of those who are left.
+                Err(Stop::Refused(refusal)) => self.leave_out(refusal),
+                Err(unavailable) => return Err(unavailable),
             }
         }
         Ok(())
@@ -109,9 +119,17 @@ impl<'a> Walk<'a> {
             return Verdict::Deliver(std::mem::take(&mut self.targets));
         }
         match self.refusal {
-            Some(refusal) => Verdict::Refused(refusal),
-            None if self.has_looped => Verdict::Refused(Refusal::Loop),
-            None => Verdict::Refused(Refusal::Unknown),
+            Some(refusal) => self.refused(refusal),
+            None if self.has_looped => self.refused(Refusal::Loop),
+            None => self.refused(Refusal::Unknown),
+        }
+    }
+
+    /// A refusal, unless anything stale has led to it: its targets, its catch-all, its name may be others by now.
+    fn refused(&self, refusal: Refusal) -> Verdict {
+        match self.is_stale {
+            true => Verdict::Unavailable(Cause::Database),
+            false => Verdict::Refused(refusal),
         }
     }
 
@@ -121,34 +139,40 @@ impl<'a> Walk<'a> {
         let Ok(name) = Mailbox::of(address) else {
             return Ok(None);
         };
-        if let Some((domain, origin)) = self.find::<Domain>(name.domain()).await? {
-            return self.in_use(domain, origin, name).map(Some);
+        if let Some((domain, _)) = self.find::<Domain>(name.domain()).await? {
+            return self.in_use(domain, name).map(Some);
         }
-        let Some((other, origin)) = self.find::<DomainAlias>(name.domain()).await? else {
+        let Some((other, _)) = self.find::<DomainAlias>(name.domain()).await? else {
             return Ok(None);
         };
         if !other.head.active {
-            return Err(refused(Refusal::Disabled, origin));
+            return Err(self.stop(Refusal::Disabled));
         }
-        let Some((domain, origin)) = self.find::<Domain>(other.domain.as_str()).await? else {
-            return Ok(None);
+        let Some((domain, _)) = self.find::<Domain>(other.domain.as_str()).await? else {
+            return match self.is_stale {
+                true => Err(Stop::Unavailable(Cause::Database)),
+                false => Ok(None),
+            };
         };
         let moved = format!("{}@{}", name.address().local_part(), domain.name);
         match Mailbox::typed(&moved) {
-            Ok(name) => self.in_use(domain, origin, name).map(Some),
-            Err(_) => Err(Stop::Refused(Refusal::Unknown)),
+            Ok(name) => self.in_use(domain, name).map(Some),
+            Err(_) => Err(self.stop(Refusal::Unknown)),
         }
     }
 
-    fn in_use(
-        &mut self,
-        domain: Arc<Domain>,
-        origin: Origin,
-        name: Mailbox,
-    ) -> Result<(Arc<Domain>, Mailbox), Stop> {
+    fn in_use(&self, domain: Arc<Domain>, name: Mailbox) -> Result<(Arc<Domain>, Mailbox), Stop> {
         match domain.head.active {
             true => Ok((domain, name)),
-            false => Err(refused(Refusal::Disabled, origin)),
+            false => Err(self.stop(Refusal::Disabled)),
+        }
+    }
+
+    /// As [`refused`](Self::refused), for what ends the walk.
+    fn stop(&self, refusal: Refusal) -> Stop {
+        match self.is_stale {
+            true => Stop::Unavailable(Cause::Database),
+            false => Stop::Refused(refusal),
         }
     }
 
@@ -182,14 +206,11 @@ impl<'a> Walk<'a> {
     }
 
     async fn mailbox(&mut self, name: &Mailbox) -> Result<Dealt, Stop> {
-        if let Some((account, origin)) = self.find::<Account>(name.as_str()).await? {
-            self.account(&account, origin)?;
-        } else if let Some((alias, origin)) = self.find::<Alias>(name.as_str()).await? {
-            self.alias(&alias, origin)?;
-        } else if let Some((list, origin)) = self.find::<List>(name.as_str()).await? {
-            self.list(&list, origin).await?;
-        } else {
-            return Ok(Dealt::No);
+        match self.holder(name).await? {
+            None => return Ok(Dealt::No),
+            Some(Holder::Account(account, origin)) => self.account(&account, origin)?,
+            Some(Holder::Alias(alias, origin)) => self.alias(&alias, origin)?,
+            Some(Holder::List(list, origin)) => self.list(&list, origin).await?,
         }
         Ok(Dealt::Yes)
     }
@@ -259,43 +280,6 @@ impl<'a> Walk<'a> {
 
     fn leave_out(&mut self, refusal: Refusal) {
         self.refusal.get_or_insert(refusal);
-    }
-
-    /// Looks an object up by name; None: there is certainly none.
-    pub(super) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
-        let began = self.steps.is_some().then(|| self.directory.now());
-        let found = self.directory.find::<T>(name).await;
-        if let Some(began) = began {
-            let micros = self.directory.now().since(began).as_micros();
-            let step = Step {
-                kind: T::KIND,
-                name: name.to_owned(),
-                found: step_found(&found),
-                micros: u64::try_from(micros).unwrap_or(u64::MAX),
-            };
-            self.steps.get_or_insert_default().push(step);
-        }
-        match found {
-            Found::Found(object, origin) => Ok(Some((object, origin))),
-            Found::NotFound(_) => Ok(None),
-            Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
-        }
-    }
-}
-
-fn step_found<T: Shelved>(found: &Found<T>) -> StepFound {
-    match found {
-        Found::Found(object, origin) => StepFound::Yes(*origin, object.head().active),
-        Found::NotFound(origin) => StepFound::No(*origin),
-        Found::Unavailable(cause) => StepFound::Unavailable(*cause),
-    }
-}
-
-/// A refusal, unless what it is based on is stale.
-fn refused(refusal: Refusal, origin: Origin) -> Stop {
-    match origin {
-        Origin::Stale => Stop::Unavailable(Cause::Database),
-        Origin::Cache | Origin::Database => Stop::Refused(refusal),
     }
 }
 
