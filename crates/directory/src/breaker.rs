@@ -10,6 +10,8 @@
 //! * **A database that is down costs a query each [`PAUSE_MAX`]**, however many look-ups come (D10).
 //! * **One trial at a time**; one success closes it, so that recovery takes [`PAUSE_MAX`] at most.
 //! * **What has gone wrong once breaks nothing**: a query that fails alone has its own back-off (the cache's).
+//! * **What was sent before the last answer says nothing by its failure**: queries that hung on a path that is dead
+//!   fail late, when the database may long be back.
 
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(crate) struct Breaker {
     /// No query before this; None: closed.
     open_until: Option<Monotonic>,
     pause: Duration,
+    /// When a query was last answered.
+    answered: Option<Monotonic>,
 }
 
 impl Breaker {
@@ -40,14 +44,20 @@ impl Breaker {
     }
 
     /// A query was answered. Answers whether this is news.
-    pub(crate) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self, now: Monotonic) -> bool {
         let was_open = self.open_until.is_some();
-        *self = Breaker::default();
+        *self = Breaker {
+            answered: Some(now),
+            ..Breaker::default()
+        };
         was_open
     }
 
-    /// A query was not answered. Answers whether this is news.
-    pub(crate) fn failed(&mut self, now: Monotonic) -> bool {
+    /// A query that was sent then was not answered. Answers whether this is news.
+    pub(crate) fn failed(&mut self, sent: Monotonic, now: Monotonic) -> bool {
+        if self.answered.is_some_and(|answered| sent < answered) {
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures < FAILURES_MIN {
             return false;
@@ -83,7 +93,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for failure in 1..=FAILURES_MIN {
             assert!(breaker.may_try(at(0)));
-            assert_eq!(breaker.failed(at(0)), failure == FAILURES_MIN);
+            assert_eq!(breaker.failed(at(0), at(0)), failure == FAILURES_MIN);
         }
         breaker
     }
@@ -92,10 +102,10 @@ mod tests {
     fn what_has_gone_wrong_once_breaks_nothing() {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
-            assert!(!breaker.failed(at(0)));
-            assert!(!breaker.failed(at(0)));
+            assert!(!breaker.failed(at(0), at(0)));
+            assert!(!breaker.failed(at(0), at(0)));
             assert!(breaker.may_try(at(0)));
-            assert!(!breaker.succeeded());
+            assert!(!breaker.succeeded(at(0)));
         }
     }
 
@@ -106,7 +116,7 @@ mod tests {
         for millis in 0..60_000 {
             if breaker.may_try(at(millis)) {
                 queries += 1;
-                breaker.failed(at(millis));
+                breaker.failed(at(millis), at(millis));
             }
         }
         assert!((30..=34).contains(&queries), "{queries}");
@@ -118,7 +128,21 @@ mod tests {
         assert!(!breaker.may_try(at(199)));
         assert!(breaker.may_try(at(200)));
         assert!(!breaker.may_try(at(399)));
-        assert!(breaker.succeeded());
+        assert!(breaker.succeeded(at(200)));
         assert!(!breaker.is_open() && breaker.may_try(at(200)));
+    }
+
+    #[test]
+    fn what_was_sent_before_the_last_answer_says_nothing_by_its_failure() {
+        let mut breaker = open();
+        breaker.succeeded(at(1000));
+        for _ in 0..10 {
+            assert!(!breaker.failed(at(999), at(5000)));
+        }
+        assert!(!breaker.is_open());
+        for _ in 0..FAILURES_MIN {
+            breaker.failed(at(1000), at(6000));
+        }
+        assert!(breaker.is_open());
     }
 }

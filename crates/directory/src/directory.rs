@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use crate::{
     caches::{Caches, Shelved},
     credentials::Credentials,
-    found::Found,
+    found::{Found, Origin},
     load_times::LoadCounts,
     loader::Loader,
     model::{Kind, Object},
@@ -167,6 +167,14 @@ impl Directory {
         let ours = inner.caches.ours();
         let ours = ours.and_then(|shelf| inner.loader.known_soon(shelf, KeyRef::Id(ours::ID), now));
         ours.is_some_and(|ours| ours.lacks(domain))
+    }
+
+    /// What memory has under a name, past its time too, without a question to the database.
+    pub(crate) fn remembered<T: Shelved>(&self, name: &str) -> Option<(Arc<T>, Origin)> {
+        let inner = &self.inner;
+        inner
+            .loader
+            .remembered(T::shelf(&inner.caches), KeyRef::Name(name))
     }
 
     /// Looks an object up by its id.

@@ -3,7 +3,7 @@
 //! # Contract
 //! * **A caller that goes away ends no load** (C9), and a load that panics is one that failed (C10).
 //! * **Loads leave connections to others**: no more than [`LOADS_MAX`] at a time (D15).
-//! * **A caller waits [`WAIT_MAX`] at most** (C11); the load goes on.
+//! * **A caller waits [`WAIT_MAX`] at most** (C11), then has what is remembered, if anything; the load goes on.
 //! * **The database is spared while it is down** ([`crate::breaker`]).
 //! * **How long each load took is counted** ([`crate::load_times`]), its wait for a turn included.
 
@@ -150,16 +150,35 @@ impl Loader {
             LookUp::Bypass(ticket) => answer = Some(self.begin(cache.clone(), key.to_key(), ticket)),
         }
         match answer {
-            Some(answer) => self.wait(answer).await,
+            Some(answer) => self.wait(cache, key, answer).await,
             None => Found::Unavailable(Cause::Database),
         }
     }
 
-    async fn wait<T>(&self, answer: oneshot::Receiver<Answer<T>>) -> Found<T> {
-        match before(self.clock.as_ref(), self.now() + WAIT_MAX, answer).await {
-            Some(answer) => answer.map_or(Found::Unavailable(Cause::Database), found),
+    async fn wait<T: Loadable>(
+        &self,
+        cache: &Cache<T, Waiter<T>>,
+        key: KeyRef<'_>,
+        answer: oneshot::Receiver<Answer<T>>,
+    ) -> Found<T> {
+        if let Some(answer) = before(self.clock.as_ref(), self.now() + WAIT_MAX, answer).await {
+            return answer.map_or(Found::Unavailable(Cause::Database), found);
+        }
+        match self.remembered(cache, key) {
+            Some((value, origin)) => Found::Found(value, origin),
             None => Found::Unavailable(Cause::Late),
         }
+    }
+
+    /// What memory has under a key, past its time too, for one who cannot wait for the database.
+    pub(crate) fn remembered<T: Loadable>(
+        &self,
+        cache: &Cache<T, Waiter<T>>,
+        key: KeyRef<'_>,
+    ) -> Option<(Arc<T>, Origin)> {
+        let (value, is_fresh) = cache.remembered(key, self.now())?;
+        let origin = if is_fresh { Origin::Cache } else { Origin::Stale };
+        Some((value, origin))
     }
 
     /// Begins a load, and tells its own caller too.
@@ -190,11 +209,13 @@ impl Loader {
         told
     }
 
-    async fn query<T: Loadable>(self: Arc<Self>, key: Key) -> Loaded<T> {
+    /// Asks the database, past the cache: in turn, and not while it is down.
+    pub(crate) async fn query<T: Loadable>(self: Arc<Self>, key: Key) -> Loaded<T> {
         let Ok(_slot) = self.slots.acquire().await else {
             return Loaded::Failed;
         };
-        if !self.with_breaker(|breaker, now| breaker.may_try(now)) {
+        let (may_try, sent) = self.with_breaker(|breaker, now| (breaker.may_try(now), now));
+        if !may_try {
             return Loaded::Failed;
         }
         let by = match &key {
@@ -203,21 +224,21 @@ impl Loader {
         };
         match T::load(&*self.store, by).await {
             Ok(loaded) => {
-                if self.with_breaker(|breaker, _| breaker.succeeded()) {
+                if self.with_breaker(Breaker::succeeded) {
                     tracing::info!("the directory database answers again");
                 }
                 loaded
             }
             Err(error) => {
-                self.failed(&error, T::KIND.as_str());
+                self.failed(&error, T::KIND.as_str(), sent);
                 Loaded::Failed
             }
         }
     }
 
-    fn failed(&self, error: &StoreError, kind: &str) {
+    fn failed(&self, error: &StoreError, kind: &str, sent: Monotonic) {
         let is_news = match error {
-            StoreError::Unavailable(_) => self.with_breaker(Breaker::failed),
+            StoreError::Unavailable(_) => self.with_breaker(|breaker, now| breaker.failed(sent, now)),
             // The next query may be a good one.
             StoreError::Query(_) | StoreError::Senseless { .. } => true,
         };

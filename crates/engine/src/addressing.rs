@@ -12,7 +12,12 @@
 //!   configuration.
 //! * **At our own hostname nobody else has a mailbox**, unless the directory has that domain.
 //! * **Elsewhere a client that may not relay reaches only routes with `accept = true`.**
-//! * **A directory that does not answer refuses nobody**, and takes nothing either: 451 (D4, D5).
+//! * **A directory that does not answer refuses nobody**, and takes nothing either: 451 (D4, D5). A report for an
+//!   address in a domain of ours waits meanwhile.
+//!
+//! # Known faults
+//! A report that was written while nobody could say that its address is an alias, or in a domain by another name,
+//! comes to nobody afterwards.
 //!
 //! # Not here
 //! What an address means in the directory (`remuda_directory::resolve`); next-hops ([`crate::route`]).
@@ -173,6 +178,11 @@ impl Addressing {
         };
         match self.resolve(address, &asking).await.verdict {
             Verdict::Accepted(to) => to,
+            // Local delivery asks again at each attempt, and waits as long as nobody answers.
+            Verdict::Unavailable if self.has_domain(address).await => vec![Addressed {
+                address: address.clone(),
+                destination: NextHop::Local.destination(),
+            }],
             // Nobody would hear of it: it goes by the routes, and is settled there.
             Verdict::NotRelayed | Verdict::Refused(_) | Verdict::Unavailable => {
                 vec![self.routed(address.clone())]
@@ -182,14 +192,23 @@ impl Addressing {
 
     /// The greatest message that a sender's domain sends, octets.
     pub async fn message_size(&self, sender: &Address) -> Option<u64> {
+        self.domain(sender).await?.message_size
+    }
+
+    /// Answers whether an address is in a domain of ours, under the domain's own name, as far as is known.
+    async fn has_domain(&self, address: &Address) -> bool {
+        self.domain(address).await.is_some()
+    }
+
+    async fn domain(&self, address: &Address) -> Option<Arc<model::Domain>> {
         // A domain is in normal form as it is read.
-        let domain = sender.domain().as_str();
+        let name = address.domain().as_str();
         let directory = self.directory.as_ref()?;
-        if directory.is_elsewhere(domain) {
+        if directory.is_elsewhere(name) {
             return None;
         }
-        match directory.find::<model::Domain>(domain).await {
-            Found::Found(domain, _) => domain.message_size,
+        match directory.find::<model::Domain>(name).await {
+            Found::Found(domain, _) => Some(domain),
             Found::NotFound(_) | Found::Unavailable(_) => None,
         }
     }

@@ -14,7 +14,7 @@ use remuda_clock::Monotonic;
 use crate::{
     Cached, Limits,
     answer::{Finished, Loaded, LookUp, Peeked},
-    entry::Entry,
+    entry::{Entry, nanos},
     index::{Index, Probe},
     key::{Asked, Change, KeyRef},
     state::State,
@@ -177,6 +177,15 @@ impl<V: Cached, W: Send + 'static> Cache<V, W> {
             weight: entry.weight,
             is_refreshed: entry.birth.is_refreshed,
         })
+    }
+
+    /// What may stand in for a load that is not waited for any longer: the object under `key`, and whether it is
+    /// within its time; else it may only what [`Answer::Stale`](crate::Answer::Stale) may. Neither counted nor remembered as a use.
+    pub fn remembered(&self, key: KeyRef<'_>, now: Monotonic) -> Option<(Arc<V>, bool)> {
+        let window = nanos(self.limits().stale_if_error);
+        let entry = self.index.entry(key)?;
+        let value = entry.value().filter(|_| entry.is_of_use(now, window))?;
+        Some((Arc::clone(value), entry.is_usable(now)))
     }
 
     /// What was counted, and what lies here. Changes nothing (F13).

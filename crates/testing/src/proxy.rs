@@ -2,7 +2,8 @@
 //!
 //! # Contract
 //! * **A stalled proxy passes nothing on and says nothing**, as a path that drops packets: connections stay open.
-//! * **What is cut is closed on both sides.**
+//! * **What is cut is closed on both sides.** A severed path also closes whatever comes new.
+//! * **Who comes is counted**, also where the path is stalled or severed.
 //! * **A lost reply**: what the client says arrives, and what the server answers does not.
 
 use std::{
@@ -27,6 +28,8 @@ struct Path {
 #[derive(Default)]
 struct State {
     is_stalled: bool,
+    is_severed: bool,
+    connections: u64,
     is_closed: bool,
     /// After these octets of a client, it hears nothing more.
     last_words: Option<Vec<u8>>,
@@ -49,6 +52,7 @@ impl Proxy {
                     break;
                 }
                 if let Ok(client) = client {
+                    ours.lock().connections += 1;
                     ours.clone().connect(client, server);
                 }
             }
@@ -66,9 +70,23 @@ impl Proxy {
         self.path.change(|state| state.is_stalled = true);
     }
 
+    /// Closes all connections, and each new one, until [`resume`](Self::resume).
+    pub fn sever(&self) {
+        self.path.change(|state| state.is_severed = true);
+        self.cut();
+    }
+
     /// Passes everything on, also what has been kept back.
     pub fn resume(&self) {
-        self.path.change(|state| state.is_stalled = false);
+        self.path.change(|state| {
+            state.is_stalled = false;
+            state.is_severed = false;
+        });
+    }
+
+    /// How many connections have been made so far.
+    pub fn connections(&self) -> u64 {
+        self.path.lock().connections
     }
 
     /// Closes all connections.
@@ -117,7 +135,13 @@ impl Path {
         let (Some(kept), Some([client_too, server_too])) = (both(), both()) else {
             return;
         };
-        self.lock().open.extend(kept);
+        {
+            let mut state = self.lock();
+            if state.is_severed {
+                return;
+            }
+            state.open.extend(kept);
+        }
         let ours = self.clone();
         thread::spawn(move || ours.pass_on(client, server, true));
         thread::spawn(move || self.pass_on(server_too, client_too, false));
@@ -197,6 +221,28 @@ mod tests {
         proxy.resume();
         client.read_exact(&mut reply).unwrap();
         assert_eq!(&reply, b"two");
+    }
+
+    #[test]
+    fn a_severed_path_closes_whatever_comes_and_counts_it() {
+        let (server, heard) = echo();
+        let proxy = Proxy::start(server).unwrap();
+        let mut reply = [0; 3];
+        let mut old = TcpStream::connect(proxy.address()).unwrap();
+        old.write_all(b"one").unwrap();
+        old.read_exact(&mut reply).unwrap();
+        proxy.sever();
+        assert!(!matches!(old.read(&mut reply), Ok(1..)));
+        let mut new = TcpStream::connect(proxy.address()).unwrap();
+        // It may be closed already.
+        let _ = new.write_all(b"two");
+        assert!(!matches!(new.read(&mut reply), Ok(1..)));
+        proxy.resume();
+        let mut new = TcpStream::connect(proxy.address()).unwrap();
+        new.write_all(b"six").unwrap();
+        new.read_exact(&mut reply).unwrap();
+        assert_eq!(*heard.lock().unwrap(), b"onesix");
+        assert_eq!(proxy.connections(), 3);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! * **Only what the database says now refuses**: before a wrong password is one, the row is read again, a few
 //!   times a second at most for an account; so a password changed by SQL works at once.
 //! * **A database that is down refuses nobody** (D9): the answer is unavailable, also where a stale account would
-//!   have let him in.
+//!   have let him in. It may go on with a sender's address that is known to be his.
 //! * **An unknown user takes as long as a wrong password.**
 //! * **Hashes are checked off the runtime's threads**, [`CHECKS_MAX`] at a time.
 
@@ -19,15 +19,16 @@ use std::{
 
 use remuda_clock::Monotonic;
 use remuda_mail::{Address, Secret};
+use remuda_object_cache::{Key, Loaded};
 use tokio::sync::Semaphore;
 
 use self::memo::Memo;
 use crate::{
     directory::Directory,
     found::{Cause, Found, Origin},
-    model::{Account, Alias, Domain, Kind, Mailbox, Object},
+    model::{Account, Alias, Kind, Mailbox},
     resolve::{From, Stop, Walk, before_separator},
-    store::{By, Touched},
+    store::Touched,
 };
 
 /// The answer to a login.
@@ -117,8 +118,12 @@ impl Directory {
         let Ok(name) = Mailbox::typed(login) else {
             return Ok(None);
         };
-        let Some((_, name)) = self.home(name.address()).await? else {
-            return Ok(None);
+        let home = Walk::new(self, &From::default(), 0).home(name.address()).await;
+        let name = match home {
+            Ok(Some((_, name))) => name,
+            // Not ours, or out of use.
+            Ok(None) | Err(Stop::Refused(_)) => return Ok(None),
+            Err(Stop::Unavailable(cause)) => return Err(cause),
         };
         // Stale credentials let nobody in (§5.3.6): who knows what has changed.
         match self.find::<Account>(name.as_str()).await {
@@ -129,24 +134,21 @@ impl Directory {
         }
     }
 
-    /// The domain of an address, and its name there; None: the domain is not ours or out of use.
-    async fn home(&self, address: &Address) -> Result<Option<(Arc<Domain>, Mailbox)>, Cause> {
-        match Walk::new(self, &From::default(), 0).home(address).await {
-            Ok(home) => Ok(home),
-            Err(Stop::Refused(_)) => Ok(None),
-            Err(Stop::Unavailable(cause)) => Err(cause),
-        }
-    }
-
     /// A password that does not fit what is remembered may fit what the database says now.
     async fn look_again(&self, account: Arc<Account>, origin: Origin, password: &Secret) -> Login {
         if origin != Origin::Cache || !self.inner.credentials.may_read_again(account.head.id, self.now()) {
             return Login::Rejected;
         }
-        let current = match self.read(Kind::Account, By::Id(account.head.id)).await {
-            Ok(Some(Object::Account(current))) => current,
-            Ok(_) => return Login::Rejected,
-            Err(_) => return Login::Unavailable(Cause::Database),
+        // In turn with the look-ups that mail waits for, and not while the database is down.
+        let read = self
+            .inner
+            .loader
+            .clone()
+            .query::<Account>(Key::Id(account.head.id));
+        let current = match read.await {
+            Loaded::Found(current) => current,
+            Loaded::NotFound => return Login::Rejected,
+            Loaded::Failed => return Login::Unavailable(Cause::Database),
         };
         if current.head.version == account.head.version && current.hash == account.hash {
             return Login::Rejected;
@@ -158,7 +160,7 @@ impl Directory {
             new: Some(current.address.as_str().into()),
         }]);
         match self.is_right(&current, password).await {
-            Some(true) if current.head.active => Login::Accepted(current.address),
+            Some(true) if current.head.active => Login::Accepted(current.address.clone()),
             Some(_) => Login::Rejected,
             None => Login::Busy,
         }
@@ -213,47 +215,38 @@ impl Directory {
     /// Answers whether an account may send as `sender`: its own address, also with something behind the separator,
     /// or an alias that names it; under any name of the domain. Who is out of use owns nothing.
     pub async fn owns(&self, account: &Mailbox, sender: &Address) -> Owns {
-        match self.is_owner(account, sender).await {
+        let from = From::default();
+        let mut walk = Walk::new(self, &from, 0);
+        let is_owner = is_owner(&mut walk, account, sender).await;
+        match is_owner {
             Ok(true) => Owns::Yes,
-            Ok(false) => Owns::No,
-            Err(cause) => Owns::Unavailable(cause),
+            Err(Stop::Unavailable(cause)) => Owns::Unavailable(cause),
+            // What is stale refuses nobody.
+            Ok(false) | Err(Stop::Refused(_)) if walk.is_stale() => Owns::Unavailable(Cause::Database),
+            Ok(false) | Err(Stop::Refused(_)) => Owns::No,
         }
     }
+}
 
-    async fn is_in_use(&self, account: &Mailbox) -> Result<bool, Cause> {
-        match self.find::<Account>(account.as_str()).await {
-            Found::Found(account, Origin::Stale) if !account.head.active => Err(Cause::Database),
-            Found::Found(account, _) => Ok(account.head.active),
-            Found::NotFound(_) => Ok(false),
-            Found::Unavailable(cause) => Err(cause),
-        }
+async fn is_owner(walk: &mut Walk<'_>, account: &Mailbox, sender: &Address) -> Result<bool, Stop> {
+    let Some((domain, sender)) = walk.home(sender).await? else {
+        return Ok(false);
+    };
+    let own = walk.find::<Account>(account.as_str()).await?;
+    if !own.is_some_and(|(own, _)| own.head.active) {
+        return Ok(false);
     }
-
-    async fn is_owner(&self, account: &Mailbox, sender: &Address) -> Result<bool, Cause> {
-        let Some((domain, sender)) = self.home(sender).await? else {
-            return Ok(false);
-        };
-        if !self.is_in_use(account).await? {
-            return Ok(false);
-        }
-        if sender == *account {
-            return Ok(true);
-        }
-        match self.find::<Alias>(sender.as_str()).await {
-            Found::Found(alias, _) => return Ok(alias.head.active && alias.targets.contains(account)),
-            Found::NotFound(_) => {}
-            Found::Unavailable(cause) => return Err(cause),
-        }
-        if before_separator(&domain, &sender).as_ref() != Some(account) {
-            return Ok(false);
-        }
-        // The very address may be somebody else's.
-        match self.find::<Account>(sender.as_str()).await {
-            Found::Found(..) => Ok(false),
-            Found::NotFound(_) => Ok(true),
-            Found::Unavailable(cause) => Err(cause),
-        }
+    if sender == *account {
+        return Ok(true);
     }
+    if let Some((alias, _)) = walk.find::<Alias>(sender.as_str()).await? {
+        return Ok(alias.head.active && alias.targets.contains(account));
+    }
+    if before_separator(&domain, &sender).as_ref() != Some(account) {
+        return Ok(false);
+    }
+    // The very address may be somebody else's.
+    Ok(walk.find::<Account>(sender.as_str()).await?.is_none())
 }
 
 /// Hashes checked at a time: each takes a processor and 19 MiB for some time.

@@ -12,7 +12,10 @@
 //! # Contract
 //! * **Each address is entered once**, however often it is named, and no more than [`ADDRESSES_MAX`] in all.
 //! * **What the database does not say is not decided**: one look-up unavailable, and the answer is.
-//! * **A stale object refuses nobody**: then the answer is unavailable. A list is not expanded from stale memory.
+//! * **A stale object refuses nobody**, nor does what it leads to: then the answer is unavailable. A list is not
+//!   expanded from stale memory.
+//! * **Who is remembered to have an address has it** while the database does not say whether somebody else does: an
+//!   address is one thing.
 //! * **Who is disabled gets nothing**, and nothing falls through to the catch-all (G2).
 //! * **Who may not send to a list in it may not send at all** (G8).
 //! * **Unknown and disabled targets are left out** as long as anybody is left.
@@ -21,6 +24,7 @@
 //! # Not here
 //! Relay rules (`engine`): whether the address is ours at all is answered, no more. Routes.
 
+mod ask;
 mod permission;
 mod seen;
 mod walk;

@@ -4,23 +4,21 @@ use std::{collections::VecDeque, sync::Arc};
 
 use remuda_clock::Monotonic;
 use remuda_mail::Address;
-use remuda_object_cache::KeyRef;
 
-use super::{From, Refusal, Resolution, Step, StepFound, Target, Verdict, seen::Seen};
+use super::{From, Refusal, Resolution, Step, Target, Verdict, ask::Holder, seen::Seen};
 use crate::{
-    caches::Shelved,
     directory::Directory,
-    found::{Cause, Found, Origin},
+    found::{Cause, Origin},
     model::{Account, Alias, Domain, DomainAlias, List, Mailbox},
 };
 
 /// One resolution under way.
 pub(crate) struct Walk<'a> {
-    directory: &'a Directory,
+    pub(super) directory: &'a Directory,
     pub(super) from: &'a From,
     budget: usize,
     /// The time, as of the last wait: what comes from memory takes none.
-    now: Monotonic,
+    pub(super) now: Monotonic,
     /// To be entered.
     waiting: VecDeque<Mailbox>,
     entered: Seen<Mailbox>,
@@ -30,7 +28,9 @@ pub(crate) struct Walk<'a> {
     /// Why some get nothing; the first tells the sender when nobody is left.
     refusal: Option<Refusal>,
     has_looped: bool,
-    steps: Option<Vec<Step>>,
+    /// Something past its time has been gone by.
+    pub(super) is_stale: bool,
+    pub(super) steps: Option<Vec<Step>>,
 }
 
 /// Why a walk ends at once.
@@ -67,6 +67,7 @@ impl<'a> Walk<'a> {
             remote: Seen::new(),
             refusal: None,
             has_looped: false,
+            is_stale: false,
             steps: None,
         }
     }
@@ -74,6 +75,11 @@ impl<'a> Walk<'a> {
     /// Keeps every step.
     pub(super) fn record(&mut self) {
         self.steps = Some(Vec::new());
+    }
+
+    /// Answers whether anything that was gone by is past its time: then nothing is refused.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     pub(super) fn steps(self) -> Vec<Step> {
@@ -88,7 +94,7 @@ impl<'a> Walk<'a> {
         };
         resolution.verdict = match self.walk(address, &mut resolution).await {
             Ok(()) => self.end(),
-            Err(Stop::Refused(refusal)) => Verdict::Refused(refusal),
+            Err(Stop::Refused(refusal)) => self.refused(refusal),
             Err(Stop::Unavailable(cause)) => Verdict::Unavailable(cause),
         };
         resolution
@@ -106,9 +112,12 @@ impl<'a> Walk<'a> {
             }
         }
         while let Some(name) = self.waiting.pop_front() {
-            match self.find_home(name).await? {
-                Home::Here(domain, name) => self.enter(&domain, name).await?,
-                Home::Elsewhere(name) => self.deliver(Target::Remote(name.into_address()))?,
+            match self.find_home(name).await {
+                Ok(Home::Here(domain, name)) => self.enter(&domain, name).await?,
+                Ok(Home::Elsewhere(name)) => self.deliver(Target::Remote(name.into_address()))?,
+                // Its domain is out of use, not that of those who are left.
+                Err(Stop::Refused(refusal)) => self.leave_out(refusal),
+                Err(unavailable) => return Err(unavailable),
             }
         }
         Ok(())
@@ -119,9 +128,17 @@ impl<'a> Walk<'a> {
             return Verdict::Deliver(std::mem::take(&mut self.targets));
         }
         match self.refusal {
-            Some(refusal) => Verdict::Refused(refusal),
-            None if self.has_looped => Verdict::Refused(Refusal::Loop),
-            None => Verdict::Refused(Refusal::Unknown),
+            Some(refusal) => self.refused(refusal),
+            None if self.has_looped => self.refused(Refusal::Loop),
+            None => self.refused(Refusal::Unknown),
+        }
+    }
+
+    /// A refusal, unless anything stale has led to it: its targets, its catch-all, its name may be others by now.
+    fn refused(&self, refusal: Refusal) -> Verdict {
+        match self.is_stale {
+            true => Verdict::Unavailable(Cause::Database),
+            false => Verdict::Refused(refusal),
         }
     }
 
@@ -141,22 +158,40 @@ impl<'a> Walk<'a> {
         if self.directory.is_elsewhere_at(name.domain(), self.now) {
             return Ok(Home::Elsewhere(name));
         }
-        if let Some((domain, origin)) = self.find::<Domain>(name.domain()).await? {
-            return in_use(domain, origin, name);
+        if let Some((domain, _)) = self.find::<Domain>(name.domain()).await? {
+            return self.in_use(domain, name);
         }
-        let Some((other, origin)) = self.find::<DomainAlias>(name.domain()).await? else {
+        let Some((other, _)) = self.find::<DomainAlias>(name.domain()).await? else {
             return Ok(Home::Elsewhere(name));
         };
         if !other.head.active {
-            return Err(refused(Refusal::Disabled, origin));
+            return Err(self.stop(Refusal::Disabled));
         }
-        let Some((domain, origin)) = self.find::<Domain>(other.domain.as_str()).await? else {
-            return Ok(Home::Elsewhere(name));
+        let Some((domain, _)) = self.find::<Domain>(other.domain.as_str()).await? else {
+            return match self.is_stale {
+                true => Err(Stop::Unavailable(Cause::Database)),
+                false => Ok(Home::Elsewhere(name)),
+            };
         };
         let moved = format!("{}@{}", name.address().local_part(), domain.name);
         match Mailbox::typed(&moved) {
-            Ok(name) => in_use(domain, origin, name),
-            Err(_) => Err(Stop::Refused(Refusal::Unknown)),
+            Ok(name) => self.in_use(domain, name),
+            Err(_) => Err(self.stop(Refusal::Unknown)),
+        }
+    }
+
+    fn in_use(&self, domain: Arc<Domain>, name: Mailbox) -> Result<Home, Stop> {
+        match domain.head.active {
+            true => Ok(Home::Here(domain, name)),
+            false => Err(self.stop(Refusal::Disabled)),
+        }
+    }
+
+    /// As [`refused`](Self::refused), for what ends the walk.
+    fn stop(&self, refusal: Refusal) -> Stop {
+        match self.is_stale {
+            true => Stop::Unavailable(Cause::Database),
+            false => Stop::Refused(refusal),
         }
     }
 
@@ -190,21 +225,11 @@ impl<'a> Walk<'a> {
     }
 
     async fn mailbox(&mut self, name: &Mailbox) -> Result<Dealt, Stop> {
-        // One address is one thing: what memory has of it as an alias or a list needs no query that says it is no
-        // account, and no room to keep that in.
-        let name = name.as_str();
-        if let Some(alias) = self.known::<Alias>(name) {
-            self.alias(&alias, Origin::Cache)?;
-        } else if let Some(list) = self.known::<List>(name) {
-            self.list(&list, Origin::Cache).await?;
-        } else if let Some((account, origin)) = self.find::<Account>(name).await? {
-            self.account(&account, origin)?;
-        } else if let Some((alias, origin)) = self.find::<Alias>(name).await? {
-            self.alias(&alias, origin)?;
-        } else if let Some((list, origin)) = self.find::<List>(name).await? {
-            self.list(&list, origin).await?;
-        } else {
-            return Ok(Dealt::No);
+        match self.holder(name).await? {
+            None => return Ok(Dealt::No),
+            Some(Holder::Account(account, origin)) => self.account(&account, origin)?,
+            Some(Holder::Alias(alias, origin)) => self.alias(&alias, origin)?,
+            Some(Holder::List(list, origin)) => self.list(&list, origin).await?,
         }
         Ok(Dealt::Yes)
     }
@@ -284,74 +309,6 @@ impl<'a> Walk<'a> {
 
     fn leave_out(&mut self, refusal: Refusal) {
         self.refusal.get_or_insert(refusal);
-    }
-
-    /// An object that memory has.
-    fn known<T: Shelved>(&mut self, name: &str) -> Option<Arc<T>> {
-        let known = self.directory.known::<T>(name, self.now)?;
-        if let Some(steps) = &mut self.steps {
-            steps.push(Step {
-                kind: T::KIND,
-                name: name.to_owned(),
-                found: StepFound::Yes(Origin::Cache, known.head().active),
-                micros: 0,
-            });
-        }
-        Some(known)
-    }
-
-    /// Looks an object up by name; None: there is certainly none.
-    pub(super) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
-        let began = self.now;
-        let found = self.directory.find_at::<T>(KeyRef::Name(name), began).await;
-        if !is_from_memory(&found) || self.steps.is_some() {
-            self.now = self.directory.now();
-        }
-        if let Some(steps) = &mut self.steps {
-            let micros = self.now.since(began).as_micros();
-            steps.push(Step {
-                kind: T::KIND,
-                name: name.to_owned(),
-                found: step_found(&found),
-                micros: u64::try_from(micros).unwrap_or(u64::MAX),
-            });
-        }
-        match found {
-            Found::Found(object, origin) => Ok(Some((object, origin))),
-            Found::NotFound(_) => Ok(None),
-            Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
-        }
-    }
-}
-
-/// Whether a look-up has waited for nothing.
-fn is_from_memory<T>(found: &Found<T>) -> bool {
-    matches!(
-        found,
-        Found::Found(_, Origin::Cache) | Found::NotFound(Origin::Cache)
-    )
-}
-
-fn in_use(domain: Arc<Domain>, origin: Origin, name: Mailbox) -> Result<Home, Stop> {
-    match domain.head.active {
-        true => Ok(Home::Here(domain, name)),
-        false => Err(refused(Refusal::Disabled, origin)),
-    }
-}
-
-fn step_found<T: Shelved>(found: &Found<T>) -> StepFound {
-    match found {
-        Found::Found(object, origin) => StepFound::Yes(*origin, object.head().active),
-        Found::NotFound(origin) => StepFound::No(*origin),
-        Found::Unavailable(cause) => StepFound::Unavailable(*cause),
-    }
-}
-
-/// A refusal, unless what it is based on is stale.
-fn refused(refusal: Refusal, origin: Origin) -> Stop {
-    match origin {
-        Origin::Stale => Stop::Unavailable(Cause::Database),
-        Origin::Cache | Origin::Database => Stop::Refused(refusal),
     }
 }
 

@@ -123,6 +123,10 @@ async fn what_the_database_tells_is_forgotten_at_once() {
     let scene = Scene::new().await;
     let changed = scene.bob_with(2).await;
     tokio::spawn(scene.directory.clone().tend());
+    // The watcher's own flush has been taken in.
+    while !scene.directory.is_push_up() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(quota(&scene.bob().await), Some(1));
     scene.double.update(changed, None).await.unwrap();
     let news = Pushed::Changed(vec![Touched::One {
@@ -131,11 +135,21 @@ async fn what_the_database_tells_is_forgotten_at_once() {
         old: Some("bob@d.test".into()),
         new: Some("bob@d.test".into()),
     }]);
-    // The news are taken in by a task; the watcher's own may come as well.
-    while quota(&scene.bob().await) != Some(2) {
-        scene.double.tell(news.clone()).await;
-        tokio::task::yield_now().await;
+    scene.double.tell(news.clone()).await;
+    // News are taken in by a task: these, and the watcher's own of the same change.
+    let told = || {
+        scene
+            .directory
+            .inner
+            .caches
+            .statistics(Kind::Account)
+            .invalidations
+            .push
+    };
+    while told() < 2 {
+        tokio::time::advance(Duration::from_millis(10)).await;
     }
+    assert_eq!(quota(&scene.bob().await), Some(2));
     let before = scene.loads();
     scene.double.tell(news).await;
     pass(1).await;

@@ -47,6 +47,25 @@ fn an_absence_past_its_time_refuses_nobody() {
     assert_eq!(bed.statistics().lookups.error, 2);
 }
 
+/// D2, D3, D6: as for a load that failed, and nothing is counted.
+#[test]
+fn what_is_remembered_stands_in_for_a_load_within_the_window() {
+    let bed = down_after_load();
+    let before = format!("{:?}", bed.statistics());
+    let version = |at| {
+        let found = bed.cache.remembered(name("a@d"), at);
+        found.map(|(row, is_fresh)| (row.version, is_fresh))
+    };
+    assert_eq!(version(ms(59_999)), Some((1, true)));
+    assert_eq!(version(s(60)), Some((1, false)));
+    assert_eq!(version(ms(359_999)), Some((1, false)));
+    assert_eq!(version(s(360)), None);
+    assert!(bed.cache.remembered(name("x@d"), s(0)).is_none(), "an absence");
+    assert_eq!(format!("{:?}", bed.statistics()), before);
+    bed.cache.clear(Cause::Admin);
+    assert_eq!(version(s(1)), None);
+}
+
 #[test]
 fn a_failure_is_not_kept() {
     let bed = down_after_load();

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Strangers only: nobody may relay by his address.
-const NOBODY_RELAYS: &str = "[relay]\nnetworks = []\n";
+pub const NOBODY_RELAYS: &str = "[relay]\nnetworks = []\n";
 
 impl Remuda {
     /// A directory command with a secret on its standard input.
@@ -41,7 +41,7 @@ impl Remuda {
 }
 
 /// Bob with the password `secret` in d.test.
-fn with_bob(home: &Home) -> Remuda {
+pub fn with_bob(home: &Home) -> Remuda {
     let remuda = home.start();
     remuda.ask(&["domain", "add", "d.test"]);
     remuda.with_secret(
@@ -66,7 +66,7 @@ fn assert_refused(sent: &Ended, reply: &str) {
 }
 
 /// What lies in Bob's Maildir.
-fn bobs(home: &Home) -> Vec<String> {
+pub fn bobs(home: &Home) -> Vec<String> {
     let new = home.path("remuda-data/mail/d.test/bob/new");
     let Ok(files) = fs::read_dir(new) else {
         return Vec::new();

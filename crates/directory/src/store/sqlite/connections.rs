@@ -6,6 +6,7 @@
 //!   each for their own (D15).
 //! * **A connection that met an error is not used again.** A read is then tried once more on a new one (D12),
 //!   but for one that has waited already.
+//! * **Only the file that lies in the place is read and written**: where there is none, the directory is unavailable.
 //! * **Another file that has taken the place is opened without what was left beside the old one**: its log would be
 //!   written over the new file.
 //! * **Nothing waits for ever**: the file's locks [`Timing::busy`](super::Timing), a whole read
@@ -165,11 +166,14 @@ impl Connections {
         lock(&self.idle).push((self.generation.load(Ordering::Acquire), db));
     }
 
-    /// The connection, if it is to the file that lies there, or a new one.
+    /// The connection, if it is to the file that lies there, or a new one. A connection to a file that has been
+    /// moved away would go on with that one, unnoticed.
     fn current(&self, found: Option<(u64, Connection)>) -> Result<(u64, Connection), StoreError> {
         let generation = self.generation.load(Ordering::Acquire);
+        let lies_there = Some(self.file()?);
+        let is_ours = lock(&self.place).file == lies_there;
         match found {
-            Some((made, db)) if made == generation => Ok((made, db)),
+            Some((made, db)) if is_ours && made == generation => Ok((made, db)),
             _ => {
                 let db = self.connect()?;
                 Ok((self.generation.load(Ordering::Acquire), db))

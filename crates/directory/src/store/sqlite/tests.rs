@@ -462,6 +462,33 @@ async fn a_file_that_is_gone_is_down_until_one_comes_back() {
     assert_eq!(names(&*file.store, Kind::Domain).await, ["ex.com"]);
 }
 
+/// E13, E14: nobody reads, or changes, a file that was moved away, by a connection that was made before.
+#[tokio::test]
+async fn only_the_file_in_the_place_is_read_and_changed() {
+    let file = File::new().await;
+    add(&*file.store, [domain("ex.com")]).await;
+    let look_up = || file.store.load(Kind::Domain, By::Name("ex.com"));
+    assert!(look_up().await.unwrap().is_some());
+    let copy = file.place.path().join("copy.db");
+    sqlite3(&file.path(), &format!("VACUUM INTO '{}'", copy.display())).unwrap();
+    let away = file.place.path().join("away.db");
+    std::fs::rename(file.path(), &away).unwrap();
+    let answer = look_up().await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    let answer = file.store.insert(domain("ex.net")).await;
+    assert!(
+        matches!(answer, Err(ChangeError::Store(StoreError::Unavailable(_)))),
+        "{answer:?}"
+    );
+    std::fs::rename(&away, file.path()).unwrap();
+    add(&*file.store, [domain("ex.org")]).await;
+    assert_eq!(names(&*file.store, Kind::Domain).await, ["ex.com", "ex.org"]);
+    // Nobody watches: the change itself finds the other file.
+    std::fs::rename(&copy, file.path()).unwrap();
+    add(&*file.store, [domain("ex.net")]).await;
+    assert_eq!(names(&*file.store, Kind::Domain).await, ["ex.com", "ex.net"]);
+}
+
 #[tokio::test]
 async fn the_watch_ends_with_its_receiver() {
     let file = File::new().await;

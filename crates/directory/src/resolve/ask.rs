@@ -1,0 +1,124 @@
+//! What a walk asks: objects by their names, and who has an address.
+//!
+//! # Contract
+//! * **Whoever is remembered to have an address has it**, while the database does not say who does: an address is one
+//!   thing, so that an alias need not wait for the word that no account has its name.
+//! * **What was gone by that is stale is noted**, and so is every step where somebody wants to see them.
+
+use std::sync::Arc;
+
+use remuda_clock::Monotonic;
+use remuda_object_cache::KeyRef;
+
+use super::{
+    Step, StepFound,
+    walk::{Stop, Walk},
+};
+use crate::{
+    caches::Shelved,
+    found::{Found, Origin},
+    model::{Account, Alias, List, Mailbox},
+};
+
+/// Who has an address.
+pub(super) enum Holder {
+    Account(Arc<Account>, Origin),
+    Alias(Arc<Alias>, Origin),
+    List(Arc<List>, Origin),
+}
+
+impl Walk<'_> {
+    /// Who has an address; None: certainly nobody.
+    pub(super) async fn holder(&mut self, name: &Mailbox) -> Result<Option<Holder>, Stop> {
+        match self.ask(name.as_str()).await {
+            // An account would have been found.
+            Err(unavailable) => self.recalled(name.as_str()).map(Some).ok_or(unavailable),
+            answer => answer,
+        }
+    }
+
+    /// One address is one thing: what memory has of it as an alias or a list needs no query that says it is no account,
+    /// and no room to keep that in.
+    async fn ask(&mut self, name: &str) -> Result<Option<Holder>, Stop> {
+        if let Some(alias) = self.known(name) {
+            return Ok(Some(Holder::Alias(alias, Origin::Cache)));
+        }
+        if let Some(list) = self.known(name) {
+            return Ok(Some(Holder::List(list, Origin::Cache)));
+        }
+        if let Some((account, origin)) = self.find(name).await? {
+            return Ok(Some(Holder::Account(account, origin)));
+        }
+        if let Some((alias, origin)) = self.find(name).await? {
+            return Ok(Some(Holder::Alias(alias, origin)));
+        }
+        let list = self.find(name).await?;
+        Ok(list.map(|(list, origin)| Holder::List(list, origin)))
+    }
+
+    fn recalled(&mut self, name: &str) -> Option<Holder> {
+        if let Some((alias, origin)) = self.recall(name) {
+            return Some(Holder::Alias(alias, origin));
+        }
+        let (list, origin) = self.recall(name)?;
+        Some(Holder::List(list, origin))
+    }
+
+    /// Looks an object up by name; None: there is certainly none.
+    pub(crate) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
+        let began = self.now;
+        let found = self.directory.find_at::<T>(KeyRef::Name(name), began).await;
+        if !is_from_memory(&found) || self.steps.is_some() {
+            self.now = self.directory.now();
+        }
+        self.note(name, &found, began);
+        match found {
+            Found::Found(object, origin) => Ok(Some((object, origin))),
+            Found::NotFound(_) => Ok(None),
+            Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
+        }
+    }
+
+    /// An object that memory has.
+    fn known<T: Shelved>(&mut self, name: &str) -> Option<Arc<T>> {
+        let object = self.directory.known::<T>(name, self.now)?;
+        self.note(name, &Found::Found(object.clone(), Origin::Cache), self.now);
+        Some(object)
+    }
+
+    /// What memory has under a name, past its time too.
+    fn recall<T: Shelved>(&mut self, name: &str) -> Option<(Arc<T>, Origin)> {
+        let (object, origin) = self.directory.remembered::<T>(name)?;
+        self.note(name, &Found::Found(object.clone(), origin), self.now);
+        Some((object, origin))
+    }
+
+    fn note<T: Shelved>(&mut self, name: &str, found: &Found<T>, began: Monotonic) {
+        self.is_stale |= matches!(found, Found::Found(_, Origin::Stale));
+        if let Some(steps) = &mut self.steps {
+            let micros = self.now.since(began).as_micros();
+            steps.push(Step {
+                kind: T::KIND,
+                name: name.to_owned(),
+                found: step_found(found),
+                micros: u64::try_from(micros).unwrap_or(u64::MAX),
+            });
+        }
+    }
+}
+
+/// Whether a look-up has waited for nothing.
+fn is_from_memory<T>(found: &Found<T>) -> bool {
+    matches!(
+        found,
+        Found::Found(_, Origin::Cache) | Found::NotFound(Origin::Cache)
+    )
+}
+
+fn step_found<T: Shelved>(found: &Found<T>) -> StepFound {
+    match found {
+        Found::Found(object, origin) => StepFound::Yes(*origin, object.head().active),
+        Found::NotFound(origin) => StepFound::No(*origin),
+        Found::Unavailable(cause) => StepFound::Unavailable(*cause),
+    }
+}
