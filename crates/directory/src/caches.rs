@@ -3,11 +3,13 @@
 //! # Contract
 //! * **Each kind has limits and counters of its own**; the switch is common to all.
 //! * **What is touched is forgotten in its kind alone**; a flush forgets all.
+//! * **Where domains, their other names or routes are forgotten, that is told** afterwards.
 
 use std::sync::Arc;
 
 use remuda_clock::Monotonic;
 use remuda_object_cache::{Cache, Cause, Change, Limits, Source, Statistics};
+use tokio::sync::watch;
 
 use crate::{
     loader::Waiter,
@@ -26,6 +28,17 @@ pub struct Caches {
     alias: Shelf<Alias>,
     list: Shelf<List>,
     route: Shelf<Route>,
+    news: News,
+}
+
+/// Tells of changes of what decides where mail goes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct News(watch::Sender<u64>);
+
+impl News {
+    pub(crate) fn tell(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
 }
 
 /// A type that has a cache.
@@ -79,7 +92,16 @@ impl Caches {
             alias: shelf(is_enabled, limits(Kind::Alias)),
             list: shelf(is_enabled, limits(Kind::List)),
             route: shelf(is_enabled, limits(Kind::Route)),
+            news: News(watch::Sender::new(0)),
         }
+    }
+
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
+    pub(crate) fn rerouting(&self) -> watch::Receiver<u64> {
+        self.news.0.subscribe()
     }
 
     /// Forgets what has been touched.
@@ -104,16 +126,27 @@ impl Caches {
                 }
             }
             if is_all {
-                on!(self, kind, shelf => shelf.clear(Cause::Push));
+                self.clear(kind, Cause::Push);
             } else if !changes.is_empty() {
                 on!(self, kind, shelf => shelf.invalidate(&changes, source));
+                self.tell_of(kind);
             }
+        }
+    }
+
+    /// After the cache of a kind has forgotten something.
+    fn tell_of(&self, kind: Kind) {
+        match kind {
+            Kind::Domain | Kind::DomainAlias | Kind::Route => self.news.tell(),
+            Kind::Account | Kind::Alias | Kind::List => {}
         }
     }
 
     /// Forgets all of a kind; answers how many that was.
     pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
-        on!(self, kind, shelf => shelf.clear(cause))
+        let dropped = on!(self, kind, shelf => shelf.clear(cause));
+        self.tell_of(kind);
+        dropped
     }
 
     /// Forgets all of every kind.
@@ -137,6 +170,7 @@ impl Caches {
                 true => shelf.enable(),
                 false => shelf.disable(),
             });
+            self.tell_of(kind);
         }
     }
 

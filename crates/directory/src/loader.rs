@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     breaker::Breaker,
+    caches::News,
     found::{Cause, Found, Origin},
     model::Entity,
     store::{By, Store, StoreError},
@@ -31,15 +32,18 @@ pub(crate) struct Loader {
     clock: SharedClock,
     slots: Semaphore,
     breaker: Mutex<Breaker>,
+    /// Told when the database answers again.
+    news: News,
 }
 
 impl Loader {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: SharedClock) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: SharedClock, news: News) -> Self {
         Loader {
             store,
             clock,
             slots: Semaphore::new(LOADS_MAX),
             breaker: Mutex::default(),
+            news,
         }
     }
 
@@ -85,6 +89,15 @@ impl Loader {
         match answer {
             Some(answer) => self.wait(answer).await,
             None => Found::Unavailable(Cause::Database),
+        }
+    }
+
+    /// Looks an object up by name in the database itself.
+    pub(crate) async fn find_anew<T: Entity>(self: &Arc<Self>, name: &str) -> Found<T> {
+        let query = self.clone().query::<T>(Key::Name(name.into()));
+        match before(self.clock.as_ref(), self.now() + WAIT_MAX, query).await {
+            Some(loaded) => found(loaded.into()),
+            None => Found::Unavailable(Cause::Late),
         }
     }
 
@@ -135,6 +148,7 @@ impl Loader {
             Ok(object) => {
                 if self.with_breaker(|breaker, _| breaker.succeeded()) {
                     tracing::info!("the directory database answers again");
+                    self.news.tell();
                 }
                 match object.map(T::from_object) {
                     Some(Some(object)) => Loaded::Found(Arc::new(object)),

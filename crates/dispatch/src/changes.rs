@@ -3,6 +3,7 @@
 //! # Contract
 //! * **What leaves the cache is retired**, whatever the reason, so that the shell says QUIT (T80).
 //! * **A reload keeps what still fits**: sessions from a source with its HELO name within the new limits.
+//! * **A destination that is rerouted starts nothing** before its servers are known anew.
 //! * **After `Stopping` nothing starts**; what waits goes back to the spool, what is or becomes free is
 //!   retired (T86).
 //! * **Memory of a destination without mail goes** once it is of no more use.
@@ -116,6 +117,14 @@ impl Dispatch {
         self.wakened(destination, &wakening);
     }
 
+    /// What is believed of a destination's servers is asked for again, and an answer under way is not believed.
+    pub(crate) fn rerouted(&mut self, destination: &Destination) {
+        if let Some(site) = self.sites.get_mut(destination) {
+            site.servers = Resolved::Unknown;
+            site.epoch = NO_EPOCH;
+        }
+    }
+
     /// Retires parked sessions, all or those named.
     pub(crate) fn retire_parked(&mut self, destination: Option<&Destination>, endpoint: Option<Endpoint>) {
         let gone = self.cache.drain(|parked| {
@@ -178,6 +187,9 @@ impl Dispatch {
         }
     }
 }
+
+/// The configuration of no answer.
+const NO_EPOCH: u64 = u64::MAX;
 
 /// A destination whose first source does not work is remembered while it has mail, and so long after.
 const SOURCE_KEEP: Duration = Duration::from_secs(3600);

@@ -259,6 +259,7 @@ impl Dispatch {
                 };
                 self.wakened(&destination, &wakening);
             }
+            Event::Rerouted { destination } => self.rerouted(&destination),
             Event::RetireParked {
                 destination,
                 endpoint,

@@ -30,6 +30,8 @@ pub(crate) struct Walk<'a> {
     refusal: Option<Refusal>,
     has_looped: bool,
     steps: Option<Vec<Step>>,
+    /// Asks the database itself.
+    is_anew: bool,
 }
 
 /// Why a walk ends at once.
@@ -58,7 +60,14 @@ impl<'a> Walk<'a> {
             refusal: None,
             has_looped: false,
             steps: None,
+            is_anew: false,
         }
+    }
+
+    /// Asks the database itself.
+    pub(super) fn past_the_cache(mut self) -> Self {
+        self.is_anew = true;
+        self
     }
 
     /// Keeps every step.
@@ -264,7 +273,10 @@ impl<'a> Walk<'a> {
     /// Looks an object up by name; None: there is certainly none.
     pub(super) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
         let began = self.steps.is_some().then(|| self.directory.now());
-        let found = self.directory.find::<T>(name).await;
+        let found = match self.is_anew {
+            true => self.directory.find_anew::<T>(name).await,
+            false => self.directory.find::<T>(name).await,
+        };
         if let Some(began) = began {
             let micros = self.directory.now().since(began).as_micros();
             let step = Step {

@@ -28,6 +28,7 @@ enum Step {
     RetireParked,
     Connect { which: usize },
     Forget { host: u8 },
+    Reroute { site: u8 },
     Reload(u8),
 }
 
@@ -44,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::RetireParked),
         3 => any::<usize>().prop_map(|which| Step::Connect { which }),
         1 => (1..5u8).prop_map(|host| Step::Forget { host }),
+        1 => (0..5u8).prop_map(|site| Step::Reroute { site }),
         1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
@@ -81,6 +83,7 @@ fn world(seed: u64, on_demand: bool, rules: u8) -> World {
             username: "me".into(),
             credentials: CredentialsId(seed),
             in_clear: true,
+            route: None,
         });
         if !seed.is_multiple_of(3) {
             world.policies.insert(to(&name(site)), policy);
@@ -226,6 +229,10 @@ impl World {
             Step::Forget { host } => {
                 let endpoint = endpoint(host);
                 self.tell(Event::HostForgotten { endpoint });
+            }
+            Step::Reroute { site } => {
+                let destination = to(&name(site));
+                self.tell(Event::Rerouted { destination });
             }
             Step::Reload(which) => {
                 let mut settings = ruled(which);

@@ -18,6 +18,7 @@ mod letters;
 mod listeners;
 mod receivers;
 mod refusals;
+mod routes;
 mod signals;
 mod sink;
 mod sources;

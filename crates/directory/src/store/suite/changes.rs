@@ -322,6 +322,18 @@ pub(crate) async fn what_cannot_be_is_refused_by_field(fixture: &impl Fixture) {
             json!({"domain": "*", "hosts": ["a.test"], "preference": [1, 2]}),
         ),
         ("tls", Kind::Route, json!({"domain": "*", "tls": "always"})),
+        (
+            "hosts",
+            Kind::Route,
+            json!({"domain": "*", "hosts": ["a.test:smtp"]}),
+        ),
+        ("hosts", Kind::Route, json!({"domain": "*", "tls": "encrypt"})),
+        ("hosts", Kind::Route, json!({"domain": "*", "username": "me"})),
+        (
+            "mx",
+            Kind::Route,
+            json!({"domain": "*", "hosts": ["192.0.2.1"], "mx": true}),
+        ),
     ] {
         assert_eq!(
             field(store.insert(object(kind, given.clone())).await),
