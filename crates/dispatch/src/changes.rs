@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use remuda_clock::{Now, Wall};
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
-use remuda_schedule::Wakening;
+use remuda_schedule::{Entry, Wakening};
 
 use crate::{
     Dispatch,
@@ -96,6 +96,12 @@ impl Dispatch {
             site.servers = Resolved::Unknown;
         }
         self.tidy(destination);
+    }
+
+    /// Entries have been read; what there is no room for leaves memory.
+    pub(crate) fn loaded(&mut self, destination: &Destination, entries: Vec<Entry>, next_due: Option<Wall>) {
+        let not_taken = self.schedule.loaded(destination, entries, next_due);
+        self.unload(not_taken);
     }
 
     /// An entry that was put on hold in flight is released: its delivery goes on as if nothing had been.

@@ -112,13 +112,7 @@ impl Engine {
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
-        if let Some(directory) = &directory {
-            tokio::spawn(tell_of_changes(
-                directory.rerouting(),
-                inputs.clone(),
-                clock.clone(),
-            ));
-        }
+        hear_of_changes(directory.as_ref(), &inputs, &clock);
         let started = receiver(&plan, (bound, authenticator), &spool, &clock, &inputs);
         let receiver = or_stop(started, &actor, &spool).await?;
         metrics.register(|registry| receiver.metrics().register(registry));
@@ -281,6 +275,18 @@ async fn open_directory(opening: Option<Opening>, spool: &Spool) -> Result<Optio
             spool.close().await;
             Err(StartError::Directory(reason))
         }
+    }
+}
+
+/// Has the actor told of the directory's changes, for as long as it is there.
+fn hear_of_changes(
+    directory: Option<&Directory>,
+    inputs: &mpsc::UnboundedSender<Input>,
+    clock: &SharedClock,
+) {
+    if let Some(directory) = directory {
+        let changes = directory.rerouting();
+        tokio::spawn(tell_of_changes(changes, inputs.clone(), clock.clone()));
     }
 }
 

@@ -132,11 +132,7 @@ pub(crate) fn reroute(
             });
         }
     }
-    let mut rest = old.recipients.clone();
-    rest.retain(|pending| {
-        let mut all = to.iter().flat_map(|target| &target.recipients);
-        !all.any(|one| one.was == pending.recipient)
-    });
+    let rest = unnamed(&old.recipients, to);
     for queued in &new {
         db.prepare_cached(
             "INSERT INTO entry (id, message, destination, state, due, notice, arrived, attempts, recipients, log)
@@ -151,6 +147,19 @@ pub(crate) fn reroute(
     }
     finish_reroute(db, &old, &rest, new.len())?;
     Ok(new)
+}
+
+/// Those of `waiting` that are in none of `to`.
+fn unnamed(waiting: &[Pending], to: &[Reroute]) -> Vec<Pending> {
+    let is_named = |pending: &&Pending| {
+        let mut all = to.iter().flat_map(|target| &target.recipients);
+        all.any(|one| one.was == pending.recipient)
+    };
+    waiting
+        .iter()
+        .filter(|pending| !is_named(pending))
+        .cloned()
+        .collect()
 }
 
 /// Who waits now for those of `waiting` that are named, each address once.

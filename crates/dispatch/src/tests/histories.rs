@@ -230,10 +230,7 @@ impl World {
                 let endpoint = endpoint(host);
                 self.tell(Event::HostForgotten { endpoint });
             }
-            Step::Reroute { site } => {
-                let destination = to(&name(site));
-                self.tell(Event::Rerouted { destination });
-            }
+            Step::Reroute { site } => self.reroute(site),
             Step::Reload(which) => {
                 let mut settings = ruled(which);
                 settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
@@ -243,6 +240,11 @@ impl World {
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
         }
+    }
+
+    fn reroute(&mut self, site: u8) {
+        let destination = to(&name(site));
+        self.tell(Event::Rerouted { destination });
     }
 
     /// Some dial under way has connected.

@@ -191,7 +191,7 @@ impl Actor {
     pub(super) fn resolve(&mut self, destination: Destination, now: Now) {
         let doubtful = self.entries.doubtful(&destination);
         if !doubtful.is_empty() {
-            return self.ask_where_they_go(destination, doubtful);
+            return self.ask_where_they_go(Some(destination), doubtful);
         }
         let Some(hop) = self.entries.next_hop(&destination) else {
             let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "destination without mail");

@@ -30,7 +30,8 @@ use crate::addressing::{Heading, at_once};
 
 /// What was found of doubtful entries.
 pub struct Found {
-    destination: Destination,
+    /// Whose `Resolve` this answers, if any.
+    destination: Option<Destination>,
     /// In order; behind one of which nobody knows there are none.
     headings: Vec<(EntryId, Heading)>,
     as_of: AsOf,
@@ -69,6 +70,7 @@ impl Actor {
     /// Asks for everything in memory where it goes now. Cost: O(entries).
     pub(super) fn look_where_all_go(&mut self, now: Now) {
         let (mut rerouted, mut moving, flying) = (BTreeSet::new(), Vec::new(), self.in_flight());
+        let mut cold = Vec::new();
         let all: Vec<Arc<Queued>> = self.entries.iter().map(|held| held.queued.clone()).collect();
         for queued in all {
             let is_in_flight = flying.contains(&queued.id);
@@ -80,7 +82,11 @@ impl Actor {
                     moving.push((Queued::clone(&queued), to));
                     false
                 }
-                Some(Heading::Unknown(_)) | None => self.entries.doubt(queued.id),
+                Some(Heading::Unknown(_)) => self.entries.doubt(queued.id),
+                None => {
+                    cold.push(queued.clone());
+                    self.entries.doubt(queued.id)
+                }
             };
             if is_news {
                 rerouted.insert(queued.destination.clone());
@@ -90,6 +96,10 @@ impl Actor {
             self.handle(Event::Rerouted { destination }, now);
         }
         self.move_away(moving, now);
+        if !cold.is_empty() {
+            // Of what waits in line already nothing starts, so that no `Resolve` would ask.
+            self.ask_where_they_go(None, cold);
+        }
     }
 
     /// The directory has changed, or answers again.
@@ -100,9 +110,9 @@ impl Actor {
         }
     }
 
-    /// Asks the directory about a destination's doubtful entries. One that does not answer is asked for no more of
-    /// them.
-    pub(super) fn ask_where_they_go(&self, destination: Destination, doubtful: Vec<Arc<Queued>>) {
+    /// Asks the directory about doubtful entries, all of a destination whose `Resolve` that answers, or some. One that
+    /// does not answer is asked for no more of them.
+    pub(super) fn ask_where_they_go(&self, destination: Option<Destination>, doubtful: Vec<Arc<Queued>>) {
         let (addressing, as_of) = (self.plan.addressing.clone(), self.as_of());
         let fallen = Found {
             destination: destination.clone(),
@@ -138,27 +148,47 @@ impl Actor {
             as_of,
         } = found;
         if as_of != self.as_of() {
-            return self.resolve(destination, now);
+            // All are looked at again on account of the change.
+            return destination.map_or((), |destination| self.resolve(destination, now));
         }
-        let (mut moving, mut unknown): (Vec<Going>, _) = (Vec::new(), None);
+        let unknown = self.take_headings(headings, now);
+        match (destination, unknown) {
+            (None, _) => {}
+            // More may be in doubt by now.
+            (Some(destination), None) => self.resolve(destination, now),
+            (Some(destination), Some(reason)) => self.defer_unasked(destination, reason, now),
+        }
+    }
+
+    /// Takes in what was found of doubtful entries; the reason, if nobody knows of one.
+    fn take_headings(&mut self, headings: Vec<(EntryId, Heading)>, now: Now) -> Option<String> {
+        let (mut moving, mut rerouted): (Vec<Going>, _) = (Vec::new(), BTreeSet::new());
+        let mut unknown = None;
         for (id, heading) in headings {
+            let Some(held) = self.entries.held(id) else {
+                continue;
+            };
+            let queued = held.queued.clone();
             match heading {
-                // Whatever it is: it is asked for now.
-                Heading::Here(hop) => _ = self.entries.goes_by(id, hop),
+                Heading::Here(hop) => {
+                    if self.entries.goes_by(id, hop) {
+                        rerouted.insert(queued.destination.clone());
+                    }
+                }
                 Heading::Elsewhere(to) => {
                     self.entries.end_doubt(id);
-                    let held = self.entries.held(id).filter(|_| !self.is_in_flight(id));
-                    moving.extend(held.map(|held| (Queued::clone(&held.queued), to)));
+                    if !self.is_in_flight(id) {
+                        moving.push((Queued::clone(&queued), to));
+                    }
                 }
                 Heading::Unknown(reason) => unknown = Some(reason),
             }
         }
-        self.move_away(moving, now);
-        match unknown {
-            // The answer to `Resolve`; more may be in doubt by now.
-            None => self.resolve(destination, now),
-            Some(reason) => self.defer_unasked(destination, reason, now),
+        for destination in rerouted {
+            self.handle(Event::Rerouted { destination }, now);
         }
+        self.move_away(moving, now);
+        unknown
     }
 
     fn defer_unasked(&mut self, destination: Destination, reason: String, now: Now) {

@@ -21,7 +21,7 @@ fn one_of_each() -> Vec<Object> {
     }
     let mut route = object(
         Kind::Route,
-        json!({"domain": ".ex.net", "hosts": ["192.0.2.1:2700", "[2001:db8::1]:25"], "mx": true, "tls": "verify",
+        json!({"domain": ".ex.net", "hosts": ["a.test:2700", "b.test:25"], "mx": true, "tls": "verify",
             "preference": [10, 20], "username": "us"}),
     );
     if let Object::Route(route) = &mut route {
