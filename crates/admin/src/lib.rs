@@ -44,7 +44,7 @@ pub use token::{Token, TokenError};
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Request, State},
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -92,7 +92,7 @@ pub fn router(operations: Arc<dyn Operations>, directory: Directory, token: Toke
         .route("/api/v1/hosts/{endpoint}", delete(hosts::forget))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(status::metrics))
-        .merge(directory::routes().with_state(directory))
+        .merge(of_directory(directory, &shared.operations))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(shared.clone(), authorized));
@@ -102,6 +102,12 @@ pub fn router(operations: Arc<dyn Operations>, directory: Directory, token: Toke
         .method_not_allowed_fallback(no_such_method)
         .merge(guarded)
         .with_state(shared)
+}
+
+/// The directory's paths, which may ask the engine where mail goes.
+fn of_directory(directory: Directory, operations: &Arc<dyn Operations>) -> Router<Shared> {
+    let routes = directory::routes().with_state(directory);
+    routes.layer(Extension(operations.clone()))
 }
 
 /// Lets a request pass that has the token.

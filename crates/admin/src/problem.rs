@@ -98,7 +98,9 @@ impl From<OperationError> for Problem {
         let status = match &error {
             OperationError::NoSuchMessage(_) | OperationError::NoSuchHost(_) => StatusCode::NOT_FOUND,
             OperationError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
-            OperationError::Spool(_) | OperationError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            OperationError::Spool(_) | OperationError::Unroutable(_) | OperationError::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Problem::new(status, error.to_string())
     }

@@ -17,7 +17,7 @@ use remuda_directory::{
     switches::{Settings, Switches},
 };
 use remuda_engine::operations::*;
-use remuda_mail::{Endpoint, MessageId};
+use remuda_mail::{Address, Endpoint, MessageId};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -112,6 +112,14 @@ impl Operations for Pretended {
             _ => Err(OperationError::NoSuchHost(endpoint)),
         };
         self.note(format!("forget {endpoint}"), answer)
+    }
+
+    fn next_hop(&self, address: Address) -> Pending<'_, Result<String, OperationError>> {
+        let domain = address.domain();
+        self.note(
+            format!("next hop of {address}"),
+            Ok(format!("the way to {domain}")),
+        )
     }
 
     fn queue_list(&self, filter: QueueFilter) -> Pending<'_, Result<Page, OperationError>> {

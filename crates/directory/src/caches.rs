@@ -3,7 +3,8 @@
 //! # Contract
 //! * **Each kind has limits and counters of its own**; the switch is common to all.
 //! * **What is touched is forgotten in its kind alone**; a flush forgets all.
-//! * **The names of domains are forgotten with any domain or domain alias** ([`crate::ours`]).
+//! * **The names of domains are forgotten with any domain, domain alias or route** ([`crate::ours`]).
+//! * **Where domains, their other names or routes are forgotten, that is told** afterwards.
 
 use std::sync::{
     Arc,
@@ -12,6 +13,7 @@ use std::sync::{
 
 use remuda_clock::Monotonic;
 use remuda_object_cache::{Cache, Cached, Cause, Change, Limits, Source, Statistics};
+use tokio::sync::watch;
 
 use crate::{
     loader::Waiter,
@@ -34,6 +36,17 @@ pub struct Caches {
     ours: Shelf<Ours>,
     /// The names of domains are kept.
     are_ours_kept: AtomicBool,
+    news: News,
+}
+
+/// Tells of changes of what decides where mail goes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct News(watch::Sender<u64>);
+
+impl News {
+    pub(crate) fn tell(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
 }
 
 /// A type that has a cache.
@@ -80,7 +93,7 @@ impl Caches {
         fn shelf<T: Cached>(is_enabled: bool, limits: Limits) -> Shelf<T> {
             Arc::new(Cache::new(is_enabled, limits))
         }
-        let names = ours::limits(limits(Kind::Domain), limits(Kind::DomainAlias));
+        let names = ours::limits(NAMED.map(&limits));
         Caches {
             ours: shelf(is_enabled, names),
             are_ours_kept: AtomicBool::new(is_enabled && !names.ttl.is_zero()),
@@ -90,12 +103,21 @@ impl Caches {
             alias: shelf(is_enabled, limits(Kind::Alias)),
             list: shelf(is_enabled, limits(Kind::List)),
             route: shelf(is_enabled, limits(Kind::Route)),
+            news: News(watch::Sender::new(0)),
         }
     }
 
     /// The names of domains, where they are kept.
     pub(crate) fn ours(&self) -> Option<&Shelf<Ours>> {
         self.are_ours_kept.load(Ordering::Relaxed).then_some(&self.ours)
+    }
+
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
+    pub(crate) fn rerouting(&self) -> watch::Receiver<u64> {
+        self.news.0.subscribe()
     }
 
     /// Forgets what has been touched.
@@ -123,10 +145,19 @@ impl Caches {
                 }
             }
             if is_all {
-                on!(self, kind, shelf => shelf.clear(Cause::Push));
+                self.clear(kind, Cause::Push);
             } else if !changes.is_empty() {
                 on!(self, kind, shelf => shelf.invalidate(&changes, source));
+                self.tell_of(kind);
             }
+        }
+    }
+
+    /// After the cache of a kind has forgotten something.
+    fn tell_of(&self, kind: Kind) {
+        match kind {
+            Kind::Domain | Kind::DomainAlias | Kind::Route => self.news.tell(),
+            Kind::Account | Kind::Alias | Kind::List => {}
         }
     }
 
@@ -135,7 +166,9 @@ impl Caches {
         if are_names_of(kind) {
             self.ours.clear(cause);
         }
-        on!(self, kind, shelf => shelf.clear(cause))
+        let dropped = on!(self, kind, shelf => shelf.clear(cause));
+        self.tell_of(kind);
+        dropped
     }
 
     /// Forgets all of every kind.
@@ -148,7 +181,7 @@ impl Caches {
     pub(crate) fn set_limits(&self, kind: Kind, limits: Limits, now: Monotonic) {
         on!(self, kind, shelf => shelf.set_limits(limits, now));
         if are_names_of(kind) {
-            let names = ours::limits(self.limits(Kind::Domain), self.limits(Kind::DomainAlias));
+            let names = ours::limits(NAMED.map(|kind| self.limits(kind)));
             self.ours.set_limits(names, now);
             self.keep_ours();
         }
@@ -164,6 +197,7 @@ impl Caches {
                 true => shelf.enable(),
                 false => shelf.disable(),
             });
+            self.tell_of(kind);
         }
         match is_enabled {
             true => self.ours.enable(),
@@ -198,8 +232,11 @@ impl Caches {
 
 /// Answers whether the names of domains are names of these.
 fn are_names_of(kind: Kind) -> bool {
-    matches!(kind, Kind::Domain | Kind::DomainAlias)
+    NAMED.contains(&kind)
 }
+
+/// Whose names [`Ours`] has.
+const NAMED: [Kind; 3] = [Kind::Domain, Kind::DomainAlias, Kind::Route];
 
 /// Writes [`Shelved`] for a type and its field.
 macro_rules! shelved {

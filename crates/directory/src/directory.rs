@@ -20,7 +20,7 @@ use std::{
 
 use remuda_clock::{Monotonic, SharedClock};
 use remuda_object_cache::{Cause, KeyRef, Source};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     caches::{Caches, Shelved},
@@ -57,7 +57,8 @@ impl Directory {
     /// A directory over a store. Call [`tend`](Self::tend) for the database's own word of changes.
     pub fn new(store: Arc<dyn Store>, switches: Switches, clock: SharedClock) -> Self {
         let caches = Caches::new(switches.is_enabled(), |kind| switches.limits(kind));
-        let loader = Arc::new(Loader::new(store.clone(), clock.clone()));
+        let news = caches.news().clone();
+        let loader = Arc::new(Loader::new(store.clone(), clock.clone(), news));
         let inner = Inner {
             store,
             caches,
@@ -186,6 +187,33 @@ impl Directory {
     pub(crate) async fn find_at<T: Shelved>(&self, key: KeyRef<'_>, now: Monotonic) -> Found<T> {
         let inner = &self.inner;
         inner.loader.find(T::shelf(&inner.caches), key, now).await
+    }
+
+    /// Looks an object up in the database itself, as look-ups do: within their time, and not while it is down. What
+    /// the cache has of it is forgotten if it is something else.
+    pub(crate) async fn find_anew<T: Shelved>(&self, name: &str) -> Found<T> {
+        let inner = &self.inner;
+        let found = inner.loader.find_anew::<T>(name).await;
+        if let Found::Found(object, _) = &found {
+            let known = T::shelf(&inner.caches).peek(KeyRef::Name(name), self.now());
+            let version = known.and_then(|known| known.value.and(known.version));
+            if version != Some(object.head().version) {
+                self.forget(&[Touched::One {
+                    kind: T::KIND,
+                    id: Some(object.head().id),
+                    old: Some(name.into()),
+                    new: None,
+                }]);
+            }
+        }
+        found
+    }
+
+    /// Tells of each change of what decides where mail goes (domains, their other names, routes), by us or by
+    /// others, also where it is only possible, and when a database that was away answers again: a number that
+    /// grows after the caches have forgotten what was before.
+    pub fn rerouting(&self) -> watch::Receiver<u64> {
+        self.inner.caches.rerouting()
     }
 
     /// Reads one object from the database, past the cache.

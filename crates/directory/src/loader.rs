@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     breaker::Breaker,
+    caches::News,
     found::{Cause, Found, Origin},
     load_times::LoadTimes,
     model::{Entity, Kind},
@@ -61,16 +62,19 @@ pub(crate) struct Loader {
     slots: Semaphore,
     breaker: Mutex<Breaker>,
     pub(crate) times: LoadTimes,
+    /// Told when the database answers again.
+    news: News,
 }
 
 impl Loader {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: SharedClock) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: SharedClock, news: News) -> Self {
         Loader {
             store,
             clock,
             slots: Semaphore::new(LOADS_MAX),
             breaker: Mutex::default(),
             times: LoadTimes::default(),
+            news,
         }
     }
 
@@ -155,6 +159,15 @@ impl Loader {
         }
     }
 
+    /// Looks an object up by name in the database itself.
+    pub(crate) async fn find_anew<T: Loadable>(self: &Arc<Self>, name: &str) -> Found<T> {
+        let query = self.clone().query::<T>(Key::Name(name.into()));
+        match before(self.clock.as_ref(), self.now() + WAIT_MAX, query).await {
+            Some(loaded) => found(loaded.into()),
+            None => Found::Unavailable(Cause::Late),
+        }
+    }
+
     async fn wait<T: Loadable>(
         &self,
         cache: &Cache<T, Waiter<T>>,
@@ -226,6 +239,7 @@ impl Loader {
             Ok(loaded) => {
                 if self.with_breaker(Breaker::succeeded) {
                     tracing::info!("the directory database answers again");
+                    self.news.tell();
                 }
                 loaded
             }

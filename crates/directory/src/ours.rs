@@ -1,11 +1,12 @@
-//! Which domains are ours at all: the names of all domains and domain aliases, read together.
+//! Which domains the directory says anything of: the names of all domains and domain aliases and the patterns of all
+//! routes, read together.
 //!
-//! Most domains that a relay is asked for are not ours, and there is no end of them: each would cost two queries, and
+//! Most domains that a relay is asked for are not ours, and there is no end of them: each would cost five queries, and
 //! take the room of absences that are asked for again. Ours are few, and their names are one query.
 //!
 //! # Contract
-//! * **It only says "not ours"**, from names that may be used now: no change has come since they were read, and they are
-//!   no older than any absence of a domain or a domain alias may be. Everything else is asked for by name.
+//! * **It only says "not there"**, from names that may be used now: no change has come since they were read, and they are
+//!   no older than any absence of a domain, a domain alias or a route may be. Everything else is asked for by name.
 //! * **Nobody waits for it**: while the names are read, domains are asked for by name.
 //! * **Too many are none**: beyond [`NAMES_MAX`] every domain is asked for by name.
 
@@ -33,7 +34,7 @@ impl Ours {
         Ours { names, octets }
     }
 
-    /// Answers whether a domain is certainly nobody's here.
+    /// Answers whether a domain, or a route's pattern, is certainly nobody's here.
     pub(crate) fn lacks(&self, domain: &str) -> bool {
         self.names.as_ref().is_some_and(|names| !names.contains(domain))
     }
@@ -69,12 +70,12 @@ impl Loadable for Ours {
 }
 
 /// The limits that hold for the names: as short a life as any absence has that they stand for.
-pub(crate) fn limits(domain: Limits, domain_alias: Limits) -> Limits {
-    let ttl = domain.negative_life().min(domain_alias.negative_life());
+pub(crate) fn limits(kinds: [Limits; 3]) -> Limits {
+    let [first, second, third] = kinds.map(|limits| limits.negative_life());
     Limits {
-        ttl,
+        ttl: first.min(second).min(third),
         size: SIZE_MAX,
-        ..domain
+        ..kinds[0]
     }
 }
 
@@ -110,12 +111,14 @@ mod tests {
             negative_ttl: Duration::from_secs(negative_ttl),
             ..Limits::default()
         };
-        for (domain, alias, life) in [
-            (with(60, 60), with(60, 10), 10),
-            (with(5, 60), with(60, 10), 5),
-            (with(60, 0), with(60, 10), 0),
+        for (domain, alias, route, life) in [
+            (with(60, 60), with(60, 10), with(60, 20), 10),
+            (with(5, 60), with(60, 10), with(60, 10), 5),
+            (with(60, 60), with(60, 10), with(4, 10), 4),
+            (with(60, 0), with(60, 10), with(60, 10), 0),
         ] {
-            assert_eq!(limits(domain, alias).ttl, Duration::from_secs(life));
+            let life = Duration::from_secs(life);
+            assert_eq!(limits([domain, alias, route]).ttl, life);
         }
     }
 }

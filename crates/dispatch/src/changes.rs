@@ -3,6 +3,7 @@
 //! # Contract
 //! * **What leaves the cache is retired**, whatever the reason, so that the shell says QUIT (T80).
 //! * **A reload keeps what still fits**: sessions from a source with its HELO name within the new limits.
+//! * **A destination that is rerouted starts nothing** before its servers are known anew.
 //! * **After `Stopping` nothing starts**; what waits goes back to the spool, what is or becomes free is
 //!   retired (T86).
 //! * **Memory of a destination without mail goes** once it is of no more use.
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use remuda_clock::{Now, Wall};
 use remuda_mail::{DeliveryId, Destination, Endpoint, EntryId, SessionId};
-use remuda_schedule::Wakening;
+use remuda_schedule::{Entry, Wakening};
 
 use crate::{
     Dispatch,
@@ -97,6 +98,12 @@ impl Dispatch {
         self.tidy(destination);
     }
 
+    /// Entries have been read; what there is no room for leaves memory.
+    pub(crate) fn loaded(&mut self, destination: &Destination, entries: Vec<Entry>, next_due: Option<Wall>) {
+        let not_taken = self.schedule.loaded(destination, entries, next_due);
+        self.unload(not_taken);
+    }
+
     /// An entry that was put on hold in flight is released: its delivery goes on as if nothing had been.
     pub(crate) fn restored(&mut self, destination: &Destination, entry: EntryId, due: Wall) {
         let is_restored = self.schedule.restored(destination, entry);
@@ -114,6 +121,14 @@ impl Dispatch {
             thaw: true,
         };
         self.wakened(destination, &wakening);
+    }
+
+    /// What is believed of a destination's servers is asked for again, and an answer under way is not believed.
+    pub(crate) fn rerouted(&mut self, destination: &Destination) {
+        if let Some(site) = self.sites.get_mut(destination) {
+            site.servers = Resolved::Unknown;
+            site.epoch = NO_EPOCH;
+        }
     }
 
     /// Retires parked sessions, all or those named.
@@ -178,6 +193,9 @@ impl Dispatch {
         }
     }
 }
+
+/// The configuration of no answer.
+const NO_EPOCH: u64 = u64::MAX;
 
 /// A destination whose first source does not work is remembered while it has mail, and so long after.
 const SOURCE_KEEP: Duration = Duration::from_secs(3600);

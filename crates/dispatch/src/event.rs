@@ -255,6 +255,12 @@ pub enum Event {
         /// End a suspension.
         thaw: bool,
     },
+    /// Where a destination's mail goes, or how its hosts are spoken to, has changed or is in doubt: its servers
+    /// are asked for again before anything of it starts, and what is being asked now is no answer.
+    Rerouted {
+        /// Whose.
+        destination: Destination,
+    },
     /// The operator wants parked sessions gone.
     RetireParked {
         /// Only these.

@@ -211,10 +211,7 @@ impl Dispatch {
                 destination,
                 entries,
                 next_due,
-            } => {
-                let not_taken = self.schedule.loaded(&destination, entries, next_due);
-                self.unload(not_taken);
-            }
+            } => self.loaded(&destination, entries, next_due),
             Event::LoadFailed { destination } => self.schedule.load_failed(&destination),
             Event::Resolved { destination, answer } => self.resolved(&destination, answer),
             Event::Connected { session } => self.connected(session),
@@ -261,6 +258,7 @@ impl Dispatch {
                 };
                 self.wakened(&destination, &wakening);
             }
+            Event::Rerouted { destination } => self.rerouted(&destination),
             Event::RetireParked {
                 destination,
                 endpoint,

@@ -24,7 +24,7 @@ use tokio::{
 use remuda_directory::Directory;
 
 use crate::{
-    actor::{Actor, Input, Plan, Surroundings},
+    actor::{Actor, Input, Plan, Surroundings, tell_of_changes},
     addressing::Addressing,
     admission::{Gauge, raise_descriptor_limit, session_budget},
     handle::Handle,
@@ -91,7 +91,7 @@ impl Engine {
         let settings = plan.settings.clone();
         let spool = open_spool(&settings, &clock).await?;
         let directory = open_directory(directory, &spool).await?;
-        plan.addressing = Addressing::new(plan.router.clone(), directory.clone());
+        plan.addressing = plan.addressing.with(directory.clone());
         let plan = Arc::new(plan);
         let (mailboxes, authenticator) = match &directory {
             Some(directory) => knowing(directory),
@@ -112,6 +112,7 @@ impl Engine {
         };
         let (inputs, actor) =
             Actor::spawn(around, plan.clone(), backlog.into_iter().map(described).collect());
+        hear_of_changes(directory.as_ref(), &inputs, &clock);
         let started = receiver(&plan, (bound, authenticator), &spool, &clock, &inputs);
         let receiver = or_stop(started, &actor, &spool).await?;
         metrics.register(|registry| receiver.metrics().register(registry));
@@ -231,13 +232,12 @@ fn plan(
 ) -> Result<Plan, StartError> {
     let resolver = Arc::new(Resolver::new(&settings, clock.clone())?);
     let router = Arc::new(Router::new(&settings));
-    let addressing = Addressing::new(router.clone(), directory.cloned());
+    let addressing = Addressing::new(router, directory.cloned());
     let new = Arc::new(Clients::new(&settings.delivery.tls, clock)?);
     let clients = old.filter(|old| old.trusts_as(&new)).cloned().unwrap_or(new);
     let vault = Vault::new(&settings);
     Ok(Plan {
         settings: Arc::new(settings),
-        router,
         addressing,
         resolver,
         clients,
@@ -275,6 +275,18 @@ async fn open_directory(opening: Option<Opening>, spool: &Spool) -> Result<Optio
             spool.close().await;
             Err(StartError::Directory(reason))
         }
+    }
+}
+
+/// Has the actor told of the directory's changes, for as long as it is there.
+fn hear_of_changes(
+    directory: Option<&Directory>,
+    inputs: &mpsc::UnboundedSender<Input>,
+    clock: &SharedClock,
+) {
+    if let Some(directory) = directory {
+        let changes = directory.rerouting();
+        tokio::spawn(tell_of_changes(changes, inputs.clone(), clock.clone()));
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use remuda_clock::{Monotonic, Now, SharedClock};
 use remuda_dispatch::view;
-use remuda_mail::{Destination, Endpoint, MessageId};
+use remuda_mail::{Address, Destination, Endpoint, MessageId};
 use remuda_spool::{AGE_BUCKETS, Filter, Spool, State};
 use tokio::sync::{mpsc, oneshot};
 
@@ -307,6 +307,15 @@ impl Operations for Handle {
 
     fn queue_change(&self, verb: Verb, selection: Selection) -> Pending<'_, Result<Changed, OperationError>> {
         Box::pin(self.change(verb, selection))
+    }
+
+    fn next_hop(&self, address: Address) -> Pending<'_, Result<String, OperationError>> {
+        Box::pin(async move {
+            let addressing = self.ask(|actor, _| actor.plan().addressing.clone()).await?;
+            let destination = addressing.destination(&address).await;
+            let destination = destination.map_err(|why| OperationError::Unroutable(why.to_string()))?;
+            Ok(destination.to_string())
+        })
     }
 
     fn metrics_text(&self) -> Pending<'_, Result<String, OperationError>> {

@@ -21,7 +21,7 @@ mod statistics;
 
 use std::{future::Future, pin::Pin};
 
-use remuda_mail::{Destination, Endpoint, EntryId, MessageId};
+use remuda_mail::{Address, Destination, Endpoint, EntryId, MessageId};
 use serde::{Deserialize, Serialize};
 
 pub use answers::{
@@ -68,6 +68,9 @@ pub enum OperationError {
     /// The spool cannot be read or written now.
     #[error("the spool is not available: {0}")]
     Spool(String),
+    /// Nobody knows now where mail goes.
+    #[error("{0}")]
+    Unroutable(String),
     /// The engine is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -111,6 +114,10 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Changes what is selected. A message in flight is finished first, and named in the answer.
     fn queue_change(&self, verb: Verb, selection: Selection) -> Pending<'_, Result<Changed, OperationError>>;
+
+    /// Where mail to an address goes that is not in a domain of ours: its destination's key, by the routes of the
+    /// directory and of the configuration, else by its domain.
+    fn next_hop(&self, address: Address) -> Pending<'_, Result<String, OperationError>>;
 
     /// Everything counted, in Prometheus' text format.
     fn metrics_text(&self) -> Pending<'_, Result<String, OperationError>>;

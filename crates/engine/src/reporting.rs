@@ -149,7 +149,10 @@ impl Reporter {
 /// A report's recipient with everybody whom its address means, by destination.
 fn entries(recipient: &Recipient, to: Vec<Addressed>) -> Vec<NewEntry> {
     let mut entries: Vec<NewEntry> = Vec::new();
-    for Addressed { address, destination } in to {
+    for Addressed {
+        address, destination, ..
+    } in to
+    {
         let is_same = address == recipient.address;
         let one = Recipient {
             original: (!is_same).then(|| recipient.address.to_string()),

@@ -146,6 +146,7 @@ impl Route {
                 username: login.credentials.username.clone(),
                 credentials: crate::vault::id(&login.credentials),
                 in_clear: login.in_clear,
+                route: None,
             }),
         }
     }

@@ -15,6 +15,7 @@ mod address;
 mod capabilities;
 mod endpoint;
 mod envelope;
+mod host_port;
 mod ids;
 mod next_hop;
 mod outcome;
@@ -30,8 +31,9 @@ pub use address::{
 pub use capabilities::{Capabilities, ServiceLimits};
 pub use endpoint::{Endpoint, EndpointError, SOCKET_PATH_LENGTH_MAX, SocketPath};
 pub use envelope::{Body, Envelope, Notify, OriginalRecipient, Recipient, Return, Sender};
+pub use host_port::{HostPort, HostPortError};
 pub use ids::{DeliveryId, EntryId, MessageId, SessionId};
-pub use next_hop::{Destination, HostPort, NextHop};
+pub use next_hop::{Destination, NextHop};
 pub use outcome::{Blame, Failure, Outcome, Receipt, Refusal, Scope};
 pub use protocol::Protocol;
 pub use security::{

@@ -12,7 +12,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, HopPolicy};
+use crate::{Domain, HopPolicy, HostPort};
 
 /// The key under which deliveries are scheduled and sessions are found. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,24 +28,6 @@ impl Destination {
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// A host to connect to, as an operator wrote it in a route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HostPort {
-    /// A host name or an IP address.
-    pub host: Arc<str>,
-    /// TCP port; None = `delivery.smtp_port`.
-    pub port: Option<u16>,
-    /// Lower is tried first, as with MX.
-    pub preference: u16,
-}
-
-impl HostPort {
-    /// The address, when the host was written as one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
     }
 }
 
@@ -106,22 +88,6 @@ impl NextHop {
     }
 }
 
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip() {
-            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]")?,
-            _ => f.write_str(&self.host)?,
-        }
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
-        if self.preference != 0 {
-            write!(f, "={}", self.preference)?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -166,6 +132,7 @@ mod tests {
                 username: "me".into(),
                 credentials: CredentialsId(7),
                 in_clear,
+                route: None,
             })
         };
         let policies = [
@@ -193,6 +160,13 @@ mod tests {
             },
             HopPolicy {
                 login: login(true),
+                ..HopPolicy::default()
+            },
+            HopPolicy {
+                login: login(false).map(|login| HopLogin {
+                    route: Some(".a.test".into()),
+                    ..login
+                }),
                 ..HopPolicy::default()
             },
         ];

@@ -194,6 +194,9 @@ pub struct HopLogin {
     pub credentials: CredentialsId,
     /// `auth_in_clear`: also without TLS.
     pub in_clear: bool,
+    /// The route of the directory that says so: two of them may name one user with different passwords, each
+    /// of which may change by itself. None: `[[route]]`s, which may not.
+    pub route: Option<Arc<str>>,
 }
 
 impl fmt::Display for HopPolicy {
@@ -216,6 +219,9 @@ impl fmt::Display for HopPolicy {
         if let Some(login) = &self.login {
             if login.in_clear {
                 f.write_str(";auth=clear")?;
+            }
+            if let Some(route) = &login.route {
+                write!(f, ";route={route}")?;
             }
             // Last: it may hold anything.
             write!(f, ";user={}", login.username)?;

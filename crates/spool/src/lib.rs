@@ -65,7 +65,8 @@ pub use error::Error;
 pub use health::Health;
 pub use metrics::Metrics;
 pub use model::{
-    Attempt, Considered, NewEntry, NewMessage, Origin, Pending, Queued, Settled, Settlement, State,
+    Attempt, Considered, NewEntry, NewMessage, Origin, Pending, Queued, Readdressed, Reroute, Settled,
+    Settlement, State,
 };
 pub use pace::Expected;
 pub use read::{Backlog, Heads, Notices};

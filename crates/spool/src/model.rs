@@ -30,6 +30,24 @@ pub struct NewEntry {
     pub recipients: Vec<Recipient>,
 }
 
+/// Where some of an entry's recipients go instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reroute {
+    /// Where they are scheduled.
+    pub destination: Destination,
+    /// Who goes there, and as whom; not empty. One may go as several.
+    pub recipients: Vec<Readdressed>,
+}
+
+/// A recipient, and who gets its mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readdressed {
+    /// As it waits.
+    pub was: Recipient,
+    /// The same, or who is behind it.
+    pub now: Recipient,
+}
+
 /// A message to be made durable. `C` is where its content is.
 #[derive(Debug)]
 pub struct NewMessage<C> {

@@ -12,7 +12,7 @@ use remuda_mail::{EntryId, MessageId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    Error, NewEntry, Pending, Queued,
+    Error, Pending, Queued, Readdressed, Reroute,
     apply::{Effects, delete_entry, is_stored, store},
     codec::{self, MessageRow, QUEUED, json, key},
 };
@@ -114,28 +114,25 @@ fn has_happened(db: &Connection, reports: &[MessageRow]) -> Result<bool, Error> 
 pub(crate) fn reroute(
     db: &Connection,
     entry: EntryId,
-    to: &[NewEntry],
+    to: &[Reroute],
     ids: &[EntryId],
 ) -> Result<Vec<Queued>, Error> {
     let Some(old) = read(db, entry)? else {
         return Ok(Vec::new());
     };
-    let mut rest = old.recipients.clone();
     let mut new = Vec::new();
     for (target, id) in to.iter().zip(ids) {
-        let (moved, left) = rest
-            .into_iter()
-            .partition::<Vec<Pending>, _>(|pending| target.recipients.contains(&pending.recipient));
-        rest = left;
-        if !moved.is_empty() {
+        let recipients = readdressed(&old.recipients, &target.recipients);
+        if !recipients.is_empty() {
             new.push(Queued {
                 id: *id,
                 destination: target.destination.clone(),
-                recipients: moved,
+                recipients,
                 ..old.clone()
             });
         }
     }
+    let rest = unnamed(&old.recipients, to);
     for queued in &new {
         db.prepare_cached(
             "INSERT INTO entry (id, message, destination, state, due, notice, arrived, attempts, recipients, log)
@@ -150,6 +147,39 @@ pub(crate) fn reroute(
     }
     finish_reroute(db, &old, &rest, new.len())?;
     Ok(new)
+}
+
+/// Those of `waiting` that are in none of `to`.
+fn unnamed(waiting: &[Pending], to: &[Reroute]) -> Vec<Pending> {
+    let is_named = |pending: &&Pending| {
+        let mut all = to.iter().flat_map(|target| &target.recipients);
+        all.any(|one| one.was == pending.recipient)
+    };
+    waiting
+        .iter()
+        .filter(|pending| !is_named(pending))
+        .cloned()
+        .collect()
+}
+
+/// Who waits now for those of `waiting` that are named, each address once.
+fn readdressed(waiting: &[Pending], named: &[Readdressed]) -> Vec<Pending> {
+    let mut new: Vec<Pending> = Vec::new();
+    for Readdressed { was, now } in named {
+        let is_known = new.iter().any(|known| known.recipient.address == now.address);
+        if let Some(pending) = waiting.iter().find(|pending| pending.recipient == *was)
+            && !is_known
+        {
+            // What was said of another address is no word about this one.
+            let last = pending.last.clone().filter(|_| was.address == now.address);
+            new.push(Pending {
+                recipient: now.clone(),
+                last,
+                may_be_duplicate: pending.may_be_duplicate,
+            });
+        }
+    }
+    new
 }
 
 /// Leaves in the old entry who has no new one, or removes it.

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use remuda_clock::{SystemClock, Wall};
 use remuda_mail::{Destination, EntryId, Envelope, MessageId, Recipient};
 use remuda_spool::{
-    Attempt, Content, Filter, NewEntry, NewMessage, Options, Origin, Queued, Selection, Settlement, Spool,
-    State,
+    Attempt, Content, Filter, NewEntry, NewMessage, Options, Origin, Queued, Readdressed, Reroute, Selection,
+    Settlement, Spool, State,
 };
 
 const DESTINATIONS: usize = 4;
@@ -270,9 +270,12 @@ impl Test {
     async fn reroute(&mut self, pick: usize, to: usize) {
         let Some(old) = self.pick(pick) else { return };
         let first = old.queued.recipients[0].clone();
-        let target = NewEntry {
+        let target = Reroute {
             destination: destination(to),
-            recipients: vec![first.recipient.clone()],
+            recipients: vec![Readdressed {
+                was: first.recipient.clone(),
+                now: first.recipient.clone(),
+            }],
         };
         let new = self.spool.reroute(old.queued.id, vec![target]).await.unwrap();
         assert_eq!(new.len(), 1);

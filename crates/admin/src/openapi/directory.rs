@@ -247,6 +247,8 @@ fn resolved() -> Resolved {
         recipients: vec![Meant {
             address: "bob@example.org".into(),
             local: true,
+            route: Some(".example.org".into()),
+            next_hop: Some("192.0.2.1:2700".into()),
         }],
         steps: vec![StepShown {
             r#type: Kind::Account,

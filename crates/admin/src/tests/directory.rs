@@ -420,8 +420,10 @@ async fn a_resolution_shows_each_step_and_where_it_comes_from() {
     world.created("lists", list).await;
     let asked = json!({"address": "L@ex.com", "sender": "bob@ex.com"});
     let cold = world.ask("POST", "resolve", asked.clone()).await.json();
-    let recipients =
-        json!([{"address": "bob@ex.com", "local": true}, {"address": "eve@ex.net", "local": false}]);
+    let recipients = json!([
+        {"address": "bob@ex.com", "local": true, "route": null, "next_hop": null},
+        {"address": "eve@ex.net", "local": false, "route": null, "next_hop": "the way to ex.net"},
+    ]);
     assert_eq!(
         (&cold["outcome"], &cold["recipients"]),
         (&json!("deliver"), &recipients)
@@ -449,6 +451,30 @@ async fn a_resolution_shows_each_step_and_where_it_comes_from() {
             .as_str()
             .unwrap()
             .starts_with("550 5.7.1 ")
+    );
+}
+
+#[tokio::test]
+async fn a_resolution_shows_the_route_of_who_is_elsewhere() {
+    let world = World::new().await;
+    let route = json!({"domain": ".net", "hosts": ["192.0.2.1"]});
+    world.created("routes", route).await;
+    let resolved = world
+        .ask("POST", "resolve", json!({"address": "eve@ex.net"}))
+        .await
+        .json();
+    assert_eq!(resolved["recipients"][0]["route"], ".net", "{resolved}");
+    assert_eq!(resolved["recipients"][0]["next_hop"], "the way to ex.net");
+    let steps = resolved["steps"].as_array().unwrap();
+    let step = |step: &Value| format!("{} {} {}", step["type"], step["name"], step["found"]).replace('"', "");
+    assert_eq!(
+        steps.iter().map(step).collect::<Vec<_>>(),
+        [
+            "domain ex.net none",
+            "domain_alias ex.net none",
+            "route ex.net none",
+            "route .net found",
+        ]
     );
 }
 

@@ -64,10 +64,22 @@ impl Walk<'_> {
         Some(Holder::List(list, origin))
     }
 
+    /// Answers whether memory knows that no domain, no other name of one and no route has this name.
+    pub(super) fn is_nobodys<T: Shelved>(&mut self, name: &str) -> bool {
+        let is_nobodys = !self.is_anew && self.directory.is_elsewhere_at(name, self.now);
+        if is_nobodys {
+            self.note::<T>(name, &Found::NotFound(Origin::Cache), self.now);
+        }
+        is_nobodys
+    }
+
     /// Looks an object up by name; None: there is certainly none.
     pub(crate) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
         let began = self.now;
-        let found = self.directory.find_at::<T>(KeyRef::Name(name), began).await;
+        let found = match self.is_anew {
+            true => self.directory.find_anew::<T>(name).await,
+            false => self.directory.find_at::<T>(KeyRef::Name(name), began).await,
+        };
         if !is_from_memory(&found) || self.steps.is_some() {
             self.now = self.directory.now();
         }
@@ -81,6 +93,9 @@ impl Walk<'_> {
 
     /// An object that memory has.
     fn known<T: Shelved>(&mut self, name: &str) -> Option<Arc<T>> {
+        if self.is_anew {
+            return None;
+        }
         let object = self.directory.known::<T>(name, self.now)?;
         self.note(name, &Found::Found(object.clone(), Origin::Cache), self.now);
         Some(object)
@@ -88,6 +103,9 @@ impl Walk<'_> {
 
     /// What memory has under a name, past its time too.
     fn recall<T: Shelved>(&mut self, name: &str) -> Option<(Arc<T>, Origin)> {
+        if self.is_anew {
+            return None;
+        }
         let (object, origin) = self.directory.remembered::<T>(name)?;
         self.note(name, &Found::Found(object.clone(), origin), self.now);
         Some((object, origin))

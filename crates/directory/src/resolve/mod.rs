@@ -22,18 +22,20 @@
 //! * **The clock is read once**, and again after each wait: what lies in memory is looked up as of one instant.
 //!
 //! # Not here
-//! Relay rules (`engine`): whether the address is ours at all is answered, no more. Routes.
+//! Relay rules (`engine`): whether the address is ours at all is answered, no more.
 
 mod ask;
 mod permission;
+mod route;
 mod seen;
 mod walk;
 
+pub use route::Routing;
 pub(crate) use walk::{Stop, Walk, before_separator};
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
-use remuda_mail::Address;
+use remuda_mail::{Address, Domain};
 
 use crate::{
     directory::Directory,
@@ -175,14 +177,53 @@ impl Directory {
         walk::Walk::new(self, from, budget).resolve(address).await
     }
 
-    /// As [`resolve`](Self::resolve), with every step.
-    pub async fn explain(&self, address: &Address, from: &From) -> (Resolution, Vec<Step>) {
+    /// As [`resolve`](Self::resolve), from the database itself: for mail that would bounce by what is remembered.
+    /// What it finds is what later look-ups find.
+    pub async fn resolve_anew(&self, address: &Address, from: &From, budget: usize) -> Resolution {
+        walk::Walk::new(self, from, budget)
+            .past_the_cache()
+            .resolve(address)
+            .await
+    }
+
+    /// As [`resolve`](Self::resolve), with every step, and with the routes of those who are elsewhere: of
+    /// [`ROUTES_SHOWN_MAX`] domains.
+    pub async fn explain(&self, address: &Address, from: &From) -> Explained {
         let mut walk = walk::Walk::new(self, from, ADDRESSES_MAX);
         walk.record();
         let resolution = walk.resolve(address).await;
-        (resolution, walk.steps())
+        let mut routes = Vec::new();
+        if let Verdict::Deliver(targets) = &resolution.verdict {
+            let mut known = HashSet::new();
+            for target in targets {
+                let Target::Remote(address) = target else { continue };
+                let domain = address.domain();
+                if known.len() < ROUTES_SHOWN_MAX && known.insert(domain) {
+                    routes.push((domain.clone(), walk.route(domain).await));
+                }
+            }
+        }
+        Explained {
+            resolution,
+            routes,
+            steps: walk.steps(),
+        }
     }
 }
+
+/// What an address means, and how that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// What it means.
+    pub resolution: Resolution,
+    /// The routes of domains elsewhere, in the order of the targets.
+    pub routes: Vec<(Domain, Routing)>,
+    /// Every look-up, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Domains whose routes are shown.
+pub const ROUTES_SHOWN_MAX: usize = 10;
 
 /// Addresses that a message may come to in all (G11).
 pub const ADDRESSES_MAX: usize = 50_000;

@@ -31,6 +31,8 @@ pub(crate) struct Walk<'a> {
     /// Something past its time has been gone by.
     pub(super) is_stale: bool,
     pub(super) steps: Option<Vec<Step>>,
+    /// Asks the database itself.
+    pub(super) is_anew: bool,
 }
 
 /// Why a walk ends at once.
@@ -69,7 +71,14 @@ impl<'a> Walk<'a> {
             has_looped: false,
             is_stale: false,
             steps: None,
+            is_anew: false,
         }
+    }
+
+    /// Asks the database itself.
+    pub(super) fn past_the_cache(mut self) -> Self {
+        self.is_anew = true;
+        self
     }
 
     /// Keeps every step.
@@ -155,7 +164,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn find_home(&mut self, name: Mailbox) -> Result<Home, Stop> {
-        if self.directory.is_elsewhere_at(name.domain(), self.now) {
+        if self.is_nobodys::<Domain>(name.domain()) {
             return Ok(Home::Elsewhere(name));
         }
         if let Some((domain, _)) = self.find::<Domain>(name.domain()).await? {

@@ -44,7 +44,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads objects of a kind in order of name.
     fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>>;
 
-    /// Reads the names of domains and of domain aliases at one instant, in any order, at most so many.
+    /// Reads the names of domains and of domain aliases and the patterns of routes at one instant, in any order, at
+    /// most so many.
     fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>>;
 
     /// Stores a new object; its head's id, version and times are given by the store.

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use remuda_mail::HostPort;
+
 use super::{ChangeError, Touched};
 use crate::model::{Account, Alias, Domain, DomainAlias, Kind, Object, Route};
 
@@ -79,23 +81,30 @@ fn alias(one: &Alias) -> Result<(), ChangeError> {
 }
 
 fn route(one: &Route) -> Result<(), ChangeError> {
-    if let Some(host) = one
-        .hosts
-        .iter()
-        .find(|host| host.is_empty() || host.contains(|c: char| c == ',' || c.is_whitespace()))
-    {
-        return Err(invalid(
-            "hosts",
-            format!("{host:?} is no host; right are relay.example.net:587 and 192.0.2.1"),
-        ));
+    let mut hosts = Vec::with_capacity(one.hosts.len());
+    for host in &one.hosts {
+        let read = host.parse::<HostPort>();
+        hosts.push(read.map_err(|error| invalid("hosts", format!("{host:?}: {error}")))?);
     }
     if !one.preference.is_empty() && one.preference.len() != one.hosts.len() {
         return Err(invalid("preference", "one number for each host, or none at all"));
     }
-    match one.tls.as_deref() {
-        None | Some("none" | "may" | "encrypt" | "verify") => Ok(()),
-        Some(_) => Err(invalid("tls", "one of none, may, encrypt, verify")),
+    if !matches!(
+        one.tls.as_deref(),
+        None | Some("none" | "may" | "encrypt" | "verify")
+    ) {
+        return Err(invalid("tls", "one of none, may, encrypt, verify"));
     }
+    if let Some(address) = hosts.iter().find(|host| one.mx && host.ip().is_some()) {
+        return Err(invalid("mx", format!("{address} is an address and has no MX")));
+    }
+    let says_how = one.tls.is_some() || one.username.is_some() || one.mx;
+    if says_how && hosts.is_empty() {
+        let reason = "tls, username and mx are about hosts, and there are none; the domain's own MX are \
+                      hosts = [the domain] with mx = true";
+        return Err(invalid("hosts", reason));
+    }
+    Ok(())
 }
 
 /// Both databases keep numbers in 64 bits with a sign.

@@ -2,6 +2,7 @@
 
 mod coherence;
 mod failures;
+mod routes;
 
 use std::{sync::Arc, time::Duration};
 

@@ -285,6 +285,7 @@ fn with_credentials_content_waits_until_a_recipient_was_refused_in_order() {
         username: "me".into(),
         credentials: CredentialsId(1),
         in_clear: true,
+        route: None,
     };
     let policy = HopPolicy {
         login: Some(login),
@@ -319,6 +320,7 @@ fn only_whom_the_session_serves_goes_behind() {
             username: "me".into(),
             credentials: CredentialsId(id),
             in_clear: true,
+            route: None,
         }),
         ..HopPolicy::default()
     };

@@ -28,6 +28,7 @@ enum Step {
     RetireParked,
     Connect { which: usize },
     Forget { host: u8 },
+    Reroute { site: u8 },
     Reload(u8),
 }
 
@@ -44,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::RetireParked),
         3 => any::<usize>().prop_map(|which| Step::Connect { which }),
         1 => (1..5u8).prop_map(|host| Step::Forget { host }),
+        1 => (0..5u8).prop_map(|site| Step::Reroute { site }),
         1 => any::<u8>().prop_map(Step::Reload),
     ]
 }
@@ -81,6 +83,7 @@ fn world(seed: u64, on_demand: bool, rules: u8) -> World {
             username: "me".into(),
             credentials: CredentialsId(seed),
             in_clear: true,
+            route: None,
         });
         if !seed.is_multiple_of(3) {
             world.policies.insert(to(&name(site)), policy);
@@ -227,6 +230,7 @@ impl World {
                 let endpoint = endpoint(host);
                 self.tell(Event::HostForgotten { endpoint });
             }
+            Step::Reroute { site } => self.reroute(site),
             Step::Reload(which) => {
                 let mut settings = ruled(which);
                 settings.cache.idle_time_limit = Duration::from_secs(2 + u64::from(which) % 2);
@@ -236,6 +240,11 @@ impl World {
                 self.tell(Event::Reconfigured(Box::new(settings)));
             }
         }
+    }
+
+    fn reroute(&mut self, site: u8) {
+        let destination = to(&name(site));
+        self.tell(Event::Rerouted { destination });
     }
 
     /// Some dial under way has connected.

@@ -25,6 +25,7 @@ fn user(id: u64) -> HopPolicy {
             username: format!("user{id}").into(),
             credentials: CredentialsId(id),
             in_clear: true,
+            route: None,
         }),
         ..HopPolicy::default()
     }
@@ -367,4 +368,57 @@ fn what_protects_a_session_is_shown() {
     world.settle_down();
     let protocol = shown(&world).as_ref().and_then(Tls::protocol);
     assert_eq!(protocol, Some(TlsProtocol::Tls13));
+}
+
+/// The destination is the same, with other credentials: what has shown the old ones carries nothing more.
+#[test]
+fn a_rerouted_destination_starts_nothing_before_its_servers_are_known_anew() {
+    let mut world = two(listed(), &user(1), &user(1));
+    world.accept("a.test");
+    world.settle_down();
+    let a = to("a.test");
+    world.policies.insert(a.clone(), user(2));
+    world.accept("b.test");
+    world.settle_down();
+    world.tell(Event::Rerouted {
+        destination: a.clone(),
+    });
+    let before = world.count(is_resolve);
+    world.accept("a.test");
+    assert_eq!(world.count(is_resolve), before + 1);
+    world.settle_down();
+    let ids = dials(&world)
+        .into_iter()
+        .map(|security| security.login.unwrap().credentials.0);
+    assert_eq!(ids.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(
+        carriers(&world),
+        [(1, None), (1, None), (2, Some(Unfit::Credentials))]
+    );
+}
+
+#[test]
+fn an_answer_that_was_asked_for_before_a_reroute_is_not_believed() {
+    let mut world = two(listed(), &user(1), &user(1));
+    world.accept("a.test");
+    let a = to("a.test");
+    let old = world.look_up(&a);
+    world.tell(Event::Rerouted {
+        destination: a.clone(),
+    });
+    world.policies.insert(a.clone(), user(2));
+    world.todo.retain(|command| !is_resolve(command));
+    let asked = world.tell(Event::Resolved {
+        destination: a,
+        answer: old,
+    });
+    assert!(
+        asked.iter().any(is_resolve) && !asked.iter().any(is_dial),
+        "{asked:?}"
+    );
+    world.settle_down();
+    let ids = dials(&world)
+        .into_iter()
+        .map(|security| security.login.unwrap().credentials.0);
+    assert_eq!(ids.collect::<Vec<_>>(), [2]);
 }

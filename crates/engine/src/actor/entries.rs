@@ -2,7 +2,8 @@
 //! reached.
 //!
 //! # Contract
-//! * **A destination's next-hop is known while one of its entries is in memory.**
+//! * **A destination's next-hop is known while one of its entries is in memory**, unless nobody could say yet where
+//!   they go: then they are doubtful.
 //! * **A load cannot bring back what has left**: entries that are settled or withdrawn while a load of
 //!   their destination runs are left out of its answer.
 //! * **An acceptance that a load has overtaken does not deliver twice**: an entry can be read as soon as
@@ -15,10 +16,10 @@ use std::{
 
 use remuda_clock::Now;
 use remuda_dispatch::event::Entry;
-use remuda_mail::{Destination, EntryId, NextHop};
+use remuda_mail::{Credentials, CredentialsId, Destination, EntryId, NextHop};
 use remuda_spool::Queued;
 
-use crate::route::Router;
+use crate::{addressing::Hop, vault};
 
 /// An entry and since when it is here.
 #[derive(Clone, Debug)]
@@ -40,10 +41,13 @@ pub enum Came {
     Loaded,
 }
 
-#[derive(Debug)]
+/// How a destination is reached, as far as is known.
+#[derive(Debug, Default)]
 struct Reach {
-    hop: NextHop,
+    hop: Option<Hop>,
     entries: usize,
+    /// Those of whom nobody has said yet where they go now.
+    doubtful: HashSet<EntryId>,
 }
 
 /// All of them.
@@ -64,33 +68,82 @@ pub struct Entries {
 const OVERTAKEN_MAX: usize = 1000;
 
 impl Entries {
-    /// Takes an entry in and says what `dispatch` needs of it. One that is here already stays as it is.
-    pub fn insert(&mut self, queued: Queued, origin: Came, router: &Router, now: Now) -> Entry {
+    /// Takes an entry in and says what `dispatch` needs of it, and whether its destination is to be asked for anew:
+    /// the hop is another one than was known, or (None) nobody knows. One that is here already stays as it is.
+    pub fn insert(&mut self, queued: Queued, origin: Came, hop: Option<Hop>, now: Now) -> (Entry, bool) {
         let entry = describe(&queued);
         if origin == Came::Accepted
             && let Some(held) = self.held.get_mut(&queued.id)
         {
             held.by_load = false;
         }
-        if !self.held.contains_key(&queued.id) {
-            let reach = self
-                .reach
-                .entry(queued.destination.clone())
-                .or_insert_with(|| Reach {
-                    hop: router.route_waiting(&queued.destination, &queued.recipients[0].recipient.address),
-                    entries: 0,
-                });
-            reach.entries += 1;
-            self.held.insert(
-                queued.id,
-                Held {
-                    queued: Arc::new(queued),
-                    loaded: now,
-                    by_load: origin == Came::Loaded,
-                },
-            );
+        if self.held.contains_key(&queued.id) {
+            return (entry, false);
         }
-        entry
+        self.reach.entry(queued.destination.clone()).or_default().entries += 1;
+        let id = queued.id;
+        let held = Held {
+            queued: Arc::new(queued),
+            loaded: now,
+            by_load: origin == Came::Loaded,
+        };
+        self.held.insert(id, held);
+        let is_rerouted = match hop {
+            Some(hop) => self.goes_by(id, hop),
+            None => self.doubt(id),
+        };
+        (entry, is_rerouted)
+    }
+
+    /// It is known how an entry goes; answers whether its destination was reached in another way before.
+    pub fn goes_by(&mut self, id: EntryId, hop: Hop) -> bool {
+        let Some(reach) = self.reach_of(id) else {
+            return false;
+        };
+        reach.doubtful.remove(&id);
+        if reach.hop.as_ref() == Some(&hop) {
+            return false;
+        }
+        // A password may have changed while none of its entries was here.
+        let may_be_another = hop.credentials.is_some();
+        reach.hop.replace(hop).is_some() || may_be_another
+    }
+
+    /// Nobody knows where an entry goes now; answers whether its destination was in no doubt before.
+    pub fn doubt(&mut self, id: EntryId) -> bool {
+        self.reach_of(id)
+            .is_some_and(|reach| reach.doubtful.insert(id) && reach.doubtful.len() == 1)
+    }
+
+    /// An entry goes on as it is.
+    pub fn end_doubt(&mut self, id: EntryId) {
+        if let Some(reach) = self.reach_of(id) {
+            reach.doubtful.remove(&id);
+        }
+    }
+
+    /// Entries of a destination of which nobody has said where they go, in order.
+    pub fn doubtful(&self, destination: &Destination) -> Vec<Arc<Queued>> {
+        let Some(reach) = self.reach.get(destination) else {
+            return Vec::new();
+        };
+        let mut ids: Vec<EntryId> = reach.doubtful.iter().copied().collect();
+        ids.sort_unstable();
+        let held = ids.into_iter().filter_map(|id| self.held.get(&id));
+        held.map(|held| held.queued.clone()).collect()
+    }
+
+    /// What a destination's route says at AUTH, if that is what has this id.
+    pub fn credentials(&self, destination: &Destination, id: CredentialsId) -> Option<&Credentials> {
+        let hop = self.reach.get(destination)?.hop.as_ref()?;
+        hop.credentials
+            .as_ref()
+            .filter(|credentials| vault::id(credentials) == id)
+    }
+
+    fn reach_of(&mut self, id: EntryId) -> Option<&mut Reach> {
+        let held = self.held.get(&id)?;
+        self.reach.get_mut(&held.queued.destination)
     }
 
     /// The entry.
@@ -105,20 +158,8 @@ impl Entries {
 
     /// How a destination is reached, while it has an entry here.
     pub fn next_hop(&self, destination: &Destination) -> Option<NextHop> {
-        self.reach.get(destination).map(|reach| reach.hop.clone())
-    }
-
-    /// Looks every next-hop up again, after a reload. Cost: O(entries).
-    pub fn refresh(&mut self, router: &Router) {
-        for held in self.held.values() {
-            let first = &held.queued.recipients[0].recipient.address;
-            let hop = router.route_waiting(&held.queued.destination, first);
-            if hop.destination() == held.queued.destination
-                && let Some(reach) = self.reach.get_mut(&held.queued.destination)
-            {
-                reach.hop = hop;
-            }
-        }
+        let hop = self.reach.get(destination)?.hop.as_ref()?;
+        Some(hop.next.clone())
     }
 
     /// The entry leaves memory, but not the spool.
@@ -127,6 +168,7 @@ impl Entries {
             && let Some(reach) = self.reach.get_mut(&held.queued.destination)
         {
             reach.entries -= 1;
+            reach.doubtful.remove(&id);
             if reach.entries == 0 {
                 self.reach.remove(&held.queued.destination);
             }

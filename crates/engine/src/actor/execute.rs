@@ -55,7 +55,7 @@ impl Actor {
                 host,
                 source,
                 helo_name,
-                destination: _,
+                destination,
                 security,
             } => {
                 let order = DialOrder {
@@ -66,7 +66,7 @@ impl Actor {
                     source,
                     helo_name,
                     connect_timeout: self.plan.settings.delivery.connect_timeout,
-                    security: self.security(security),
+                    security: self.security(&destination, security),
                 };
                 self.dial(order, now);
             }
@@ -106,7 +106,7 @@ impl Actor {
                 entry,
                 rest,
                 search,
-            } => self.settle(delivery, entry, (rest, &search), now),
+            } => self.settle(delivery, entry, (rest, search), now),
             Command::Unload { entry } => self.entries.unload(entry),
         }
     }
@@ -169,13 +169,13 @@ impl Actor {
         };
         let left = self.entries.load_ended(&destination);
         let mut entries = Vec::with_capacity(heads.entries.len());
-        for queued in heads.entries {
+        for (queued, heading) in heads.entries {
             if left.contains(&queued.id) || self.is_out_of_count(queued.id) {
                 continue;
             }
             entries.push(match self.entries.held(queued.id) {
                 Some(held) => describe(&held.queued),
-                None => self.entries.insert(queued, Came::Loaded, &self.plan.router, now),
+                None => self.take_entry(queued, Came::Loaded, heading, now),
             });
         }
         self.handle(
@@ -188,7 +188,11 @@ impl Actor {
         );
     }
 
-    fn resolve(&mut self, destination: Destination, now: Now) {
+    pub(super) fn resolve(&mut self, destination: Destination, now: Now) {
+        let doubtful = self.entries.doubtful(&destination);
+        if !doubtful.is_empty() {
+            return self.ask_where_they_go(Some(destination), doubtful);
+        }
         let Some(hop) = self.entries.next_hop(&destination) else {
             let refusal = Refusal::ours(EnhancedStatus::new(4, 3, 0), "destination without mail");
             let answer = Err(Unresolved {
@@ -235,11 +239,15 @@ impl Actor {
         );
     }
 
-    /// What a dial is to have, with the words behind the ids. Credentials that a reload has taken away since
-    /// are not there: the session is held against what was demanded, and is none.
-    fn security(&self, ordered: remuda_dispatch::command::Security) -> Security {
+    /// What a dial is to have, with the words behind the ids. Credentials that have been taken away or replaced
+    /// since are not there: the session is held against what was demanded, and is none.
+    fn security(&self, destination: &Destination, ordered: remuda_dispatch::command::Security) -> Security {
         let login = ordered.login.and_then(|login| {
-            let credentials = self.plan.vault.get(login.credentials)?.clone();
+            let id = login.credentials;
+            let known = self.plan.vault.get(id);
+            let credentials = known
+                .or_else(|| self.entries.credentials(destination, id))?
+                .clone();
             let in_clear = login.in_clear;
             Some((
                 login.credentials,

@@ -11,12 +11,15 @@ use tokio::sync::oneshot;
 use super::{
     Actor, Plan,
     entries::Came,
+    headings::Found,
     moving::Moved,
     notices::Done,
+    reconsider::Concluding,
     settle::Ended,
     taught::{self, Lesson},
 };
 use crate::{
+    addressing::Heading,
     local::Delivered,
     session::order::{Report, Transacted},
 };
@@ -44,6 +47,12 @@ pub enum Input {
     Replanned(Arc<Plan>),
     /// Mail has followed its route, or could not.
     Moved(Box<Moved>),
+    /// What the directory says of doubtful entries.
+    Headed(Found),
+    /// The directory has changed, or answers again; told when that is taken in.
+    DirectoryChanged(oneshot::Sender<()>),
+    /// Recipients that were to bounce have been looked at once more.
+    Reconsidered(Box<Concluding>),
     /// Admin.
     Call(Call),
     /// Finish what is in hand, tell when done.
@@ -63,6 +72,13 @@ impl Actor {
             Input::NoticeSettled(done) => self.notice_settled(done, now),
             Input::Replanned(plan) => self.replanned(plan, now),
             Input::Moved(moved) => self.moved(*moved, now),
+            Input::Headed(found) => self.headed(found, now),
+            Input::DirectoryChanged(taken_in) => {
+                self.directory_changed(now);
+                // Who told it may have ended with the engine.
+                let _ = taken_in.send(());
+            }
+            Input::Reconsidered(concluding) => self.conclude(*concluding, now),
             Input::Call(call) => call(self, now),
             Input::Stop(told) => {
                 self.stopping = Some(told);
@@ -80,15 +96,14 @@ impl Actor {
                 self.count(queued.destination, Wall::NEVER, 1, now);
                 continue;
             }
-            if self.is_rerouted(&queued) {
-                // It came while a reload changed its route.
-                self.reroute(vec![queued], true, None);
-                continue;
+            match self.heading_at_once(&queued) {
+                // It came while its route changed.
+                Some(Heading::Elsewhere(to)) => self.reroute(vec![(queued, to)], true, None),
+                heading => {
+                    let entry = self.take_entry(queued, Came::Accepted, heading, now);
+                    self.handle(Event::Accepted(entry), now);
+                }
             }
-            let entry = self
-                .entries
-                .insert(queued, Came::Accepted, &self.plan.router, now);
-            self.handle(Event::Accepted(entry), now);
         }
     }
 

@@ -26,17 +26,19 @@ mod entries;
 mod execute;
 #[cfg(test)]
 pub mod fixture;
+mod headings;
 mod inputs;
 mod moving;
 mod notices;
 mod operator;
+mod reconsider;
 mod settle;
 mod taught;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -46,7 +48,7 @@ use remuda_dispatch::{
     command::Command,
     event::{Backlog, Event},
 };
-use remuda_mail::{DeliveryId, EntryId, SessionId, TlsProtocol, Way};
+use remuda_mail::{DeliveryId, Destination, EntryId, SessionId, TlsProtocol, Way};
 use remuda_spool::Spool;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -61,7 +63,6 @@ use crate::{
     network::Network,
     reporting::Reporter,
     resolve::Resolver,
-    route::Router,
     session::{
         guard::guarded,
         order::{Order, Report},
@@ -70,6 +71,7 @@ use crate::{
     tls::Clients,
     vault::Vault,
 };
+pub use headings::tell_of_changes;
 pub use inputs::Input;
 
 /// Told of every command of `dispatch`, before it is carried out.
@@ -95,9 +97,7 @@ pub struct Surroundings {
 pub struct Plan {
     /// The configuration.
     pub settings: Arc<Settings>,
-    /// Where recipients go.
-    pub router: Arc<Router>,
-    /// The same, with what the directory knows.
+    /// Where recipients go, by the configuration and by what the directory knows.
     pub addressing: Addressing,
     /// How destinations are found.
     pub resolver: Arc<Resolver>,
@@ -126,6 +126,10 @@ pub struct Actor {
     changes: operator::Changes,
     /// Entries on their way to another destination.
     moving: HashSet<EntryId>,
+    /// Destinations deferred since the directory did not answer.
+    unasked: BTreeSet<Destination>,
+    /// Reloads so far.
+    reloads: u64,
     /// Told once everything in hand has ended.
     stopping: Option<oneshot::Sender<()>>,
     next_statistics: Monotonic,
@@ -187,6 +191,8 @@ impl Actor {
             unrecorded: HashSet::new(),
             changes: operator::Changes::default(),
             moving: HashSet::new(),
+            unasked: BTreeSet::new(),
+            reloads: 0,
             stopping: None,
             next_statistics: now.monotonic + plan.settings.status_update_time,
             statistics_since: now.wall,

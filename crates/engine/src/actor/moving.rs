@@ -1,26 +1,36 @@
-//! Mail that waits follows its route: entries move to the destination that a reload has given them.
+//! Mail that waits follows its route: entries move to the destination that they have now.
 //!
-//! What is in memory moves at the reload, what lies in the spool when a load brings it: a reload reads no
-//! backlog.
+//! What is in memory moves when the configuration or the directory changes, what lies in the spool when a load
+//! brings it: a change reads no backlog.
 //!
 //! # Contract
-//! * **A route that a reload changed holds for mail that waits**, however much of it there is.
+//! * **A route that was changed holds for mail that waits**, however much of it there is, and so does a domain that
+//!   has become ours.
 //! * **An entry moves once**: while its move is being committed, no load brings it, and its destination is
 //!   not loaded again on account of those that a load has brought.
 //! * **One that cannot be moved stays where it is**, counted, and is tried again with the next load.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use remuda_clock::{Now, Wall};
 use remuda_dispatch::event::Event;
 use remuda_mail::{Destination, EntryId};
-use remuda_spool::{Error, Heads, NewEntry, Queued, Spool, State};
+use remuda_spool::{Error, Heads, Queued, Reroute, State};
 
 use super::{Actor, Input};
-use crate::route::Router;
+use crate::addressing::Heading;
 
 /// When an entry that could not be moved is loaded again.
 const FAILURE_PAUSE: Duration = Duration::from_secs(10);
+
+/// An entry, and where its recipients go.
+pub(super) type Going = (Queued, Vec<Reroute>);
+
+/// What a load has brought that stays, with where each goes, as far as that was known at once.
+pub(super) struct Headed {
+    pub(super) entries: Vec<(Queued, Option<Heading>)>,
+    pub(super) next_due: Option<Wall>,
+}
 
 /// A move that has been tried.
 pub struct Moved {
@@ -44,64 +54,64 @@ impl Moved {
 }
 
 impl Actor {
-    /// Moves what is in memory and not in flight.
-    pub(super) fn move_what_is_here(&mut self, now: Now) {
-        let rerouted = self
-            .entries
-            .iter()
-            .filter(|held| self.is_rerouted(&held.queued) && !self.is_in_flight(held.queued.id));
-        let rerouted: Vec<Queued> = rerouted.map(|held| Queued::clone(&held.queued)).collect();
-        for queued in &rerouted {
+    /// Moves entries in memory that are not in flight.
+    pub(super) fn move_away(&mut self, moving: Vec<Going>, now: Now) {
+        if moving.is_empty() {
+            return;
+        }
+        for (queued, _) in &moving {
             let (entry, destination) = (queued.id, queued.destination.clone());
             self.entries.leave(entry, &destination);
             self.withdraw_from(destination, entry, false, now);
         }
-        self.reroute(rerouted, true, None);
+        self.reroute(moving, true, None);
     }
 
     /// Takes those that belong elsewhere out of a load and moves them; what is left of the load comes when
     /// that is committed. Answers with the load if there are none.
-    pub(super) fn move_what_was_loaded(&mut self, destination: &Destination, heads: Heads) -> Option<Heads> {
-        let is_to_move = |queued: &Queued| {
-            !self.is_out_of_count(queued.id)
-                && !self.entries.has_left(queued.id, destination)
-                && self.entries.held(queued.id).is_none()
-                && self.is_rerouted(queued)
-        };
+    pub(super) fn move_what_was_loaded(&mut self, destination: &Destination, heads: Heads) -> Option<Headed> {
         let Heads { entries, next_due } = heads;
-        let (rerouted, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_to_move);
-        let rest = Heads { entries, next_due };
-        if rerouted.is_empty() {
-            return Some(rest);
+        let (mut moving, mut staying) = (Vec::new(), Vec::with_capacity(entries.len()));
+        for queued in entries {
+            let is_known = self.is_out_of_count(queued.id)
+                || self.entries.has_left(queued.id, destination)
+                || self.entries.held(queued.id).is_some();
+            match (!is_known).then(|| self.heading_at_once(&queued)).flatten() {
+                Some(Heading::Elsewhere(to)) => moving.push((queued, to)),
+                heading => staying.push((queued, heading)),
+            }
         }
-        self.reroute(rerouted, false, Some((destination.clone(), rest)));
+        if moving.is_empty() {
+            return Some(Headed {
+                entries: staying,
+                next_due,
+            });
+        }
+        let entries = staying.into_iter().map(|(queued, _)| queued).collect();
+        self.reroute(
+            moving,
+            false,
+            Some((destination.clone(), Heads { entries, next_due })),
+        );
         None
-    }
-
-    /// The routes send some recipient elsewhere than where the entry waits.
-    pub(super) fn is_rerouted(&self, queued: &Queued) -> bool {
-        let router = &self.plan.router;
-        queued
-            .recipients
-            .iter()
-            .map(|pending| router.route_waiting(&queued.destination, &pending.recipient.address))
-            .any(|hop| hop.destination() != queued.destination)
     }
 
     pub(super) fn reroute(
         &mut self,
-        rerouted: Vec<Queued>,
+        moving: Vec<Going>,
         was_withdrawn: bool,
         rest_of_load: Option<(Destination, Heads)>,
     ) {
-        self.moving.extend(rerouted.iter().map(|queued| queued.id));
+        self.moving.extend(moving.iter().map(|(queued, _)| queued.id));
         let (spool, inputs) = (self.around.spool.clone(), self.inputs.clone());
-        let router = self.plan.router.clone();
         tokio::spawn(async move {
             // All of them at once, so that they share commits.
-            let moves = rerouted.into_iter().map(|queued| {
-                let moving = tokio::spawn(reroute(spool.clone(), router.clone(), queued.clone()));
-                (queued, moving)
+            let moves = moving.into_iter().map(|(queued, to)| {
+                let (spool, entry) = (spool.clone(), queued.id);
+                (
+                    queued,
+                    tokio::spawn(async move { spool.reroute(entry, to).await }),
+                )
             });
             let moves: Vec<_> = moves.collect();
             for (from, moving) in moves {
@@ -178,21 +188,4 @@ impl Actor {
         };
         self.handle(withdrawn, now);
     }
-}
-
-/// Moves an entry to where the routes send its recipients now.
-async fn reroute(spool: Spool, router: Arc<Router>, queued: Queued) -> Result<Vec<Queued>, Error> {
-    let mut to: Vec<NewEntry> = Vec::new();
-    for pending in &queued.recipients {
-        let hop = router.route_waiting(&queued.destination, &pending.recipient.address);
-        let destination = hop.destination();
-        match to.iter_mut().find(|entry| entry.destination == destination) {
-            Some(entry) => entry.recipients.push(pending.recipient.clone()),
-            None => to.push(NewEntry {
-                destination,
-                recipients: vec![pending.recipient.clone()],
-            }),
-        }
-    }
-    spool.reroute(queued.id, to).await
 }

@@ -130,7 +130,7 @@ impl Actor {
     }
 
     /// All entries in flight.
-    fn in_flight(&self) -> HashSet<EntryId> {
+    pub(super) fn in_flight(&self) -> HashSet<EntryId> {
         let delivered = self.deliveries.values().map(|delivery| delivery.entry.id);
         delivered.chain(self.settling.iter().copied()).collect()
     }
@@ -212,8 +212,8 @@ impl Actor {
             );
         }
         self.plan = plan;
-        self.entries.refresh(&self.plan.router);
-        self.move_what_is_here(now);
+        self.reloads += 1;
+        self.look_where_all_go(now);
         self.log_statistics(now);
         self.look_at_notices_soon(now);
         self.handle(Event::Reconfigured(settings), now);

@@ -19,11 +19,12 @@ use super::{
     delivery::{Decided, Delivery},
     entries::describe,
     in_background, notices,
+    reconsider::{Concluding, Redirected, all_that_go},
 };
 use crate::{log, reporting, session::guard::guarded};
 
 impl Actor {
-    pub(super) fn settle(&mut self, id: DeliveryId, entry: EntryId, how: (Rest, &Search), now: Now) {
+    pub(super) fn settle(&mut self, id: DeliveryId, entry: EntryId, how: (Rest, Search), now: Now) {
         let (rest, search) = how;
         if self.delivery(id, entry).is_none() {
             return;
@@ -34,14 +35,42 @@ impl Actor {
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
         let is_attempt = !delivery.is_unasked;
         let decided = delivery.finish(&rest);
-        self.log_outcomes(&queued, &decided, search, (loaded, now));
         let due = match rest {
             Rest::Defer { until, .. } => until,
             Rest::Nobody | Rest::Bounce { .. } => now.wall,
         };
-        let attempt = attempt(&decided, search, now).filter(|_| is_attempt);
+        let concluding = Concluding {
+            delivery: id,
+            queued,
+            loaded,
+            decided,
+            due,
+            search,
+            is_attempt,
+            redirected: Vec::new(),
+        };
+        if self.is_to_be_reconsidered(&concluding) {
+            return self.reconsider(concluding, now);
+        }
+        self.conclude(concluding, now);
+    }
+
+    /// Logs and commits a delivery's outcomes.
+    pub(super) fn conclude(&mut self, concluding: Concluding, now: Now) {
+        let Concluding {
+            delivery,
+            queued,
+            loaded,
+            decided,
+            due,
+            search,
+            is_attempt,
+            redirected,
+        } = concluding;
+        self.log_outcomes(&queued, &decided, &search, (loaded, now));
+        let attempt = attempt(&decided, &search, now).filter(|_| is_attempt);
         let work = settlement(&queued, decided, due, attempt);
-        self.commit(id, queued, work, now);
+        self.commit((delivery, queued, redirected), work, now);
     }
 
     /// Ends an entry that no delivery carries: every recipient bounces because its time is up.
@@ -86,7 +115,8 @@ impl Actor {
         }
     }
 
-    fn commit(&mut self, delivery: DeliveryId, queued: Arc<Queued>, work: Work, now: Now) {
+    fn commit(&mut self, ended: (DeliveryId, Arc<Queued>, Redirected), work: Work, now: Now) {
+        let (delivery, queued, redirected) = ended;
         self.settling.insert(queued.id);
         let (reporter, spool, entry) = (self.reporter(), self.around.spool.clone(), queued.clone());
         let work = async move {
@@ -95,6 +125,7 @@ impl Actor {
                 delivery,
                 entry,
                 recorded,
+                redirected,
             })
         };
         in_background(&self.inputs, work, move || {
@@ -102,6 +133,7 @@ impl Actor {
                 delivery,
                 entry: queued,
                 recorded: None,
+                redirected: Vec::new(),
             })
         });
     }
@@ -112,14 +144,19 @@ impl Actor {
             delivery,
             entry,
             recorded,
+            redirected,
         } = ended;
         self.settling.remove(&entry.id);
         self.entries.leave(entry.id, &entry.destination);
         if recorded.is_none() {
             self.unrecorded.insert(entry.id);
         }
-        let (left, reports) = recorded.unwrap_or_default();
-        if left.is_none() {
+        let (mut left, reports) = recorded.unwrap_or_default();
+        if let Some(old) = left.take_if(|_| !redirected.is_empty()) {
+            // Out of the count until it has moved.
+            let to = all_that_go(&old, &redirected);
+            self.reroute(vec![(old, to)], true, None);
+        } else if left.is_none() {
             self.changes.ended(entry.id);
         }
         let described = left.as_ref().map(describe);
@@ -147,6 +184,8 @@ pub struct Ended {
     pub entry: Arc<Queued>,
     /// What was recorded, if anything.
     pub recorded: Option<Recorded>,
+    /// Who of those that are left goes elsewhere.
+    pub redirected: Redirected,
 }
 
 /// What is left of an entry, None if it is done, and the reports stored with its settlement.

@@ -3,6 +3,8 @@
 //! Mail for this host is in flight from its acceptance until the test hands the Maildir's answer in; mail
 //! for others waits for a network that never connects.
 
+mod headings;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use crate::{
     local::{Delivered, Nobody},
     network::Connecting,
     operations::Verb,
+    route::Router,
     settings::{Route, RouteDomain},
 };
 
@@ -68,7 +71,6 @@ fn settings(dir: &tempfile::TempDir) -> Settings {
 fn plan(settings: Settings, clock: &SharedClock) -> Arc<Plan> {
     let router = Arc::new(Router::new(&settings));
     Arc::new(Plan {
-        router: router.clone(),
         addressing: Addressing::new(router, None),
         resolver: Arc::new(Resolver::new(&settings, clock.clone()).unwrap()),
         clients: Arc::new(Clients::new(&settings.delivery.tls, clock).unwrap()),
@@ -232,10 +234,7 @@ async fn what_could_not_be_asked_for_is_no_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_load_does_not_bring_what_is_being_given_up() {
     let mut bench = Bench::new();
-    let to = bench
-        .actor
-        .plan
-        .router
+    let to = Router::new(&bench.actor.plan.settings)
         .route(&"r@a.test".parse().unwrap())
         .destination();
     let queued = bench.store("r@a.test", &to).await;
@@ -338,10 +337,7 @@ async fn mail_accepted_under_an_old_route_goes_to_the_new_one() {
     let mut bench = Bench::new();
     let (old, new) = (
         Destination::from_key("old.test"),
-        bench
-            .actor
-            .plan
-            .router
+        Router::new(&bench.actor.plan.settings)
             .route(&"r@a.test".parse().unwrap())
             .destination(),
     );

@@ -100,7 +100,7 @@ fn refusal(verdict: &Verdict) -> Answer {
             let (code, status, text) = refusal.reply();
             Answer::new(code, status, text)
         }
-        Verdict::Accepted(_) | Verdict::Unavailable => {
+        Verdict::Accepted(_) | Verdict::Unavailable(_) => {
             Answer::new(451, "4.3.0", "Directory not available, try again later")
         }
     }

@@ -113,16 +113,17 @@ impl Resolver {
     /// When there are none: for good, or for now.
     pub async fn resolve(&self, hop: &NextHop) -> Result<Resolution, Unresolved> {
         let destination = hop.destination();
-        let now = self.clock.now().monotonic;
-        if let Some(known) = self.cached().get(&destination, now) {
-            return known;
-        }
-        let plan = self.plan(hop).await;
-        let now = self.clock.now().monotonic;
         let policy = match (hop, &self.lmtp) {
             (NextHop::Local, Some(server)) => server.policy(),
             _ => hop.policy(),
         };
+        let now = self.clock.now().monotonic;
+        if let Some(known) = self.cached().get(&destination, now) {
+            // The password of its route may be another by now; the destination is the same.
+            return known.map(|known| Resolution { policy, ..known });
+        }
+        let plan = self.plan(hop).await;
+        let now = self.clock.now().monotonic;
         let answer = plan.into_answer(now, policy);
         self.cached().insert(destination, answer.clone(), now);
         answer

@@ -13,11 +13,12 @@
 //!   here again means the Maildir, which stays when other local mail goes by LMTP.
 //!
 //! # Not here
-//! Whether a client may send at all (`receive`). Accounts and aliases.
+//! Whether a client may send at all (`receive`). Accounts and aliases, and routes of the directory, which come first
+//! (`addressing`).
 
 use std::{collections::HashMap, sync::Arc};
 
-use remuda_mail::{Address, Destination, Domain, HopPolicy, NextHop};
+use remuda_mail::{Address, Domain, HopPolicy, NextHop};
 
 use crate::settings::{Route, RouteDomain, Settings};
 
@@ -54,7 +55,11 @@ impl Router {
         for route in &settings.routes {
             router.add(route.clone());
         }
-        if router.postmaster.as_ref().is_some_and(|to| router.is_ours(to)) {
+        if router
+            .postmaster
+            .as_ref()
+            .is_some_and(|to| router.is_role_here(to))
+        {
             router.postmaster = None;
         }
         router
@@ -79,7 +84,7 @@ impl Router {
     /// Where a recipient's mail goes. A postmaster that has not been [redirected](Router::redirect)
     /// yet is routed as the address that it stands for.
     pub fn route(&self, address: &Address) -> NextHop {
-        if self.is_ours(address) {
+        if self.is_role_here(address) {
             return match &self.postmaster {
                 Some(to) => self.route_domain(to.domain()),
                 None => self.postmaster_hop(),
@@ -91,15 +96,7 @@ impl Router {
     /// The address that a postmaster here stands for, when the configuration names one: the recipient
     /// to store instead of `address`.
     pub fn redirect(&self, address: &Address) -> Option<&Address> {
-        self.postmaster.as_ref().filter(|_| self.is_ours(address))
-    }
-
-    /// Where mail goes that waits under a destination. What waits for a mailbox here waits for one here: the
-    /// directory has said so.
-    pub fn route_waiting(&self, destination: &Destination, address: &Address) -> NextHop {
-        let mut here = [NextHop::Local, NextHop::Postmaster].into_iter();
-        here.find(|hop| hop.destination() == *destination)
-            .unwrap_or_else(|| self.route(address))
+        self.postmaster.as_ref().filter(|_| self.is_role_here(address))
     }
 
     /// The address of `postmaster`, unless it is the postmaster here again.
@@ -115,35 +112,9 @@ impl Router {
         }
     }
 
-    /// Answers whether mail for an address stays here by the configuration alone.
-    pub fn is_here(&self, address: &Address) -> bool {
-        matches!(self.route(address), NextHop::Local | NextHop::Postmaster)
-    }
-
-    /// Answers whether the mailbox exists, as far as we are the ones to know: at our own hostname there
-    /// are only the postmaster and, for answers to reports, MAILER-DAEMON.
-    pub fn knows(&self, address: &Address) -> bool {
-        self.is_ours(address) || self.route_domain(address.domain()) != NextHop::Local
-    }
-
     /// Answers whether mail for `domain` is taken from anyone: its route says `accept = true`.
     pub fn accepts(&self, domain: &Domain) -> bool {
         self.route_for(domain).is_some_and(|known| known.route.accept)
-    }
-
-    /// The next-hop behind `destination` for mail to `domain`, or None when that mail is routed
-    /// elsewhere now: a reload has changed the routes and the entry is to be moved.
-    ///
-    /// What was stored for the Maildir stays there, also when `postmaster` names an address since.
-    pub fn next_hop(&self, destination: &Destination, domain: &Domain) -> Option<NextHop> {
-        let mut here = [NextHop::Local, NextHop::Postmaster].into_iter();
-        if self.is_hostname(domain)
-            && let Some(hop) = here.find(|hop| hop.destination() == *destination)
-        {
-            return Some(hop);
-        }
-        let hop = self.route_domain(domain);
-        (hop.destination() == *destination).then_some(hop)
     }
 
     fn route_domain(&self, domain: &Domain) -> NextHop {
@@ -156,10 +127,7 @@ impl Router {
                 look_up_mx: route.mx,
                 policy: policy.clone(),
             },
-            _ => match domain.literal() {
-                Some(ip) => NextHop::Literal(ip),
-                None => NextHop::Mx(domain.clone()),
-            },
+            _ => direct(domain),
         }
     }
 
@@ -191,8 +159,17 @@ impl Router {
         self.hostname.as_ref() == Some(domain)
     }
 
-    fn is_ours(&self, address: &Address) -> bool {
+    /// Answers whether this is one of the roles of this host.
+    pub fn is_role_here(&self, address: &Address) -> bool {
         is_role(address) && self.is_hostname(address.domain())
+    }
+}
+
+/// Where mail for a domain goes that no route is for: to its MX, or to the address that it is.
+pub fn direct(domain: &Domain) -> NextHop {
+    match domain.literal() {
+        Some(ip) => NextHop::Literal(ip),
+        None => NextHop::Mx(domain.clone()),
     }
 }
 

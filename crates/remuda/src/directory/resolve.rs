@@ -1,6 +1,6 @@
 //! `remuda resolve`: what becomes of mail to an address, step by step.
 
-use remuda_admin::directory::Resolved;
+use remuda_admin::directory::{Meant, Resolved};
 use serde_json::{Map, Value};
 
 use super::access::Access;
@@ -51,19 +51,35 @@ fn shown(resolved: &Resolved) -> String {
         None => {}
     }
     for one in &resolved.recipients {
-        let place = if one.local { "here" } else { "elsewhere" };
-        text.push_str(&format!(
-            "{} to {} ({place})\n",
-            resolved.outcome,
-            printable(&one.address)
-        ));
+        let (address, way) = (printable(&one.address), way(one));
+        text.push_str(&format!("{} to {address} ({way})\n", resolved.outcome));
     }
     text
 }
 
+/// Where somebody's mail goes.
+fn way(one: &Meant) -> String {
+    if one.local {
+        return "here".to_owned();
+    }
+    let hop = one
+        .next_hop
+        .as_deref()
+        .map(|hop| format!(" to {}", printable(hop)));
+    let route = one
+        .route
+        .as_deref()
+        .map(|route| format!(" by route {}", printable(route)));
+    format!(
+        "elsewhere{}{}",
+        hop.unwrap_or_default(),
+        route.unwrap_or_default()
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use remuda_admin::directory::{Meant, StepShown};
+    use remuda_admin::directory::StepShown;
     use remuda_directory::model::Kind;
 
     use super::*;
@@ -74,10 +90,20 @@ mod tests {
             outcome: "deliver".into(),
             reply: None,
             is_ours: true,
-            recipients: vec![Meant {
-                address: "a@b.test".into(),
-                local: true,
-            }],
+            recipients: vec![
+                Meant {
+                    address: "a@b.test".into(),
+                    local: true,
+                    route: None,
+                    next_hop: None,
+                },
+                Meant {
+                    address: "a@c.test".into(),
+                    local: false,
+                    route: Some(".test".into()),
+                    next_hop: Some("192.0.2.1:25".into()),
+                },
+            ],
             steps: vec![StepShown {
                 r#type: Kind::Account,
                 name: "a@b.test".into(),
@@ -89,6 +115,8 @@ mod tests {
         };
         let text = shown(&resolved);
         assert!(text.contains("account  a@b.test  found  cache  3us\n"), "{text}");
-        assert!(text.ends_with("deliver to a@b.test (here)\n"), "{text}");
+        let ways =
+            "deliver to a@b.test (here)\ndeliver to a@c.test (elsewhere to 192.0.2.1:25 by route .test)\n";
+        assert!(text.ends_with(ways), "{text}");
     }
 }

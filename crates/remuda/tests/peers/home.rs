@@ -99,16 +99,20 @@ pub struct Remuda {
 }
 
 impl Remuda {
-    /// What a command says that asks this server.
-    pub fn ask(&self, arguments: &[&str]) -> String {
+    /// How a command ends that asks this server.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         let output = Command::new(PROGRAM)
             .args(arguments)
             .args(["--admin", &format!("http://{}", self.admin)])
             .arg("--token-file")
             .arg(&self.token)
-            .output()
-            .expect("the program can be started");
-        let ended = Ended::from(output);
+            .output();
+        output.expect("the program can be started").into()
+    }
+
+    /// What a command says that asks this server.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
         assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
         ended.out
     }

@@ -21,7 +21,7 @@ pub const NOBODY_RELAYS: &str = "[relay]\nnetworks = []\n";
 
 impl Remuda {
     /// A directory command with a secret on its standard input.
-    fn with_secret(&self, home: &Home, arguments: &[&str], secret: &str) {
+    pub fn with_secret(&self, home: &Home, arguments: &[&str], secret: &str) {
         let mut command = home.command([]);
         command
             .args(arguments)

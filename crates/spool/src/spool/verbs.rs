@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Spool;
 use crate::{
-    AgeRow, Backlog, Changed, Claim, ContentReader, Error, Filter, Heads, Listed, NewEntry, Notices, Queued,
+    AgeRow, Backlog, Changed, Claim, ContentReader, Error, Filter, Heads, Listed, Notices, Queued, Reroute,
     Selection, Shown,
     admin::{STEP, Sweep, Verb},
     apply::{self, Effects},
@@ -129,12 +129,12 @@ impl Spool {
         self.sweep(Verb::Delete, selection, now).await
     }
 
-    /// Gives an entry's recipients to other destinations, with its due time, attempts and hold. Who is in
-    /// none of `to` stays in the old entry; else that is gone. Answers with the new entries.
+    /// Gives an entry's recipients to other destinations, also as others, with its due time, attempts and hold.
+    /// Who is in none of `to` stays in the old entry; else that is gone. Answers with the new entries.
     ///
     /// # Errors
     /// As [`hold`](Self::hold).
-    pub async fn reroute(&self, entry: EntryId, to: Vec<NewEntry>) -> Result<Vec<Queued>, Error> {
+    pub async fn reroute(&self, entry: EntryId, to: Vec<Reroute>) -> Result<Vec<Queued>, Error> {
         let ids: Vec<EntryId> = to.iter().map(|_| EntryId(self.allocate_id().0)).collect();
         let run = move |db: &Connection, _: &mut Effects| settle::reroute(db, entry, &to, &ids);
         self.shared.submit(Submission::change(), run).await

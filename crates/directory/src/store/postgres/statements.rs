@@ -178,5 +178,5 @@ pub(super) const PUT_ACCOUNTS: &str = "WITH put AS (
     SELECT count(*) FILTER (WHERE is_new) FROM put";
 
 /// $1: at most so many.
-pub(super) const DOMAIN_NAMES: &str =
-    "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias LIMIT $1";
+pub(super) const DOMAIN_NAMES: &str = "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias \
+     UNION ALL SELECT domain FROM route LIMIT $1";

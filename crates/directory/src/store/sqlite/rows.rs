@@ -36,9 +36,10 @@ pub(super) fn current(db: &Connection, kind: Kind, by: By<'_>) -> Result<Option<
     load(db, kind, by).map_err(failure)?
 }
 
-/// Reads the names of domains and domain aliases, at most so many.
+/// Reads the names of domains and domain aliases and the patterns of routes, at most so many.
 pub(super) fn domain_names(db: &Connection, max: usize) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias LIMIT ?1";
+    let sql = "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias
+        UNION ALL SELECT domain FROM route LIMIT ?1";
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     db.prepare_cached(sql)?
         .query_map([max], |row| row.get(0))?

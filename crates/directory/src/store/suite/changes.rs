@@ -21,7 +21,7 @@ fn one_of_each() -> Vec<Object> {
     }
     let mut route = object(
         Kind::Route,
-        json!({"domain": ".ex.net", "hosts": ["192.0.2.1:2700", "[2001:db8::1]:25"], "mx": true, "tls": "verify",
+        json!({"domain": ".ex.net", "hosts": ["a.test:2700", "b.test:25"], "mx": true, "tls": "verify",
             "preference": [10, 20], "username": "us"}),
     );
     if let Object::Route(route) = &mut route {
@@ -322,6 +322,18 @@ pub(crate) async fn what_cannot_be_is_refused_by_field(fixture: &impl Fixture) {
             json!({"domain": "*", "hosts": ["a.test"], "preference": [1, 2]}),
         ),
         ("tls", Kind::Route, json!({"domain": "*", "tls": "always"})),
+        (
+            "hosts",
+            Kind::Route,
+            json!({"domain": "*", "hosts": ["a.test:smtp"]}),
+        ),
+        ("hosts", Kind::Route, json!({"domain": "*", "tls": "encrypt"})),
+        ("hosts", Kind::Route, json!({"domain": "*", "username": "me"})),
+        (
+            "mx",
+            Kind::Route,
+            json!({"domain": "*", "hosts": ["192.0.2.1"], "mx": true}),
+        ),
     ] {
         assert_eq!(
             field(store.insert(object(kind, given.clone())).await),

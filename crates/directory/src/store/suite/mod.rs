@@ -78,7 +78,7 @@ macro_rules! suite {
             pages {
                 objects_come_in_order_of_name
                 a_page_may_be_of_one_domain
-                the_names_of_domains_and_their_aliases_are_read_together
+                the_names_of_domains_and_routes_are_read_together
             }
             imports {
                 an_import_is_stored_as_one

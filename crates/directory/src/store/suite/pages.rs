@@ -77,7 +77,7 @@ pub(crate) async fn a_page_may_be_of_one_domain(fixture: &impl Fixture) {
     assert_eq!(names(&*store, Kind::Domain, None, 9, of).await, ["ex.net"]);
 }
 
-pub(crate) async fn the_names_of_domains_and_their_aliases_are_read_together(fixture: &impl Fixture) {
+pub(crate) async fn the_names_of_domains_and_routes_are_read_together(fixture: &impl Fixture) {
     let store = fixture.store();
     add(
         &*store,

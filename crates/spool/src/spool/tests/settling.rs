@@ -1,7 +1,7 @@
 //! Settlements, notices, reroutes.
 
 use super::*;
-use crate::Selection;
+use crate::{Readdressed, Reroute, Selection};
 
 fn with_report(fixture: &Fixture, settlement: Settlement) -> (MessageId, Settlement) {
     let report = fixture.message_with(&[("sender.test", &["a"])], Bytes::from_static(b"report"));
@@ -185,9 +185,9 @@ async fn no_recipient_is_lost_by_a_reroute() {
     let fixture = Fixture::new();
     let stored = fixture.store(&[("a.test", &["x", "y", "z"])]).await;
     fixture.spool.settle(deferred(&stored[0], 5000)).await.unwrap();
-    let to = |user: &str, destination: &str| NewEntry {
+    let to = |user: &str, destination: &str| Reroute {
         destination: Destination::from_key(destination),
-        recipients: vec![recipient(user, "a.test")],
+        recipients: vec![same(recipient(user, "a.test"))],
     };
     let targets = vec![to("x", "b.test"), to("y", "c.test")];
     let moved = fixture.spool.reroute(stored[0].id, targets).await.unwrap();
@@ -210,4 +210,35 @@ async fn no_recipient_is_lost_by_a_reroute() {
     assert_eq!(fixture.spool.show(stored[0].message).await.unwrap(), None);
     let gone = fixture.spool.reroute(left[0].id, vec![to("z", "b.test")]).await;
     assert_eq!(gone.unwrap(), []);
+}
+
+fn same(recipient: Recipient) -> Readdressed {
+    Readdressed {
+        was: recipient.clone(),
+        now: recipient,
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_may_go_as_several_and_several_as_one() {
+    let fixture = Fixture::new();
+    let stored = fixture.store(&[("a.test", &["x", "y", "z"])]).await;
+    let to = |was: &str, now: &str| Readdressed {
+        was: recipient(was, "a.test"),
+        now: recipient(now, "d.test"),
+    };
+    let target = Reroute {
+        destination: Destination::from_key("local"),
+        recipients: vec![to("x", "bob"), to("x", "eve"), to("y", "bob"), to("gone", "sue")],
+    };
+    let moved = fixture.spool.reroute(stored[0].id, vec![target]).await.unwrap();
+    let names = |queued: &Queued| -> Vec<String> {
+        let all = queued.recipients.iter();
+        all.map(|pending| pending.recipient.address.to_string()).collect()
+    };
+    assert_eq!(
+        moved.iter().map(names).collect::<Vec<_>>(),
+        [["bob@d.test", "eve@d.test"]]
+    );
+    assert_eq!(names(&fixture.heads("a.test", 5000).await[0]), ["z@a.test"]);
 }
