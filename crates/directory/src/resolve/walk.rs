@@ -7,7 +7,7 @@ use std::{
 
 use remuda_mail::Address;
 
-use super::{From, Refusal, Resolution, Step, StepFound, Target, Verdict};
+use super::{ADDRESSES_MAX, From, Refusal, Resolution, Step, StepFound, Target, Verdict};
 use crate::{
     caches::Shelved,
     directory::Directory,
@@ -22,6 +22,8 @@ pub(crate) struct Walk<'a> {
     budget: usize,
     /// To be entered.
     waiting: VecDeque<Address>,
+    /// Addresses that aliases and lists have named so far.
+    named: usize,
     /// Entered, by name.
     entered: HashSet<Arc<str>>,
     targets: Vec<Target>,
@@ -52,6 +54,7 @@ impl<'a> Walk<'a> {
             from,
             budget,
             waiting: VecDeque::new(),
+            named: 0,
             entered: HashSet::new(),
             targets: Vec::new(),
             known: HashSet::new(),
@@ -228,7 +231,9 @@ impl<'a> Walk<'a> {
     }
 
     fn queue(&mut self, addresses: &[Mailbox]) -> Result<(), Stop> {
-        if addresses.len() > self.budget {
+        self.named += addresses.len();
+        // Each may cost a query, also where nobody gets anything in the end.
+        if addresses.len() > self.budget || self.named > ADDRESSES_MAX {
             return Err(Stop::Refused(Refusal::TooMany));
         }
         self.waiting

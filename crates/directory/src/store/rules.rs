@@ -79,11 +79,9 @@ fn alias(one: &Alias) -> Result<(), ChangeError> {
 }
 
 fn route(one: &Route) -> Result<(), ChangeError> {
-    if let Some(host) = one
-        .hosts
-        .iter()
-        .find(|host| host.is_empty() || host.contains(|c: char| c == ',' || c.is_whitespace()))
-    {
+    if let Some(host) = one.hosts.iter().find(|host| {
+        host.is_empty() || host.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control())
+    }) {
         return Err(invalid(
             "hosts",
             format!("{host:?} is no host; right are relay.example.net:587 and 192.0.2.1"),
@@ -91,6 +89,17 @@ fn route(one: &Route) -> Result<(), ChangeError> {
     }
     if !one.preference.is_empty() && one.preference.len() != one.hosts.len() {
         return Err(invalid("preference", "one number for each host, or none at all"));
+    }
+    let is_unsaid = |text: &str| text.contains(char::is_control);
+    if one.username.as_deref().is_some_and(is_unsaid) {
+        return Err(invalid("username", "AUTH says no control characters"));
+    }
+    if one
+        .password
+        .as_ref()
+        .is_some_and(|password| is_unsaid(password.reveal()))
+    {
+        return Err(invalid("password", "AUTH says no control characters"));
     }
     match one.tls.as_deref() {
         None | Some("none" | "may" | "encrypt" | "verify") => Ok(()),
