@@ -32,7 +32,7 @@ impl Actor {
             return;
         };
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
-        let is_attempt = !delivery.is_unasked;
+        let is_attempt = !delivery.is_unasked();
         let decided = delivery.finish(&rest);
         self.log_outcomes(&queued, &decided, search, (loaded, now));
         let due = match rest {

@@ -83,9 +83,16 @@ async fn a_real_dovecot_takes_local_mail_by_lmtp_and_its_sessions_are_used_again
         let home = Home::new(&format!(
             "[local]\ndelivery = \"{delivery}\"\n[delivery]\nsessions_per_endpoint = 1\ninitial_concurrency = 1\n"
         ));
+        open_accounts(&home);
         let before = count(&dovecot);
         for n in 0..3 {
-            let to = [ANN, BOB, "nobody@remuda.test"];
+            let to = [
+                ANN,
+                "off@remuda.test",
+                BOB,
+                "nobody@remuda.test",
+                "gone@remuda.test",
+            ];
             store(&home.path("remuda-data"), &format!("{delivery} {n}"), &to).await;
         }
         let mut remuda = home.start();
@@ -113,11 +120,35 @@ async fn a_real_dovecot_takes_local_mail_by_lmtp_and_its_sessions_are_used_again
                 assert_eq!(reused, n > 0, "{line}");
             }
         }
+        for (to, what) in [
+            ("off@remuda.test", "dsn=5.2.1 status=bounced"),
+            ("gone@remuda.test", "dsn=5.1.1 status=bounced"),
+        ] {
+            let is_ours = |line: &&String| line.contains(what) && line.contains(" relay=local ");
+            assert!(of(to).len() == 3 && of(to).iter().all(is_ours), "{lines:#?}");
+        }
         assert!(remuda.stop().success());
     }
     let text = dovecot.doveadm(&["fetch", "-u", ANN, "text", "ALL"]).unwrap();
     assert!(text.contains("hello\n.with a dot\n"), "{text}");
     assert!(text.contains("Return-Path: <writer@remuda.test>"), "{text}");
+}
+
+/// The accounts of our directory: all of Dovecot's, one that it does not have, and one that is disabled.
+fn open_accounts(home: &Home) {
+    let done = |ended: crate::home::Ended| assert_eq!(ended.code, Some(0), "{ended:?}");
+    done(home.run(["domain", "add", "remuda.test", "--offline"]));
+    for address in [ANN, BOB, "nobody@remuda.test", "off@remuda.test"] {
+        done(home.run(["account", "add", address, "--offline"]));
+    }
+    done(home.run([
+        "account",
+        "set",
+        "off@remuda.test",
+        "--active",
+        "false",
+        "--offline",
+    ]));
 }
 
 /// How many messages Ann has.
