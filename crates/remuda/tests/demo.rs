@@ -17,7 +17,8 @@ async fn the_same_mail_needs_fewer_connections_with_reuse() {
     let (with, without) = (&shown.with_reuse, &shown.without_reuse);
     assert_eq!((with.messages, without.messages), (400, 400));
     assert_eq!(with.latencies_ms.len(), 400);
-    assert_eq!(without.connections, 400);
+    // A machine with much to do dials a second time for some, and leaves that connection unused.
+    assert_eq!(without.used_connections, 400);
     assert!(with.connections < 400, "{} connections", with.connections);
     assert!(with.trips_per_message() < without.trips_per_message());
     assert_eq!((with.violations, without.violations), (0, 0));
