@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{directory::World, *};
+use super::directory::World;
 
 #[tokio::test]
 async fn a_body_has_a_limit_wherever_one_is_read() {

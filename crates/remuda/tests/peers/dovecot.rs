@@ -136,6 +136,7 @@ async fn a_real_dovecot_takes_local_mail_by_lmtp_and_its_sessions_are_used_again
 
 /// The accounts of our directory: all of Dovecot's, one that it does not have, and one that is disabled.
 fn open_accounts(home: &Home) {
+    fs::create_dir_all(home.path("remuda-data")).unwrap();
     let done = |ended: crate::home::Ended| assert_eq!(ended.code, Some(0), "{ended:?}");
     done(home.run(["domain", "add", "remuda.test", "--offline"]));
     for address in [ANN, BOB, "nobody@remuda.test", "off@remuda.test"] {
@@ -149,6 +150,17 @@ fn open_accounts(home: &Home) {
         "false",
         "--offline",
     ]));
+}
+
+/// Lets others through to a Maildir below `root`.
+fn open_the_way_to(maildir: &Path, root: &Path) {
+    for above in maildir
+        .ancestors()
+        .skip(1)
+        .take_while(|above| above.starts_with(root))
+    {
+        fs::set_permissions(above, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
 }
 
 /// How many messages Ann has.
@@ -212,14 +224,7 @@ async fn a_real_dovecot_reads_the_maildirs_that_mail_is_delivered_to() {
         engine.stop(Duration::from_secs(10)).await;
     }
 
-    for above in [
-        directory.path(),
-        &data_dir,
-        &data_dir.join("mail"),
-        &data_dir.join("mail/remuda.test"),
-    ] {
-        fs::set_permissions(above, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
+    open_the_way_to(&maildir, directory.path());
     own(&maildir).unwrap();
     let dovecot = Dovecot::start(&[account(ANN, Some(&maildir), Some(10_000))]).expect("the peer");
     let fetched = dovecot
