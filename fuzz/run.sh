@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz@0.13.2
 export RUSTC_BOOTSTRAP=1
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(server_input client_replies configuration report)
+[ ${#targets[@]} -gt 0 ] || targets=(server_input login client_replies configuration report import_file address)
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target"
     cargo fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- \

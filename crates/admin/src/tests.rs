@@ -1,5 +1,6 @@
 //! The API over a pretended engine: every path, every refusal.
 
+mod attacks;
 mod directory;
 mod files;
 mod object_cache;

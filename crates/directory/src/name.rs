@@ -61,15 +61,13 @@ pub fn key(address: &Address) -> Arc<str> {
 }
 
 fn fold_local(local: &str) -> String {
-    let bare = local
+    let folded: String = local.nfc().flat_map(char::to_lowercase).nfc().collect();
+    // Behind the folding: it may make an atom of what was none (`"<"` and a slash that is put over it).
+    let bare = folded
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .filter(|inner| is_atoms(inner));
-    bare.unwrap_or(local)
-        .nfc()
-        .flat_map(char::to_lowercase)
-        .nfc()
-        .collect()
+    bare.map(str::to_owned).unwrap_or(folded)
 }
 
 /// Answers whether a local part needs no quotes (RFC 5321 §4.1.2 Dot-string).
@@ -96,6 +94,7 @@ mod tests {
             ("\"Bob Smith\"@ex.com", "\"bob smith\"@ex.com"),
             ("\".bob\"@ex.com", "\".bob\"@ex.com"),
             ("J\u{f6}rg@B\u{fc}cher.example", "j\u{f6}rg@xn--bcher-kva.example"),
+            ("\"a<\u{338}\"@ex.com", "a\u{226e}@ex.com"),
             (
                 "jo\u{308}rg@bu\u{308}cher.example",
                 "j\u{f6}rg@xn--bcher-kva.example",

@@ -152,6 +152,7 @@ impl Dispatch {
         };
         let next = delivery.judge(&answer, is_fresh);
         delivery.is_answered = true;
+        delivery.is_unasked = answer.cause == Undecided::Unasked;
         let binds = delivery.use_binding_right(&answer);
         self.note_conduct(way, session, &answer);
         let left = self.take_after(session, answer.session, binds);

@@ -4,10 +4,12 @@
 //! # Contract
 //! * **Each recipient is done or waits by its own reply**, whatever becomes of the others'.
 //! * **Nobody who was answered is sent it again.**
+//! * **Who has no mailbox of ours, or a disabled one, is not named to the server**, as nothing comes into a Maildir.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic")]
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,11 +17,13 @@ use std::{
 use remuda_clock::{SharedClock, SystemClock};
 use remuda_engine::{
     Engine, Parts,
+    local::{Mailbox, Mailboxes},
     network::{Connecting, Network, Transport},
     operations::Operations,
+    session::content::Boxed,
     settings::{LmtpServer, LocalDelivery, Settings},
 };
-use remuda_mail::{Endpoint, Envelope, NextHop, Recipient, Sender, Way};
+use remuda_mail::{Address, Endpoint, Envelope, NextHop, Recipient, Sender, Way};
 use remuda_spool::{NewEntry, NewMessage, Options, Origin, Spool};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
@@ -46,6 +50,8 @@ struct Seen {
     connections: usize,
     /// The local parts of each transaction whose content came.
     transactions: Vec<String>,
+    /// How often our own directory was asked, by local part.
+    asked: HashMap<String, usize>,
 }
 
 struct Server {
@@ -147,8 +153,33 @@ async fn answer(
     Ok(true)
 }
 
+/// What there is at an address of this local part, by how many such questions there were before.
+type Known = fn(&str, usize) -> Mailbox;
+
+struct People {
+    known: Known,
+    asked: Mutex<HashMap<String, usize>>,
+}
+
+impl Mailboxes for People {
+    fn mailbox<'a>(&'a self, address: &'a Address) -> Boxed<'a, Mailbox> {
+        let mut asked = self.asked.lock().unwrap();
+        let count = asked.entry(address.local_part().to_owned()).or_default();
+        let mailbox = (self.known)(address.local_part(), *count);
+        *count += 1;
+        Box::pin(std::future::ready(mailbox))
+    }
+}
+
+const OPEN: Mailbox = Mailbox::Open { quota: None };
+
 /// Delivers messages for three mailboxes each, until nothing waits; what the server has seen.
 async fn deliver(script: Script, messages: usize) -> (Seen, Duration) {
+    deliver_among(|_, _| OPEN, script, messages).await
+}
+
+/// The same, to people of whom this is known.
+async fn deliver_among(known: Known, script: Script, messages: usize) -> (Seen, Duration) {
     let directory = tempfile::tempdir().unwrap();
     let clock: SharedClock = Arc::new(SystemClock::paused());
     let mut settings = Settings {
@@ -165,12 +196,17 @@ async fn deliver(script: Script, messages: usize) -> (Seen, Duration) {
     spool.close().await;
     drop(spool);
     let seen = Arc::new(Mutex::new(Seen::default()));
+    let people = Arc::new(People {
+        known,
+        asked: Mutex::default(),
+    });
     let parts = Parts {
         network: Arc::new(Server {
             script,
             clock: clock.clone(),
             seen: seen.clone(),
         }),
+        mailboxes: people.clone(),
         ..Parts::default()
     };
     let began = clock.now().monotonic;
@@ -179,7 +215,8 @@ async fn deliver(script: Script, messages: usize) -> (Seen, Duration) {
         .unwrap();
     let took = wait_until_empty(&*engine.operations(), &clock).await - began;
     engine.stop(Duration::from_secs(5)).await;
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    seen.asked = people.asked.lock().unwrap().clone();
     (seen, took)
 }
 
@@ -233,6 +270,8 @@ async fn messages_share_one_session_by_lmtp() {
         (seen.connections, seen.transactions),
         (1, vec!["a b c".to_owned(); 5])
     );
+    // Our directory is asked of each once a transaction.
+    assert_eq!(seen.asked, ["a", "b", "c"].map(|to| (to.to_owned(), 5)).into());
     assert!(took < SOON, "{took:?}");
 }
 
@@ -279,4 +318,54 @@ async fn each_recipient_waits_or_bounces_by_its_own_reply() {
     let (seen, took) = deliver(Script::Refused, 1).await;
     assert_eq!(seen.transactions, ["a b c", "b"]);
     assert!(took >= Duration::from_secs(270), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_mailbox_or_a_disabled_one_is_not_named_to_the_server() {
+    let known: Known = |local, _| match local {
+        "a" => Mailbox::Disabled,
+        "b" => OPEN,
+        _ => Mailbox::Unknown,
+    };
+    let (seen, took) = deliver_among(known, Script::All, 2).await;
+    assert_eq!(
+        (seen.connections, seen.transactions),
+        (1, vec!["b".to_owned(); 2])
+    );
+    assert!(took < SOON, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_to_the_server_of_a_message_for_nobody() {
+    let (seen, took) = deliver_among(|_, _| Mailbox::Disabled, Script::All, 3).await;
+    assert_eq!((seen.connections, seen.transactions), (1, Vec::new()));
+    assert!(took < SOON, "{took:?}");
+}
+
+/// The reply behind those who were named is theirs: the one that does not come is the last one's.
+#[tokio::test(start_paused = true)]
+async fn replies_are_those_of_whom_the_server_was_told() {
+    let known: Known = |local, _| match local {
+        "b" => Mailbox::Disabled,
+        _ => OPEN,
+    };
+    let (seen, _) = deliver_among(known, Script::Missing, 1).await;
+    assert_eq!(seen.transactions, ["a c", "c"]);
+}
+
+/// D7: as with a Maildir.
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_say_whether_there_is_a_mailbox_its_mail_waits() {
+    let known: Known = |local, asked| match (local, asked) {
+        ("c", 0..3) => Mailbox::Unavailable,
+        _ => OPEN,
+    };
+    let (seen, took) = deliver_among(known, Script::All, 1).await;
+    assert_eq!(seen.transactions, ["a b", "c"]);
+    // Three times the shortest wait, five minutes: these are no attempts, and no wait is longer than the last.
+    let shortest = Duration::from_secs(300);
+    assert!(
+        took >= shortest * 27 / 10 && took <= shortest * 33 / 10 + SOON,
+        "{took:?}"
+    );
 }

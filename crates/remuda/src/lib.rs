@@ -64,7 +64,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn command(command: Command) -> Result<(), Failure> {
     match command {
-        // Nothing knows accounts yet.
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),

@@ -57,12 +57,29 @@ impl World {
     }
 
     pub(super) async fn send(&self, method: &str, path: &str, body: impl Into<Body>, version: &str) -> Reply {
+        let version = [("if-match", version)];
+        let head = if version[0].1.is_empty() {
+            &[]
+        } else {
+            &version[..]
+        };
+        self.send_as(method, path, body, head).await
+    }
+
+    /// Sends a request with more fields in its head.
+    pub(super) async fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        body: impl Into<Body>,
+        head: &[(&str, &str)],
+    ) -> Reply {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1/{path}"))
             .header("authorization", format!("Bearer {TOKEN}"));
-        if !version.is_empty() {
-            request = request.header("if-match", version);
+        for (name, value) in head {
+            request = request.header(*name, *value);
         }
         let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();

@@ -186,6 +186,21 @@ mod tests {
         assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
     }
 
+    /// Nothing that calls itself for each bracket would come back.
+    #[test]
+    fn a_row_is_only_so_deep() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let depth = 1_000_000;
+            let text = format!(
+                "{{\"type\": \"domain\", \"name\": {}1{}}}",
+                open.repeat(depth),
+                close.repeat(depth)
+            );
+            let error = read(&text).unwrap_err();
+            assert!(error.starts_with("1: not JSON: recursion limit"), "{error}");
+        }
+    }
+
     #[test]
     fn an_error_names_the_line() {
         for (text, said) in [

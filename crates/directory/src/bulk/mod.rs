@@ -112,7 +112,7 @@ impl Directory {
         let directory = self.clone();
         let importing = tokio::spawn(async move {
             let (send, objects) = mpsc::channel(UNDER_WAY_MAX);
-            let reading = tokio::task::spawn_blocking(move || read(rows(format, file), &send));
+            let reading = tokio::task::spawn_blocking(move || read(self::objects(format, file), &send));
             let imported = directory.import(objects).await;
             let read = reading
                 .await
@@ -137,6 +137,17 @@ impl Directory {
     }
 }
 
+/// The objects of a file as they are read, each with the line in which it begins; passwords are hashed.
+pub fn objects(
+    format: Format,
+    file: impl Read + Send + 'static,
+) -> impl Iterator<Item = Result<(u64, Object), BulkError>> {
+    rows(format, file).map(|row| {
+        let row = row?;
+        Ok((row.line, object(row)?))
+    })
+}
+
 fn rows(format: Format, file: impl Read + Send + 'static) -> Rows {
     match format {
         Format::Csv => csv::rows(file),
@@ -144,12 +155,13 @@ fn rows(format: Format, file: impl Read + Send + 'static) -> Rows {
     }
 }
 
-/// Reads all rows and hands them over.
-fn read(rows: Rows, to: &mpsc::Sender<Import>) -> Result<(), BulkError> {
-    for row in rows {
-        let row = row?;
-        let line = row.line;
-        let object = object(row)?;
+/// Reads all objects and hands them over.
+fn read(
+    objects: impl Iterator<Item = Result<(u64, Object), BulkError>>,
+    to: &mpsc::Sender<Import>,
+) -> Result<(), BulkError> {
+    for read in objects {
+        let (line, object) = read?;
         if to.blocking_send(Import::Object(line, Box::new(object))).is_err() {
             // The store has given up, and says why.
             return Ok(());

@@ -8,11 +8,12 @@
 //! | 70 hexadecimal digits | hMailServer: six of salt, then SHA-256 of salt and password |
 //!
 //! # Contract
-//! * **A form that is not known fits no password.**
+//! * **A form that is not known fits no password**, and neither does a hash that would cost too much to check: who
+//!   brings it in could stop the server with it.
 //! * **Checking takes tens of milliseconds on purpose**: not for the runtime's threads.
 
 use argon2::{
-    Argon2,
+    Argon2, Params,
     password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString, rand_core::OsRng},
 };
 use hmac::digest::CtOutput;
@@ -60,10 +61,19 @@ fn form(hash: &str) -> Option<Form> {
     let begins = |with: &[&str]| with.iter().any(|start| hash.starts_with(start));
     match hash {
         _ if begins(&["$argon2id$", "$argon2i$"]) => {
-            let is_whole = PasswordHash::new(hash).is_ok_and(|hash| hash.hash.is_some());
-            is_whole.then_some(Form::Argon2)
+            let hash = PasswordHash::new(hash).ok().filter(|hash| hash.hash.is_some())?;
+            let costs = Params::try_from(&hash).ok()?;
+            let is_bearable = costs.m_cost() <= ARGON2_MEMORY_MAX && costs.t_cost() <= ARGON2_PASSES_MAX;
+            is_bearable.then_some(Form::Argon2)
         }
-        _ if begins(&["$2a$", "$2b$", "$2y$"]) => Some(Form::Bcrypt),
+        _ if begins(&["$2a$", "$2b$", "$2y$"]) => {
+            let cost: u32 = hash.split('$').nth(2)?.parse().ok()?;
+            (cost <= BCRYPT_COST_MAX).then_some(Form::Bcrypt)
+        }
+        _ if begins(&["$6$rounds="]) => {
+            let rounds: u32 = hash.split(['$', '=']).nth(3)?.parse().ok()?;
+            (rounds <= SHA512_ROUNDS_MAX).then_some(Form::Sha512Crypt)
+        }
         _ if begins(&["$6$"]) => Some(Form::Sha512Crypt),
         _ if hash.len() == HMAILSERVER_LENGTH && hash.bytes().all(|octet| octet.is_ascii_hexdigit()) => {
             Some(Form::HMailServer)
@@ -84,6 +94,13 @@ fn fits_hmailserver(password: &str, hash: &str) -> bool {
     })
 }
 
+/// Ours takes 19 MiB and two passes; KiB.
+const ARGON2_MEMORY_MAX: u32 = 256 << 10;
+const ARGON2_PASSES_MAX: u32 = 16;
+/// Of a logarithm: some seconds.
+const BCRYPT_COST_MAX: u32 = 16;
+/// glibc's default is 5,000.
+const SHA512_ROUNDS_MAX: u32 = 1_000_000;
 const HMAILSERVER_SALT: usize = 6;
 const HMAILSERVER_LENGTH: usize = HMAILSERVER_SALT + 64;
 
@@ -125,6 +142,25 @@ mod tests {
         ] {
             assert!(!is_known(hash), "{hash}");
             assert!(!fits("secret", hash) && !fits(hash, hash), "{hash}");
+        }
+    }
+
+    /// Terabytes of memory, or hours: whoever logs in would stop the server.
+    #[test]
+    fn a_hash_that_would_cost_too_much_to_check_is_not_known() {
+        let argon2 =
+            |costs| format!("$argon2id$v=19${costs}$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaA");
+        assert!(is_known(&argon2("m=262144,t=16,p=4")));
+        for hash in [
+            argon2("m=4294967295,t=2,p=1"),
+            argon2("m=262145,t=2,p=1"),
+            argon2("m=64,t=4294967295,p=1"),
+            format!("$2b$31${}", "a".repeat(53)),
+            format!("$2y$000031${}", "a".repeat(53)),
+            format!("$6$rounds=999999999$salt${}", "a".repeat(86)),
+        ] {
+            assert!(!is_known(&hash), "{hash}");
+            assert!(!fits("secret", &hash), "{hash}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //!   times a second at most for an account; so a password changed by SQL works at once.
 //! * **A database that is down refuses nobody** (D9): the answer is unavailable, also where a stale account would
 //!   have let him in. It may go on with a sender's address that is known to be his.
-//! * **An unknown user takes as long as a wrong password.**
+//! * **An unknown user takes as long as a wrong password**, and so does an account that has none.
 //! * **Hashes are checked off the runtime's threads**, [`CHECKS_MAX`] at a time.
 
 pub mod hash;
@@ -58,11 +58,11 @@ pub enum Owns {
 /// What logins need.
 pub(crate) struct Credentials {
     memo: Arc<Memo>,
-    checks: Arc<Semaphore>,
+    pub(crate) checks: Arc<Semaphore>,
     /// When the rows of which accounts were read again lately.
     read_again: Mutex<HashMap<i64, Vec<Monotonic>>>,
-    /// What an unknown user's password is checked against.
-    nobody: OnceLock<Secret>,
+    /// What an unknown user's password is checked against; made when the first one comes.
+    nobody: Arc<OnceLock<Option<Secret>>>,
 }
 
 impl Credentials {
@@ -71,7 +71,7 @@ impl Credentials {
             memo: Arc::new(Memo::new()),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
             read_again: Mutex::default(),
-            nobody: OnceLock::new(),
+            nobody: Arc::default(),
         }
     }
 
@@ -104,6 +104,9 @@ impl Directory {
         let Some((account, origin)) = account else {
             return self.reject(password).await;
         };
+        if account.hash.is_none() {
+            return self.without_password(&account, origin, password).await;
+        }
         let Some(is_right) = self.is_right(&account, password).await else {
             return Login::Busy;
         };
@@ -166,16 +169,24 @@ impl Directory {
         }
     }
 
+    /// Nobody logs in without a password, unless somebody has just set one; and nobody learns by the time it takes
+    /// that the account is there.
+    async fn without_password(&self, account: &Arc<Account>, origin: Origin, password: &Secret) -> Login {
+        match self.reject(password).await {
+            Login::Rejected => self.look_again(account.clone(), origin, password).await,
+            other => other,
+        }
+    }
+
+    /// Takes as long as a password that is wrong.
     async fn reject(&self, password: &Secret) -> Login {
-        let credentials = &self.inner.credentials;
-        let nobody = match credentials.nobody.get() {
-            Some(nobody) => nobody.clone(),
-            None => match hash::hash("nobody") {
-                Ok(hash) => credentials.nobody.get_or_init(|| hash).clone(),
-                Err(_) => return Login::Rejected,
-            },
-        };
-        match self.check(nobody, password.clone()).await {
+        let nobody = self.inner.credentials.nobody.clone();
+        let checked = self.checked(password.clone(), move |password| {
+            let hash = nobody.get_or_init(|| hash::hash("nobody").ok());
+            hash.as_ref()
+                .is_some_and(|hash| hash::fits(password, hash.reveal()))
+        });
+        match checked.await {
             Some(_) => Login::Rejected,
             None => Login::Busy,
         }
@@ -198,6 +209,16 @@ impl Directory {
     }
 
     async fn check(&self, hash: Secret, password: Secret) -> Option<bool> {
+        let fits = move |password: &str| hash::fits(password, hash.reveal());
+        self.checked(password, fits).await
+    }
+
+    /// Checks off the runtime's threads; None: too many are being checked.
+    async fn checked(
+        &self,
+        password: Secret,
+        fits: impl FnOnce(&str) -> bool + Send + 'static,
+    ) -> Option<bool> {
         let checks = self.inner.credentials.checks.clone();
         let slot = remuda_clock::before(
             self.inner.clock.as_ref(),
@@ -207,7 +228,7 @@ impl Directory {
         let slot = slot.await?.ok()?;
         let check = tokio::task::spawn_blocking(move || {
             let _slot = slot;
-            hash::fits(password.reveal(), hash.reveal())
+            fits(password.reveal())
         });
         check.await.ok()
     }

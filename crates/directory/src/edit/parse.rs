@@ -236,7 +236,8 @@ fn dedup(addresses: &mut Vec<Mailbox>) {
 
 /// Fields that never come out.
 pub(super) const SECRETS: [&str; 2] = ["password", "password_hash"];
-const KNOWN_FORMS: &str = "an argon2 PHC string, bcrypt, SHA-512-crypt ($6$), or hMailServer's SHA-256";
+const KNOWN_FORMS: &str = "an argon2 PHC string (256 MiB and 16 passes at most), bcrypt (2^16), SHA-512-crypt ($6$, \
+                           a million rounds), or hMailServer's SHA-256";
 
 #[cfg(test)]
 mod tests {

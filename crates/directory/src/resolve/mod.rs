@@ -10,7 +10,7 @@
 //! ```
 //!
 //! # Contract
-//! * **Each address is entered once**, however often it is named, and no more than [`ADDRESSES_MAX`] in all.
+//! * **Each address is entered once**, however often it is named, and no more than [`ADDRESSES_MAX`] are named in all.
 //! * **What the database does not say is not decided**: one look-up unavailable, and the answer is.
 //! * **A stale object refuses nobody**, nor does what it leads to: then the answer is unavailable. A list is not
 //!   expanded from stale memory.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use remuda_clock::Monotonic;
 use remuda_mail::Address;
 
-use super::{From, Refusal, Resolution, Step, Target, Verdict, ask::Holder, seen::Seen};
+use super::{ADDRESSES_MAX, From, Refusal, Resolution, Step, Target, Verdict, ask::Holder, seen::Seen};
 use crate::{
     directory::Directory,
     found::{Cause, Origin},
@@ -21,6 +21,8 @@ pub(crate) struct Walk<'a> {
     pub(super) now: Monotonic,
     /// To be entered.
     waiting: VecDeque<Mailbox>,
+    /// Addresses that aliases and lists have named so far.
+    named: usize,
     entered: Seen<Mailbox>,
     targets: Vec<Target>,
     /// Targets elsewhere. An account has one name and is entered once.
@@ -64,6 +66,7 @@ impl<'a> Walk<'a> {
             budget,
             now: directory.now(),
             waiting: VecDeque::new(),
+            named: 0,
             entered: Seen::new(),
             targets: Vec::new(),
             remote: Seen::new(),
@@ -277,7 +280,9 @@ impl<'a> Walk<'a> {
     }
 
     fn queue(&mut self, addresses: &[Mailbox]) -> Result<(), Stop> {
-        if addresses.len() > self.budget {
+        self.named += addresses.len();
+        // Each may cost a query, also where nobody gets anything in the end.
+        if addresses.len() > self.budget || self.named > ADDRESSES_MAX {
             return Err(Stop::Refused(Refusal::TooMany));
         }
         self.waiting.extend(addresses.iter().cloned());

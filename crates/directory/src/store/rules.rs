@@ -89,6 +89,7 @@ fn route(one: &Route) -> Result<(), ChangeError> {
     if !one.preference.is_empty() && one.preference.len() != one.hosts.len() {
         return Err(invalid("preference", "one number for each host, or none at all"));
     }
+    login(one)?;
     if !matches!(
         one.tls.as_deref(),
         None | Some("none" | "may" | "encrypt" | "verify")
@@ -103,6 +104,17 @@ fn route(one: &Route) -> Result<(), ChangeError> {
         let reason = "tls, username and mx are about hosts, and there are none; the domain's own MX are \
                       hosts = [the domain] with mx = true";
         return Err(invalid("hosts", reason));
+    }
+    Ok(())
+}
+
+fn login(one: &Route) -> Result<(), ChangeError> {
+    let is_unsaid = |text: &str| text.contains(char::is_control);
+    let password = one.password.as_ref().map(|password| password.reveal());
+    for (field, text) in [("username", one.username.as_deref()), ("password", password)] {
+        if text.is_some_and(is_unsaid) {
+            return Err(invalid(field, "AUTH says no control characters"));
+        }
     }
     Ok(())
 }

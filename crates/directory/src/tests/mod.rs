@@ -1,5 +1,6 @@
 //! The directory over a store that a test holds, breaks and counts: coherence and failure.
 
+mod attacks;
 mod coherence;
 mod failures;
 mod routes;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 
+mod attacks;
 mod control;
 mod files;
 mod logins;

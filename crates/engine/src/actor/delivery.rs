@@ -23,7 +23,7 @@ use remuda_dispatch::{
 use remuda_mail::{EnhancedStatus, Outcome, Recipient, Refusal, TlsProtocol};
 use remuda_spool::{Claim, Queued};
 
-use crate::session::order::Transacted;
+use crate::{local::Delivered, session::order::Transacted};
 
 /// How an outcome came about, for the log: one transaction's circumstances, shared by its recipients.
 #[derive(Clone, Debug)]
@@ -98,8 +98,6 @@ pub struct Delivery {
     pub tls: Option<TlsProtocol>,
     /// Its content can be read until it is settled, also when the operator deletes it meanwhile.
     pub claim: Option<Claim>,
-    /// Nobody could say whether those who wait have a mailbox: that is no attempt.
-    pub is_unasked: bool,
     recipients: Vec<Slot>,
     /// Recipients that are still to be named to the present host.
     ahead: VecDeque<usize>,
@@ -114,6 +112,8 @@ struct Slot {
     outcome: Option<Outcome>,
     via: Option<Arc<Via>>,
     may_be_duplicate: bool,
+    /// Nobody could say whether it has a mailbox.
+    is_unasked: bool,
 }
 
 impl Delivery {
@@ -126,6 +126,7 @@ impl Delivery {
                 outcome: None,
                 via: None,
                 may_be_duplicate: pending.may_be_duplicate,
+                is_unasked: false,
             })
             .collect();
         Delivery {
@@ -136,7 +137,6 @@ impl Delivery {
             choice: None,
             tls: None,
             claim: None,
-            is_unasked: false,
             recipients,
             ahead: VecDeque::new(),
             running: Vec::new(),
@@ -179,6 +179,7 @@ impl Delivery {
             mail_sent: answer.mail_sent,
             answered: now,
         });
+        let of_us = Arc::new(without_session(now));
         let running = std::mem::take(&mut self.running);
         for (place, (index, outcome)) in running.into_iter().zip(&answer.outcomes).enumerate().rev() {
             let is_unknown = answer.unknown.contains(&place);
@@ -187,9 +188,20 @@ impl Delivery {
                 self.ahead.push_front(index);
             }
             if let Some(outcome) = outcome {
+                let is_kept = answer.kept.contains(&place);
+                let via = if is_kept { &of_us } else { &via };
                 self.decide(index, outcome.clone(), via.clone());
+                self.recipients[index].is_unasked = is_kept && !outcome.is_final();
             }
         }
+    }
+
+    /// Those who wait do so because nobody could say whether they have a mailbox: that is no attempt.
+    pub fn is_unasked(&self) -> bool {
+        let mut waiting = (0..self.recipients.len())
+            .filter(|i| !self.is_final(*i))
+            .peekable();
+        waiting.peek().is_some() && waiting.all(|i| self.recipients[i].is_unasked)
     }
 
     /// Recipients that are still to be named to the present host: those that the last transaction left
@@ -200,23 +212,13 @@ impl Delivery {
 
     /// Takes in outcomes that no SMTP session gave (the Maildir's), in the order of the recipients that
     /// had none.
-    pub fn decided_locally(&mut self, outcomes: Vec<Outcome>, now: Now) {
-        let via = Arc::new(Via {
-            relay: "local".into(),
-            uses: 0,
-            source: None,
-            found: None,
-            unfit: None,
-            choice: None,
-            tls: None,
-            started: now,
-            mail_sent: None,
-            answered: now,
-        });
+    pub fn decided_locally(&mut self, delivered: Delivered, now: Now) {
+        let via = Arc::new(without_session(now));
         let open: Vec<usize> = (0..self.recipients.len())
             .filter(|i| !self.is_final(*i))
             .collect();
-        for (index, outcome) in open.into_iter().zip(outcomes) {
+        for (index, outcome) in open.into_iter().zip(delivered.outcomes) {
+            self.recipients[index].is_unasked = delivered.is_unasked && !outcome.is_final();
             self.decide(index, outcome, via.clone());
         }
     }
@@ -257,6 +259,22 @@ impl Delivery {
         }
         slot.outcome = Some(outcome);
         slot.via = Some(via);
+    }
+}
+
+/// How what we say ourselves comes about.
+fn without_session(now: Now) -> Via {
+    Via {
+        relay: "local".into(),
+        uses: 0,
+        source: None,
+        found: None,
+        unfit: None,
+        choice: None,
+        tls: None,
+        started: now,
+        mail_sent: None,
+        answered: now,
     }
 }
 
@@ -356,6 +374,7 @@ mod tests {
             mail_sent: None,
             may_be_duplicate: false,
             unknown: Vec::new(),
+            kept: Vec::new(),
             may_resend: false,
             limit_met: None,
             accepted_after_refusal: false,
@@ -507,7 +526,11 @@ mod tests {
         let mut delivery = delivery(1);
         delivery.batch(1, true, Found::Miss, Now::default());
         delivery.answered(&answer(vec![Some(delivered())]), None, Now::default());
-        delivery.decided_locally(vec![Outcome::Bounced(refusal(5))], Now::default());
+        let late = Delivered {
+            outcomes: vec![Outcome::Bounced(refusal(5))],
+            is_unasked: false,
+        };
+        delivery.decided_locally(late, Now::default());
         assert_eq!(delivery.finish(&Rest::Nobody)[0].outcome, delivered());
     }
 

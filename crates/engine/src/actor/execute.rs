@@ -9,7 +9,9 @@ use remuda_dispatch::{
     command::{Command, Flight, Found, RetireCause},
     event::{Event, Undecided, Unresolved},
 };
-use remuda_mail::{DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Refusal, SessionId, Way};
+use remuda_mail::{
+    DeliveryId, Destination, EnhancedStatus, EntryId, Outcome, Protocol, Refusal, SessionId, Way,
+};
 use remuda_smtp::client::Login;
 use remuda_spool::Heads;
 use tokio::sync::mpsc::error::TrySendError;
@@ -223,6 +225,7 @@ impl Actor {
             network: self.around.network.clone(),
             clients: self.plan.clients.clone(),
             source: Arc::new(self.around.spool.clone()),
+            gate: (order.protocol == Protocol::Lmtp).then(|| self.around.local.gate(&self.plan.settings)),
             clock: self.around.clock.clone(),
         };
         let orders = session::spawn(order, means, self.reports.clone());
@@ -285,6 +288,7 @@ impl Actor {
             reply_within: command.reply_within,
             flight: command.flight,
             recipients,
+            asked: None,
         };
         self.around.metrics.choice(command.choice);
         self.order_transaction(command.session, order);

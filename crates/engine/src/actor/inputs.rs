@@ -108,19 +108,18 @@ impl Actor {
     }
 
     fn delivered_locally(&mut self, id: DeliveryId, delivered: Delivered, now: Now) {
-        let Delivered { outcomes, is_unasked } = delivered;
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
+        let outcomes = &delivered.outcomes;
         let finished = outcomes.iter().filter(|outcome| outcome.is_final()).count() as u32;
         let deferred = outcomes.len() as u32 - finished;
-        delivery.decided_locally(outcomes, now);
-        delivery.is_unasked = is_unasked;
+        delivery.decided_locally(delivered, now);
         let answer = Answer {
             finished,
             deferred,
             undecided: 0,
-            cause: match is_unasked {
+            cause: match delivery.is_unasked() {
                 true => Undecided::Unasked,
                 false => Undecided::NextTransaction,
             },
@@ -212,16 +211,22 @@ impl Actor {
             let relay = &answer.relay;
             tracing::error!(%relay, "took content after it had refused MAIL; the session was ended");
         }
-        let mut ahead = 0;
+        let (mut ahead, mut is_unasked) = (0, false);
         if let Some(delivery) = self.deliveries.get_mut(&answer.delivery) {
             delivery.tls = answer.tls;
             delivery.answered(&answer, dialled.filter(|_| answer.uses == 1), now);
             ahead = delivery.ahead();
+            is_unasked = ahead == 0 && delivery.is_unasked();
+        }
+        let id = answer.delivery;
+        let mut summary = summary(answer, ahead);
+        if is_unasked && summary.cause == Undecided::NextTransaction {
+            summary.cause = Undecided::Unasked;
         }
         let event = Event::Answered {
             session: Some(session),
-            delivery: answer.delivery,
-            answer: summary(answer, ahead),
+            delivery: id,
+            answer: summary,
         };
         self.handle_lesson(lesson, event, now);
     }

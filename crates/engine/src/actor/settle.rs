@@ -33,7 +33,7 @@ impl Actor {
             return;
         };
         let (queued, loaded) = (delivery.entry.clone(), delivery.loaded);
-        let is_attempt = !delivery.is_unasked;
+        let is_attempt = !delivery.is_unasked();
         let decided = delivery.finish(&rest);
         let due = match rest {
             Rest::Defer { until, .. } => until,

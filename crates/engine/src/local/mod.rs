@@ -18,11 +18,12 @@
 //! settlement delivers once more, under another name.
 //!
 //! # Not here
-//! Who is local (`route`). LMTP: it goes over sessions like other mail (`session`).
+//! Who is local (`route`). LMTP: it goes over sessions like other mail (`session`), past a gate of ours (`standing`).
 
 mod file;
 mod mailboxes;
 mod quota;
+mod standing;
 mod template;
 
 use std::{
@@ -42,6 +43,7 @@ use tokio::sync::Semaphore;
 
 use self::{
     file::{NewFile, NotKept},
+    standing::{LmtpGate, NOT_AVAILABLE, Standing, standing},
     template::{HOME, POSTMASTER},
 };
 pub use self::{
@@ -49,8 +51,10 @@ pub use self::{
     template::{NAME_LENGTH_MAX, Template, TemplateError},
 };
 use crate::{
-    route,
-    session::content::{ContentSource, Unreadable},
+    session::{
+        content::{ContentSource, Unreadable},
+        gate::Gate,
+    },
     settings::{LocalDelivery, Settings},
 };
 
@@ -131,27 +135,24 @@ impl Local {
         }
     }
 
+    /// Who is named to an LMTP server: whom a Maildir would take mail for.
+    pub fn gate(&self, settings: &Settings) -> Arc<dyn Gate> {
+        Arc::new(LmtpGate {
+            mailboxes: self.mailboxes.clone(),
+            hostname: settings.hostname.clone(),
+        })
+    }
+
     /// Where an address's mail is kept, or what becomes of it without a place.
     async fn place(&self, settings: &Settings, address: &Address) -> Result<Place, Outcome> {
-        let is_role = route::is_role(address);
-        let postmasters = Place {
-            directory: postmaster_directory(settings),
-            quota: None,
-            receipt: "delivered to the postmaster's Maildir",
-        };
-        let is_our_name = settings.hostname.eq_ignore_ascii_case(address.domain().as_str());
-        let bounced = |status, text| Err(Outcome::Bounced(Refusal::ours(status, text)));
-        let quota = match self.mailboxes.mailbox(address).await {
-            Mailbox::Open { quota } => quota,
-            // At our own name the roles exist, whatever the directory says of them.
-            _ if is_role && is_our_name => return Ok(postmasters),
-            // RFC 5321 §4.5.1: every domain has a postmaster.
-            Mailbox::Unknown if is_role => return Ok(postmasters),
-            Mailbox::Unknown => return bounced(NO_MAILBOX, format!("no mailbox {address} here")),
-            Mailbox::Disabled => return bounced(DISABLED, format!("mailbox {address} is disabled")),
-            Mailbox::Unavailable => {
-                let text = format!("cannot find out now whether there is a mailbox {address}");
-                return Err(Outcome::Deferred(Refusal::ours(NOT_AVAILABLE, text)));
+        let quota = match standing(&*self.mailboxes, &settings.hostname, address).await? {
+            Standing::Mailbox { quota } => quota,
+            Standing::Postmaster => {
+                return Ok(Place {
+                    directory: postmaster_directory(settings),
+                    quota: None,
+                    receipt: "delivered to the postmaster's Maildir",
+                });
             }
         };
         let LocalDelivery::Maildir(template) = &settings.local else {
@@ -164,10 +165,10 @@ impl Local {
                 quota,
                 receipt: "delivered to the Maildir",
             }),
-            None => bounced(
-                TOO_LONG,
-                format!("{address} is too long for the name of a Maildir"),
-            ),
+            None => {
+                let text = format!("{address} is too long for the name of a Maildir");
+                Err(Outcome::Bounced(Refusal::ours(TOO_LONG, text)))
+            }
         }
     }
 
@@ -276,16 +277,10 @@ fn is_full(error: &io::Error) -> bool {
 /// Deliveries at work at a time. Each has a blocking thread of the runtime at most, which has 512 for all.
 pub const DELIVERIES_MAX: usize = 32;
 
-/// RFC 3463 X.1.1: bad destination mailbox address.
-const NO_MAILBOX: EnhancedStatus = EnhancedStatus::new(5, 1, 1);
-/// RFC 3463 X.2.1: mailbox disabled, not accepting messages.
-const DISABLED: EnhancedStatus = EnhancedStatus::new(5, 2, 1);
 /// RFC 3463 X.2.2: mailbox full.
 const OVER_QUOTA: EnhancedStatus = EnhancedStatus::new(5, 2, 2);
 /// RFC 3463 X.1.3: bad destination mailbox address syntax.
 const TOO_LONG: EnhancedStatus = EnhancedStatus::new(5, 1, 3);
-/// RFC 3463 X.4.3: directory server failure.
-const NOT_AVAILABLE: EnhancedStatus = EnhancedStatus::new(4, 4, 3);
 /// RFC 3463 X.3.1: mail system full.
 const FULL: EnhancedStatus = EnhancedStatus::new(4, 3, 1);
 /// RFC 3463 X.3.0: other mail system status.

@@ -315,6 +315,28 @@ async fn over_quota_bounces_at_once() {
     assert_eq!(word(&scene.deliver(&["x\r\n"], ANN).await).0, "delivered");
 }
 
+/// Those at work at the same time may each find room, and nobody behind them: the sum misses none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_race_for_the_last_room_is_won_by_those_in_it_alone() {
+    let scene = Arc::new(Scene::with(Mailbox::Open { quota: Some(100) }));
+    let mut race = tokio::task::JoinSet::new();
+    for _ in 0..2 * DELIVERIES_MAX {
+        let scene = scene.clone();
+        race.spawn(async move { scene.deliver(&["x\r\n"], ANN).await });
+    }
+    let outcomes = race.join_all().await;
+    let delivered = outcomes
+        .iter()
+        .filter(|outcome| word(outcome).0 == "delivered")
+        .count();
+    assert!((1..=DELIVERIES_MAX).contains(&delivered), "{delivered}");
+    for outcome in outcomes.iter().filter(|outcome| word(outcome).0 != "delivered") {
+        assert_eq!(word(outcome), ("bounced", "5.2.2".to_owned()));
+    }
+    assert_eq!((scene.anns("new").len(), scene.anns("tmp").len()), (delivered, 0));
+    assert_eq!(word(&scene.deliver(&["x\r\n"], ANN).await).0, "bounced");
+}
+
 #[tokio::test]
 async fn an_address_with_dangerous_octets_stays_below_the_root() {
     let scene = Scene::with(Mailbox::Open { quota: None });

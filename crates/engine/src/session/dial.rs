@@ -18,7 +18,7 @@ use remuda_smtp::{
     deadlines::client::HANDSHAKE,
 };
 
-use super::{Session, content::ContentSource, order::DialOrder, wire::Wire};
+use super::{Session, content::ContentSource, gate::Gate, order::DialOrder, wire::Wire};
 use crate::{
     network::{Network, Transport},
     tls::{Clients, Problem},
@@ -43,6 +43,8 @@ pub struct Means {
     pub clients: Arc<Clients>,
     /// Contents.
     pub source: Arc<dyn ContentSource>,
+    /// Who is named to the server; None: everybody.
+    pub gate: Option<Arc<dyn Gate>>,
     /// Time.
     pub clock: SharedClock,
 }
@@ -213,6 +215,7 @@ impl Dial<'_> {
             client,
             facts,
             source: self.means.source.clone(),
+            gate: self.means.gate.clone(),
             clock: self.means.clock.clone(),
         }
     }

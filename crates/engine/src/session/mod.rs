@@ -23,6 +23,7 @@
 
 pub mod content;
 pub mod dial;
+pub mod gate;
 pub(crate) mod guard;
 pub mod order;
 mod run;
@@ -48,6 +49,7 @@ pub(crate) use self::transact::undecided;
 use self::{
     content::ContentSource,
     dial::{Means, NotOpened},
+    gate::Gate,
     guard::{Panicked, guarded},
     order::{DialOrder, Order, Report, TransactOrder, Transacted},
     run::Run,
@@ -94,6 +96,7 @@ struct Session {
     client: Client,
     facts: Facts,
     source: Arc<dyn ContentSource>,
+    gate: Option<Arc<dyn Gate>>,
     clock: SharedClock,
 }
 

@@ -13,6 +13,8 @@ use remuda_mail::{
 };
 use remuda_smtp::client::Login;
 
+use super::gate::Asked;
+
 /// What to dial.
 #[derive(Clone, Debug)]
 pub struct DialOrder {
@@ -66,6 +68,17 @@ pub struct TransactOrder {
     pub reply_within: Duration,
     /// Who gets it: at most the batch, with the index that the answer uses.
     pub recipients: Vec<Recipient>,
+    /// What the session's gate has said of them, once it was asked.
+    pub asked: Option<Asked>,
+}
+
+impl TransactOrder {
+    /// Who is named to the server.
+    pub(super) fn named(&self) -> &[Recipient] {
+        self.asked
+            .as_ref()
+            .map_or(&self.recipients, |asked| &asked.passing)
+    }
 }
 
 /// What a session's task is told.
@@ -136,6 +149,9 @@ pub struct Transacted {
     pub may_be_duplicate: bool,
     /// By whom: places among the outcomes.
     pub unknown: Vec<usize>,
+    /// Who was not named to the server, as the gate has it; of those who wait nobody could say whether they have
+    /// a mailbox. Places among the outcomes.
+    pub kept: Vec<usize>,
     /// They may be sent it again at once: the session had answered before, and ended right behind the flight.
     pub may_resend: bool,
     /// Transactions of the session before it met what may be a limit of its server.

@@ -60,6 +60,7 @@ impl Fixture {
             network: peer.network(),
             clients: clients(clock.clone()),
             source: Arc::new(store),
+            gate: None,
             clock: clock.clone(),
         };
         let orders = spawn(order, means, sender);
@@ -117,6 +118,7 @@ impl Fixture {
             flight: Flight::Whole,
             reply_within: Duration::from_secs(5),
             recipients: addresses.iter().map(recipient).collect(),
+            asked: None,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{
     Session,
     content::{BLOCK_MAX, Blocks, Unreadable},
+    gate::Asked,
     order::{Order, TransactOrder, Transacted},
     run::{Run, UnderWay},
 };
@@ -54,7 +55,7 @@ impl Session {
             let is_behind = !run.under_way.is_empty();
             run.is_held = false;
             // It stays in line until it has begun: a panic meanwhile must find it there.
-            let order = run.waiting.front()?;
+            let order = run.waiting.front_mut()?;
             let is_left_sound = !run.has_results || self.client.health() == Health::Sound;
             let begun = match is_left_sound {
                 true => self.open_and_begin(order, is_behind).await,
@@ -74,6 +75,7 @@ impl Session {
                 }
                 // Nothing was sent: the session is as good as before.
                 Err(NotBegun::Unreadable(error)) => return Some(self.unreadable(&order, &error, run)),
+                Err(NotBegun::NobodyPasses) => return Some(self.all_stay(&order, run)),
                 Err(NotBegun::Finished(finished)) => return Some(self.answer(&order, *finished, None, run)),
             }
         }
@@ -82,9 +84,15 @@ impl Session {
 
     async fn open_and_begin(
         &mut self,
-        order: &TransactOrder,
+        order: &mut TransactOrder,
         is_behind: bool,
     ) -> Result<(Blocks, Now), NotBegun> {
+        if let (Some(gate), None) = (&self.gate, &order.asked) {
+            order.asked = Some(Asked::of(&**gate, &order.recipients).await);
+        }
+        if order.named().is_empty() {
+            return Err(NotBegun::NobodyPasses);
+        }
         let mut blocks = Blocks::open(&*self.source, order.message, order.size).await?;
         let may_fly = order.flight != Flight::Split && order.size <= BLOCK_MAX as u64;
         let whole = if may_fly {
@@ -109,7 +117,7 @@ impl Session {
     ) -> Option<Finished> {
         let spoken = client::Order {
             envelope: &order.envelope,
-            recipients: &order.recipients,
+            recipients: order.named(),
             size: order.size,
             smtputf8: order.smtputf8,
             eight_bit: order.eight_bit,
@@ -149,11 +157,14 @@ impl Session {
     fn answer(
         &mut self,
         order: &TransactOrder,
-        finished: Finished,
+        mut finished: Finished,
         begun: Option<Now>,
         run: &Run,
     ) -> Transacted {
-        debug_assert_eq!(finished.outcomes.len(), order.recipients.len());
+        debug_assert_eq!(finished.outcomes.len(), order.named().len());
+        if let Some(asked) = &order.asked {
+            asked.spread(&mut finished);
+        }
         if finished.is_begun {
             self.facts.uses += 1;
             self.facts.last_used = self.clock.now().monotonic;
@@ -188,6 +199,7 @@ impl Session {
             mail_sent: begun.filter(|_| finished.is_begun),
             may_be_duplicate: finished.may_be_duplicate,
             unknown: finished.unknown,
+            kept: kept(order),
             may_resend: finished.may_resend && self.wire.was_lost_within(RESENT_WITHIN),
             limit_met: finished.limit_met,
             accepted_after_refusal: finished.accepted_after_refusal,
@@ -221,6 +233,18 @@ impl Session {
         }
     }
 
+    /// The gate has ruled on everybody.
+    fn all_stay(&self, order: &TransactOrder, run: &Run) -> Transacted {
+        let outcomes = order.asked.as_ref().map(|asked| asked.outcomes(Vec::new()));
+        Transacted {
+            outcomes: outcomes.unwrap_or_default(),
+            kept: kept(order),
+            session: self.after(run),
+            uses: self.facts.uses,
+            ..undecided(order, "local".into(), Undecided::NextTransaction)
+        }
+    }
+
     fn unreadable(&self, order: &TransactOrder, error: &Unreadable, run: &Run) -> Transacted {
         let message = order.message;
         tracing::error!(%message, %error, "content could not be read");
@@ -242,6 +266,8 @@ enum NotBegun {
     /// The session is not in order.
     Unsent,
     Unreadable(Unreadable),
+    /// Nobody is named to the server.
+    NobodyPasses,
     Finished(Box<Finished>),
 }
 
@@ -267,6 +293,7 @@ pub(crate) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         mail_sent: None,
         may_be_duplicate: false,
         unknown: Vec::new(),
+        kept: Vec::new(),
         may_resend: false,
         limit_met: None,
         accepted_after_refusal: false,
@@ -274,6 +301,10 @@ pub(crate) fn undecided(order: &TransactOrder, relay: std::sync::Arc<str>, cause
         flights: 0,
         session: After::Gone,
     }
+}
+
+fn kept(order: &TransactOrder) -> Vec<usize> {
+    order.asked.as_ref().map(Asked::kept).unwrap_or_default()
 }
 
 /// What a panic of ours is for the recipients: they wait.

@@ -10,7 +10,9 @@ use remuda_clock::SharedClock;
 
 use super::{
     Shown,
-    measure::{OPENING_TRIPS, Pass},
+    change::Change,
+    home,
+    measure::{OPENING_TRIPS, Objects, Pass},
     world::{RECEIVERS, SITES, World, describe},
 };
 
@@ -46,10 +48,16 @@ impl<'a, W: Write> Display<'a, W> {
         for (number, address) in world.sinks().addresses().iter().enumerate() {
             self.line(&format!("  receiver {number}  {address}  {}", describe(number)))?;
         }
-        self.line(&format!("  server      {}", world.address()))?;
+        let (accounts, aliases, lists) = home::COUNTS;
+        self.line(&format!(
+            "  server      {}, hosts {}: {accounts} accounts, {aliases} aliases, {lists} list",
+            world.address(),
+            home::DOMAIN
+        ))?;
         self.line(&format!("  admin API   http://{admin}/api/v1/status"))?;
         let server = format!("--admin http://{admin} --token-file {}", token.display());
         self.line(&format!("  look inside: remuda connections {server}"))?;
+        self.line(&format!("               remuda cache status {server}"))?;
         self.line("")
     }
 
@@ -65,9 +73,20 @@ impl<'a, W: Write> Display<'a, W> {
         self.line(&row(pass))
     }
 
-    /// Prints both passes beside each other.
+    /// Prints what of the directory was answered from memory.
+    pub fn objects(&mut self, pass: &Pass) -> std::io::Result<()> {
+        self.line(&objects_row(pass))
+    }
+
+    /// Prints what a change has done.
+    pub fn change(&mut self, change: &Change) -> std::io::Result<()> {
+        self.line(&changed(change))
+    }
+
+    /// Prints both passes beside each other, and what the object cache came to.
     pub fn table(&mut self, shown: &Shown) -> std::io::Result<()> {
-        self.line(&table(&shown.with_reuse, &shown.without_reuse))
+        self.line(&table(&shown.with_reuse, &shown.without_reuse))?;
+        self.line(&objects_table(&shown.with_reuse.objects))
     }
 }
 
@@ -90,8 +109,9 @@ fn row(pass: &Pass) -> String {
 
 fn table(with: &Pass, without: &Pass) -> String {
     type Cell = fn(&Pass) -> String;
-    let rows: [(&str, Cell); 13] = [
+    let rows: [(&str, Cell); 14] = [
         ("messages", |pass| pass.messages.to_string()),
+        ("and in Maildirs here", |pass| pass.kept.to_string()),
         ("connections", |pass| pass.connections.to_string()),
         ("messages per connection", |pass| {
             format!("{:.1}", pass.messages_per_connection())
@@ -123,6 +143,41 @@ fn table(with: &Pass, without: &Pass) -> String {
         "* those of the transaction, and {OPENING_TRIPS} to open each connection (TCP, greeting, EHLO)\n"
     ));
     text
+}
+
+fn objects_row(pass: &Pass) -> String {
+    let kinds = pass.objects.iter();
+    let rates = kinds.map(|one| format!("{} {:.1}%", one.kind, one.from_memory_percent));
+    format!(
+        "         {:>7} in Maildirs here; from memory: {}",
+        pass.kept,
+        rates.collect::<Vec<_>>().join("  ")
+    )
+}
+
+fn objects_table(kinds: &[Objects]) -> String {
+    let mut text = format!(
+        "{:<26}{:>10}{:>10}{:>14}{:>10}\n",
+        "object cache", "look-ups", "queries", "from memory", "hit rate"
+    );
+    for one in kinds {
+        text.push_str(&format!(
+            "{:<26}{:>10}{:>10}{:>13.1}%{:>9}%\n",
+            one.kind, one.look_ups, one.queries, one.from_memory_percent, one.hit_percent
+        ));
+    }
+    text
+}
+
+fn changed(change: &Change) -> String {
+    let (desk, ann, bob) = (home::DESK, home::ANN, home::BOB);
+    let next = match (change.before, change.behind) {
+        ((1, 0), (1, 1)) => format!("the next message to {desk} is in {bob}'s Maildir"),
+        (before, behind) => {
+            format!("Maildirs of {ann} and {bob}: {before:?}, then {behind:?}; this is a defect")
+        }
+    };
+    format!("         {desk} was {ann}'s; PATCH /api/v1/aliases/{desk} gave it to {bob}: {next}")
 }
 
 #[cfg(test)]
@@ -169,5 +224,42 @@ mod tests {
         assert_eq!(row("connections"), ["10", "2"]);
         assert_eq!(row("messages per connection"), ["1.0", "5.0"]);
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_object_cache_has_a_row_for_each_kind() {
+        let kinds = ["domain", "account"].map(|kind| Objects {
+            kind,
+            look_ups: 200,
+            queries: 3,
+            from_memory_percent: 98.5,
+            hit_percent: 98,
+        });
+        let text = objects_table(&kinds);
+        let cells: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
+        assert_eq!(cells, ["account", "200", "3", "98.5%", "98%"]);
+        let pass = Pass {
+            objects: kinds.to_vec(),
+            kept: 7,
+            ..Pass::default()
+        };
+        assert_eq!(
+            objects_row(&pass),
+            "               7 in Maildirs here; from memory: domain 98.5%  account 98.5%"
+        );
+    }
+
+    #[test]
+    fn a_change_that_is_not_seen_is_told() {
+        let seen = Change {
+            before: (1, 0),
+            behind: (1, 1),
+        };
+        assert!(changed(&seen).ends_with("is in bob's Maildir"));
+        let stale = Change {
+            behind: (2, 0),
+            ..seen
+        };
+        assert!(changed(&stale).ends_with("this is a defect"));
     }
 }

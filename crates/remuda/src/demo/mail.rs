@@ -4,6 +4,7 @@
 //! * **A message depends on its index only**, the time of its sending apart: both passes send the same.
 //! * **It comes in waves**, so that the pace is that of the senders and not of the server; a wave that takes
 //!   longer than its time delays the next.
+//! * **Some of it is for the domain that is hosted**, beside what goes to the receivers.
 //! * **Each message says when it was sent**, in the field that the receivers report.
 
 use std::{net::SocketAddr, time::Duration};
@@ -11,9 +12,18 @@ use std::{net::SocketAddr, time::Duration};
 use remuda_clock::{SharedClock, Wall};
 use remuda_load::{Config, Message, Plan};
 
-use super::world::SITES;
+use super::{home, world::SITES};
 
-/// So many messages.
+/// What the server has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Messages for the receivers.
+    pub away: u64,
+    /// Maildirs that get a message, each counted once for each.
+    pub home: u64,
+}
+
+/// So many messages for the receivers, and some for the hosted domain beside them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mail {
     messages: u64,
@@ -25,34 +35,58 @@ impl Mail {
         Mail { messages }
     }
 
-    /// Sends all of them to the server; answers how many it has taken.
-    pub async fn send(self, to: SocketAddr, clock: &SharedClock) -> anyhow::Result<u64> {
+    /// Sends all of them to the server; answers what it has taken.
+    pub async fn send(self, to: SocketAddr, clock: &SharedClock) -> anyhow::Result<Sent> {
         let mut next = clock.now().monotonic;
-        let (mut sent, mut accepted) = (0, 0);
+        let (mut sent, mut at_home) = (0, 0);
+        let mut accepted = Sent::default();
         while sent < self.messages {
             clock.sleep_until(next).await;
             next = (next + WAVE_INTERVAL).max(clock.now().monotonic);
             let wave = WAVE_MESSAGES.min(self.messages - sent);
-            let config = Config {
-                messages: wave,
-                sessions: SENDERS,
-                helo_name: "sender.demo.test".to_owned(),
-                ..Config::to(to.to_string())
-            };
-            let (first, at) = (sent, clock.clone());
-            let plan = Plan::new(move |index| message(first + index, at.now().wall));
-            accepted += remuda_load::run_with(config, plan, clock.clone()).await?.messages;
+            let (first, first_at_home) = (sent, at_home);
+            let away = move |index| recipient(first + index);
+            let home = move |index| home::recipient(first_at_home + index);
+            let (away, home) = tokio::try_join!(
+                send_wave((to, wave, first), away, clock),
+                send_wave((to, HOME_MESSAGES, first_at_home), home, clock),
+            )?;
+            accepted.away += away;
+            accepted.home += (at_home..at_home + home).map(home::copies).sum::<u64>();
             sent += wave;
+            at_home += HOME_MESSAGES;
         }
         Ok(accepted)
     }
 }
 
-/// The `index`-th message, sent at `at`.
-fn message(index: u64, at: Wall) -> Message {
-    let domain = domain(index);
+/// Sends so many messages at once, from the `first` one on; answers how many were taken.
+async fn send_wave(
+    (to, messages, first): (SocketAddr, u64, u64),
+    recipient: impl Fn(u64) -> String + Send + Sync + 'static,
+    clock: &SharedClock,
+) -> Result<u64, remuda_load::Error> {
+    let config = Config {
+        messages,
+        sessions: SENDERS,
+        helo_name: "sender.demo.test".to_owned(),
+        ..Config::to(to.to_string())
+    };
+    let at = clock.clone();
+    let plan = Plan::new(move |index| message(first + index, recipient(index), at.now().wall));
+    let report = remuda_load::run_with(config, plan, clock.clone()).await?;
+    Ok(report.messages)
+}
+
+/// Who at the receivers gets the `index`-th message.
+fn recipient(index: u64) -> String {
+    format!("user{index}@{}", domain(index))
+}
+
+/// The `index`-th message, to `recipient`, sent at `at`.
+fn message(index: u64, recipient: String, at: Wall) -> Message {
     let header = format!(
-        "X-Remuda-Test: {index} {at}\r\nFrom: <news@sender.demo.test>\r\nTo: <user{index}@{domain}>\r\n\
+        "X-Remuda-Test: {index} {at}\r\nFrom: <news@sender.demo.test>\r\nTo: <{recipient}>\r\n\
          Message-ID: <{index}@sender.demo.test>\r\nDate: Thu, 01 Jan 1970 00:00:00 +0000\r\n\
          Subject: message {index}\r\n\r\n"
     );
@@ -63,7 +97,7 @@ fn message(index: u64, at: Wall) -> Message {
     Message {
         content,
         sender: "news@sender.demo.test".to_owned(),
-        recipients: vec![format!("user{index}@{domain}")],
+        recipients: vec![recipient],
         ..Message::default()
     }
 }
@@ -96,8 +130,9 @@ fn scatter(index: u64) -> u64 {
 
 /// Sessions that send at the same time.
 const SENDERS: usize = 4;
-/// Messages that come together, and how often they do: 400 a second.
+/// Messages that come together, and how often they do: 400 a second for the receivers, 50 for the hosted domain.
 const WAVE_MESSAGES: u64 = 40;
+const HOME_MESSAGES: u64 = 5;
 const WAVE_INTERVAL: Duration = Duration::from_millis(100);
 /// Contents have fewer lines than this.
 const LINES_MAX: u64 = 60;
@@ -109,8 +144,9 @@ mod tests {
 
     #[test]
     fn both_passes_send_the_same() {
-        assert_eq!(message(7, Wall(1)), message(7, Wall(1)));
-        assert_ne!(message(7, Wall(1)).content, message(8, Wall(1)).content);
+        let message = |index| message(index, recipient(index), Wall(1));
+        assert_eq!(message(7), message(7));
+        assert_ne!(message(7).content, message(8).content);
     }
 
     #[test]
@@ -123,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_message_says_when_it_was_sent() {
-        let text = String::from_utf8(message(3, Wall(1_795_000_000_123)).content).unwrap();
+        let message = message(3, recipient(3), Wall(1_795_000_000_123));
+        let text = String::from_utf8(message.content).unwrap();
         let field = text
             .lines()
             .next()

@@ -1,4 +1,4 @@
-//! What a pass came to: the receivers' counts, and what the cache says of itself.
+//! What a pass came to: the receivers' counts, the Maildirs', and what the caches say of themselves.
 //!
 //! # Contract
 //! * **Counts are the receivers'**, who share no code with the server.
@@ -8,15 +8,18 @@
 use std::time::Duration;
 
 use remuda_clock::Wall;
+use remuda_directory::control::CacheStatus;
 use remuda_sink::Report;
 
-use super::{mail::sent_at, world::World};
+use super::{home, mail::sent_at, world::World};
 
 /// The counts of a pass, while it runs or at its end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pass {
     /// Messages that have arrived.
     pub messages: u64,
+    /// Messages in the Maildirs of the hosted domain, those of the change apart.
+    pub kept: u64,
     /// Connections opened for them.
     pub connections: u64,
     /// Of these, the ones that have carried a message.
@@ -33,6 +36,37 @@ pub struct Pass {
     pub latencies_ms: Vec<u64>,
     /// How the cache found sessions.
     pub cache: Cache,
+    /// How the object cache found domains, accounts, aliases and lists.
+    pub objects: Vec<Objects>,
+}
+
+/// How objects of one kind were found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objects {
+    /// As in `remuda cache status`.
+    pub kind: &'static str,
+    /// Since the beginning.
+    pub look_ups: u64,
+    /// Statements sent to the database for them.
+    pub queries: u64,
+    /// Of a hundred look-ups, how many cost no query.
+    pub from_memory_percent: f64,
+    /// hMailServer's rate: an object found nowhere is no miss.
+    pub hit_percent: u8,
+}
+
+impl Objects {
+    /// The kinds that were asked for.
+    fn of(status: &CacheStatus) -> Vec<Self> {
+        let kinds = status.types.iter().map(|(kind, one)| Objects {
+            kind: kind.as_str(),
+            look_ups: one.lookups.values().sum(),
+            queries: one.loads,
+            from_memory_percent: 100.0 * one.without_query,
+            hit_percent: one.hit_rate,
+        });
+        kinds.filter(|kind| kind.look_ups > 0).collect()
+    }
 }
 
 /// How sessions were found.
@@ -75,6 +109,8 @@ impl Pass {
         Ok(Pass {
             elapsed,
             cache,
+            kept: home::kept(world.data_dir())?,
+            objects: Objects::of(&world.directory().cache_status()),
             ..Pass::of(&world.sinks().report())
         })
     }

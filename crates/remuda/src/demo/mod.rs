@@ -1,4 +1,5 @@
-//! `remuda demo`: a small internet on loopback, in one process, with and without the connection cache.
+//! `remuda demo`: a small internet on loopback, in one process, with and without the connection cache, and a domain
+//! that is hosted behind the object cache.
 //!
 //! ```text
 //!   senders ─▶ engine with reuse ─────▶ five receivers, one of them slow ─┐
@@ -7,20 +8,26 @@
 //!
 //! # Contract
 //! * **The same mail goes both ways**: messages, domains, pace and receivers do not differ, only the cache.
+//! * **A change through the admin API is made on the way**, and the next message shows that it is seen.
 //! * **It ends by itself**, also when mail is missing (it says so then); asked to stay, it goes on sending
 //!   until it is told to end.
 //! * **Nothing stays behind**: its files lie in a temporary directory, its sockets on loopback.
 //! * **Plain text**: a line a second, no control characters.
 //!
 //! # Not here
-//! What the cache decides (`remuda_dispatch`); the receivers' behaviour (`remuda_sink`).
+//! What the caches decide (`remuda_dispatch`, `remuda_object_cache`); the receivers' behaviour (`remuda_sink`).
 
+mod change;
 mod display;
+mod home;
 mod mail;
 mod measure;
 mod world;
 
-pub use self::measure::{Cache, Pass};
+pub use self::{
+    change::Change,
+    measure::{Cache, Objects, Pass},
+};
 
 use std::{future::Future, io::Write, path::Path, pin::pin, time::Duration};
 
@@ -29,15 +36,12 @@ use remuda_admin::{Bound, Server, Token};
 use remuda_clock::{SharedClock, SystemClock, before};
 
 use self::{
+    change::Admin,
     display::Display,
     mail::Mail,
     world::{Reuse, World},
 };
-use crate::{
-    config,
-    directory::tended::Tended,
-    exit::{Exit, Failure},
-};
+use crate::exit::{Exit, Failure};
 
 /// How the demo is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub struct Shown {
     pub with_reuse: Pass,
     /// The same mail without.
     pub without_reuse: Pass,
+    /// What became of the change.
+    pub change: Change,
 }
 
 /// Runs the command: in a runtime of its own, on standard output, until it has ended or Ctrl-C.
@@ -120,13 +126,13 @@ pub async fn run(
         .tempdir()
         .context("temporary directory")?;
     let world = World::start(&directory.path().join("with-reuse"), Reuse::On, &clock).await?;
-    let (admin, tended) = serve_admin(&world, directory.path(), &clock).await?;
+    let (server, admin) = serve_admin(&world, directory.path(), &clock)?;
     let mut display = Display::new(out, clock.clone());
-    display.introduce(&world, admin.address(), &token_file(directory.path()))?;
+    display.introduce(&world, admin.address, &admin.token_file)?;
     let mut until = pin!(until);
     let shown = tokio::select! {
         () = &mut until => None,
-        shown = show(options, &world, directory.path(), &mut display) => Some(shown?),
+        shown = show(options, (&world, &admin), directory.path(), &mut display) => Some(shown?),
     };
     if options.keep && shown.is_some() {
         display.line("Staying, with mail going on; Ctrl-C ends.")?;
@@ -135,22 +141,21 @@ pub async fn run(
             stayed = stay(&world, &mut display) => stayed?,
         }
     }
-    admin.stop(PATIENCE_AT_END).await;
-    tended.stop().await;
+    server.stop(PATIENCE_AT_END).await;
     world.stop(PATIENCE_AT_END).await;
     Ok(shown)
 }
 
-/// Both passes and the table.
+/// Both passes and the tables.
 async fn show<W: Write>(
     options: Options,
-    world: &World,
+    (world, admin): (&World, &Admin),
     directory: &Path,
     display: &mut Display<'_, W>,
 ) -> anyhow::Result<Shown> {
     let mail = Mail::new(options.messages);
     display.line("With the connection cache:")?;
-    let with_reuse = pass(world, mail, display).await?;
+    let (with_reuse, change) = pass(world, Some(admin), mail, display).await?;
     let bare = World::start(
         &directory.join("without-reuse"),
         Reuse::Off,
@@ -158,47 +163,85 @@ async fn show<W: Write>(
     )
     .await?;
     display.line("The same mail, a connection for each message:")?;
-    let without_reuse = pass(&bare, mail, display).await?;
+    let (without_reuse, _) = pass(&bare, None, mail, display).await?;
     bare.stop(PATIENCE_AT_END).await;
     let shown = Shown {
         with_reuse,
         without_reuse,
+        change: change.unwrap_or_default(),
     };
     display.table(&shown)?;
     Ok(shown)
 }
 
-/// Sends the mail through `world` and shows it, a line a second, until it has arrived.
-async fn pass<W: Write>(world: &World, mail: Mail, display: &mut Display<'_, W>) -> anyhow::Result<Pass> {
+/// Sends the mail through `world` and shows it, a line a second, until it has arrived; with an admin API also
+/// makes the change, and shows the object cache.
+async fn pass<W: Write>(
+    world: &World,
+    admin: Option<&Admin>,
+    mail: Mail,
+    display: &mut Display<'_, W>,
+) -> anyhow::Result<(Pass, Option<Change>)> {
     let clock = display.clock().clone();
     let began = clock.now().monotonic;
-    let work = async {
-        let accepted = mail.send(world.address(), &clock).await?;
-        let arrived = before(
-            &*clock,
-            clock.now().monotonic + PATIENCE,
-            world.sinks().received(accepted),
-        );
-        anyhow::Ok(arrived.await.is_some())
-    };
-    let mut work = pin!(work);
+    let mut work = pin!(send(world, mail, &clock));
+    let mut changing = pin!(async {
+        clock.sleep_until(began + CHANGE_AFTER).await;
+        match admin {
+            Some(admin) => change::make(world, admin, &clock).await,
+            None => std::future::pending().await,
+        }
+    });
     display.head()?;
     let mut next = began + DISPLAY_INTERVAL;
-    let all_arrived = loop {
+    let (mut arrived, mut change) = (None, None);
+    while arrived.is_none() || (admin.is_some() && change.is_none()) {
         tokio::select! {
-            all_arrived = &mut work => break all_arrived?,
+            all = &mut work, if arrived.is_none() => arrived = Some(all?),
+            made = &mut changing, if change.is_none() => display.change(change.insert(made?))?,
             () = clock.sleep_until(next) => {
                 next += DISPLAY_INTERVAL;
-                display.row(&Pass::measure(world, clock.now().monotonic - began).await?)?;
+                row(world, admin.is_some(), clock.now().monotonic - began, display).await?;
             }
         }
-    };
-    let pass = Pass::measure(world, clock.now().monotonic - began).await?;
-    display.row(&pass)?;
-    if !all_arrived {
+    }
+    let pass = row(world, admin.is_some(), clock.now().monotonic - began, display).await?;
+    if arrived == Some(false) {
         display.line("Not all of it has arrived; it is in the queue.")?;
     }
     display.line("")?;
+    Ok((pass, change))
+}
+
+/// Sends the mail and waits for it; answers whether all has arrived.
+async fn send(world: &World, mail: Mail, clock: &SharedClock) -> anyhow::Result<bool> {
+    let sent = mail.send(world.address(), clock).await?;
+    let arrived = async {
+        world.sinks().received(sent.away).await;
+        while home::kept(world.data_dir())? < sent.home {
+            clock.sleep_until(clock.now().monotonic + LOOK_INTERVAL).await;
+        }
+        anyhow::Ok(())
+    };
+    let deadline = clock.now().monotonic + PATIENCE;
+    match before(&**clock, deadline, arrived).await {
+        Some(arrived) => arrived.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Shows how it is now.
+async fn row<W: Write>(
+    world: &World,
+    has_objects: bool,
+    elapsed: Duration,
+    display: &mut Display<'_, W>,
+) -> anyhow::Result<Pass> {
+    let pass = Pass::measure(world, elapsed).await?;
+    display.row(&pass)?;
+    if has_objects {
+        display.objects(&pass)?;
+    }
     Ok(pass)
 }
 
@@ -211,34 +254,30 @@ async fn stay<W: Write>(world: &World, display: &mut Display<'_, W>) -> anyhow::
         next += STAY_INTERVAL;
         Mail::new(STAY_MESSAGES).send(world.address(), &clock).await?;
         clock.sleep_until(next).await;
-        display.row(&Pass::measure(world, clock.now().monotonic - began).await?)?;
+        row(world, true, clock.now().monotonic - began, display).await?;
     }
 }
 
-async fn serve_admin(
-    world: &World,
-    directory: &Path,
-    clock: &SharedClock,
-) -> anyhow::Result<(Server, Tended)> {
-    let config = config::Directory {
-        database: config::Database::Sqlite(directory.join("directory.db")),
-        password_line: None,
-        object_cache: Default::default(),
-    };
-    let opened = Tended::open(&config, directory, clock.clone()).await;
-    let tended = opened.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+fn serve_admin(world: &World, directory: &Path, clock: &SharedClock) -> anyhow::Result<(Server, Admin)> {
     let bound = Bound::new(([127, 0, 0, 1], 0).into())?;
-    let token = Token::read_or_make(&token_file(directory))?;
-    let admin = bound.serve(world.operations(), tended.directory(), token, clock.clone())?;
-    Ok((admin, tended))
-}
-
-fn token_file(directory: &Path) -> std::path::PathBuf {
-    directory.join("admin.token")
+    let token_file = directory.join("admin.token");
+    let token = Token::read_or_make(&token_file)?;
+    let server = bound.serve(
+        world.operations(),
+        world.directory().clone(),
+        token,
+        clock.clone(),
+    )?;
+    let address = server.address();
+    Ok((server, Admin { address, token_file }))
 }
 
 /// How often a line is shown.
 const DISPLAY_INTERVAL: Duration = Duration::from_secs(1);
+/// When the change is made.
+const CHANGE_AFTER: Duration = Duration::from_millis(2500);
+/// How often the Maildirs are looked into at the end.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// After this, mail that has not arrived is not waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// For transactions in hand at the end.

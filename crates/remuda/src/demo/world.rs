@@ -1,21 +1,30 @@
-//! The small internet: receivers on loopback, the routes to them, and a server in between.
+//! The small internet: receivers on loopback, the routes to them, and a server in between that hosts a domain.
 //!
 //! # Contract
 //! * **Every domain is a destination of its own**: no two have the same list of hosts.
 //! * **Domains share receivers**, so that a session opened for one may serve another.
 //! * **It ends with its value**: dropped, the engine stops at once.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use remuda_clock::SharedClock;
+use remuda_directory::Directory;
 use remuda_engine::{
-    Engine,
+    Engine, Parts,
     operations::Operations,
     settings::{Listener, Route, RouteDomain, Settings},
 };
 use remuda_mail::HostPort;
 use remuda_sink as sink;
+
+use super::home;
+use crate::{config, directory::tended::Tended};
 
 /// Whether the server keeps and shares its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +50,38 @@ pub(super) struct Site {
 pub(super) struct World {
     engine: Engine,
     sinks: sink::Running,
+    directory: Directory,
+    /// Taken at the end.
+    tended: Option<Tended>,
+    data_dir: PathBuf,
 }
 
 impl World {
-    /// Starts the receivers, and a server with its data in `directory`.
-    pub async fn start(directory: &Path, reuse: Reuse, clock: &SharedClock) -> anyhow::Result<Self> {
+    /// Starts the receivers, and a server with its data in `data_dir`.
+    pub async fn start(data_dir: &Path, reuse: Reuse, clock: &SharedClock) -> anyhow::Result<Self> {
         let config = sink::Config {
             listeners: (0..RECEIVERS).map(receiver).collect(),
             keep_digests: true,
             ..sink::Config::default()
         };
         let sinks = sink::start(config, clock.clone()).await.context("receivers")?;
-        let settings = settings(directory, reuse, sinks.addresses())?;
-        let engine = Engine::start(settings, None, clock.clone()).await?;
-        Ok(World { engine, sinks })
+        let settings = settings(data_dir, reuse, sinks.addresses())?;
+        let tended = open_directory(data_dir, clock).await?;
+        let directory = tended.directory();
+        home::settle_in(&directory).await?;
+        let opening = std::future::ready(Ok(directory.clone()));
+        let parts = Parts {
+            directory: Some(Box::pin(opening)),
+            ..Parts::default()
+        };
+        let engine = Engine::start_with(settings, None, clock.clone(), parts).await?;
+        Ok(World {
+            engine,
+            sinks,
+            directory,
+            tended: Some(tended),
+            data_dir: data_dir.to_owned(),
+        })
     }
 
     /// Where the server takes mail.
@@ -67,14 +94,27 @@ impl World {
         &self.sinks
     }
 
+    /// What is hosted, and the cache before it.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Where the server keeps its data, Maildirs included.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// What an operator may ask the server.
     pub fn operations(&self) -> Arc<dyn Operations> {
         self.engine.operations()
     }
 
     /// Ends the server: it says QUIT to the receivers.
-    pub async fn stop(self, patience: Duration) {
+    pub async fn stop(mut self, patience: Duration) {
         self.engine.stop(patience).await;
+        if let Some(tended) = self.tended.take() {
+            tended.stop().await;
+        }
     }
 }
 
@@ -115,7 +155,18 @@ fn receiver(number: usize) -> sink::Listener {
     }
 }
 
-fn settings(directory: &Path, reuse: Reuse, receivers: &[SocketAddr]) -> anyhow::Result<Settings> {
+async fn open_directory(data_dir: &Path, clock: &SharedClock) -> anyhow::Result<Tended> {
+    std::fs::create_dir_all(data_dir).context("data directory")?;
+    let config = config::Directory {
+        database: config::Database::Sqlite(data_dir.join("directory.db")),
+        password_line: None,
+        object_cache: Default::default(),
+    };
+    let opened = Tended::open(&config, data_dir, clock.clone()).await;
+    opened.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+fn settings(data_dir: &Path, reuse: Reuse, receivers: &[SocketAddr]) -> anyhow::Result<Settings> {
     let mut routes = Vec::new();
     for site in SITES {
         let hosts = site.hosts.iter().map(|number| HostPort {
@@ -127,7 +178,7 @@ fn settings(directory: &Path, reuse: Reuse, receivers: &[SocketAddr]) -> anyhow:
         routes.push(Route::new(domain, hosts.collect()));
     }
     let mut settings = Settings {
-        data_dir: directory.to_owned(),
+        data_dir: data_dir.to_owned(),
         listeners: vec![Listener::plain(([127, 0, 0, 1], 0).into())],
         routes,
         ..Settings::defaults("relay.demo.test")

@@ -83,9 +83,16 @@ async fn a_real_dovecot_takes_local_mail_by_lmtp_and_its_sessions_are_used_again
         let home = Home::new(&format!(
             "[local]\ndelivery = \"{delivery}\"\n[delivery]\nsessions_per_endpoint = 1\ninitial_concurrency = 1\n"
         ));
+        open_accounts(&home);
         let before = count(&dovecot);
         for n in 0..3 {
-            let to = [ANN, BOB, "nobody@remuda.test"];
+            let to = [
+                ANN,
+                "off@remuda.test",
+                BOB,
+                "nobody@remuda.test",
+                "gone@remuda.test",
+            ];
             store(&home.path("remuda-data"), &format!("{delivery} {n}"), &to).await;
         }
         let mut remuda = home.start();
@@ -113,11 +120,47 @@ async fn a_real_dovecot_takes_local_mail_by_lmtp_and_its_sessions_are_used_again
                 assert_eq!(reused, n > 0, "{line}");
             }
         }
+        for (to, what) in [
+            ("off@remuda.test", "dsn=5.2.1 status=bounced"),
+            ("gone@remuda.test", "dsn=5.1.1 status=bounced"),
+        ] {
+            let is_ours = |line: &&String| line.contains(what) && line.contains(" relay=local ");
+            assert!(of(to).len() == 3 && of(to).iter().all(is_ours), "{lines:#?}");
+        }
         assert!(remuda.stop().success());
     }
     let text = dovecot.doveadm(&["fetch", "-u", ANN, "text", "ALL"]).unwrap();
     assert!(text.contains("hello\n.with a dot\n"), "{text}");
     assert!(text.contains("Return-Path: <writer@remuda.test>"), "{text}");
+}
+
+/// The accounts of our directory: all of Dovecot's, one that it does not have, and one that is disabled.
+fn open_accounts(home: &Home) {
+    fs::create_dir_all(home.path("remuda-data")).unwrap();
+    let done = |ended: crate::home::Ended| assert_eq!(ended.code, Some(0), "{ended:?}");
+    done(home.run(["domain", "add", "remuda.test", "--offline"]));
+    for address in [ANN, BOB, "nobody@remuda.test", "off@remuda.test"] {
+        done(home.run(["account", "add", address, "--offline"]));
+    }
+    done(home.run([
+        "account",
+        "set",
+        "off@remuda.test",
+        "--active",
+        "false",
+        "--offline",
+    ]));
+}
+
+/// Lets others through to a Maildir below `root`.
+fn open_the_way_to(maildir: &Path, root: &Path) {
+    for above in maildir
+        .ancestors()
+        .skip(1)
+        .take_while(|above| above.starts_with(root))
+    {
+        fs::set_permissions(above, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
 }
 
 /// How many messages Ann has.
@@ -186,14 +229,7 @@ async fn a_real_dovecot_reads_the_maildirs_that_mail_is_delivered_to() {
     deliver(&data_dir, 0..1, 1).await;
     deliver(&data_dir, 1..3, 3).await;
 
-    for above in [
-        directory.path(),
-        &data_dir,
-        &data_dir.join("mail"),
-        &data_dir.join("mail/remuda.test"),
-    ] {
-        fs::set_permissions(above, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
+    open_the_way_to(&maildir, directory.path());
     own(&maildir).unwrap();
     let dovecot = Dovecot::start(&[account(ANN, Some(&maildir), Some(10_000))]).expect("the peer");
     let fetched = dovecot

@@ -170,6 +170,41 @@ fn every_change_is_a_line_of_the_audit_log() {
     );
 }
 
+/// The most that can be asked of the log, and of everything that runs in the server.
+#[test]
+fn no_secret_is_in_the_log_at_any_level() {
+    let place = Place::new(ANY, ANY, "");
+    let mut command = Command::new(PROGRAM);
+    command.env("RUST_LOG", "trace");
+    let server = place.serve_in(command);
+    place.configure(&server.smtp.to_string(), &server.admin.to_string(), "");
+    let line = |line: &str, input: &str| said(&place.line(line, input), line);
+    line("domain add ex.test", "");
+    line("account add bob@ex.test --password-file -", "stallion-1\n");
+    line("account set bob@ex.test --password-file -", "stallion-2\n");
+    place.write(
+        "a.csv",
+        "type,address,domain,hosts,username,password\naccount,eve@ex.test,,,,stallion-3\n\
+             route,,ex.net,192.0.2.1,me,stallion-4\n",
+    );
+    assert_eq!(line("import a.csv", ""), "2 created, 0 replaced\n");
+    line("export b.json --with-passwords", "");
+    refused(&place.line(
+        "account set bob@ex.test --forward nonsense --password-file -",
+        "stallion-5\n",
+    ));
+    refused(&place.line("account add bob@ex.test --password-file -", "stallion-6\n"));
+    let exported = place.read("b.json");
+    let (_, hash) = exported.split_once("$argon2id$").unwrap();
+    let hash = &hash[..hash.find('"').unwrap()];
+    let token = place.read("data/admin.token");
+    let log = server.process.lines().join("\n");
+    assert!(log.contains("DEBUG") && log.contains("audit"), "{log}");
+    for secret in ["stallion", hash, token.trim()] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
 #[test]
 fn an_address_is_resolved_step_by_step() {
     let running = Running::new("");

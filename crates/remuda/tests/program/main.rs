@@ -80,7 +80,13 @@ impl Place {
     }
 
     fn serve(&self) -> Server {
-        let process = Process::start(PROGRAM, ["serve", "--config", &self.file()]).unwrap();
+        self.serve_in(Command::new(PROGRAM))
+    }
+
+    /// With what the command has been given before.
+    fn serve_in(&self, mut command: Command) -> Server {
+        command.args(["serve", "--config", &self.file()]);
+        let process = Process::spawn(command).unwrap();
         let line = process.wait_for_line("remuda ready");
         let address = |key: &str| value_of(&line, key).parse().unwrap();
         Server {

@@ -318,6 +318,7 @@ pub(super) fn dial(servers: &Arc<Servers>, clients: &Arc<Clients>, security: ord
         network: servers.clone(),
         clients: clients.clone(),
         source: Arc::new(Store::default()),
+        gate: None,
         clock: clock.clone(),
     };
     let orders = spawn(order, means, sender);
@@ -367,6 +368,7 @@ impl Dialled {
             smtputf8: false,
             eight_bit: false,
             recipients: vec![Recipient::plain("c@d.test".parse().unwrap())],
+            asked: None,
             flight: Flight::Split,
             reply_within: Duration::MAX,
         };
