@@ -104,7 +104,7 @@ impl Caches {
                 }
             }
             if is_all {
-                on!(self, kind, shelf => shelf.clear(Cause::Push));
+                on!(self, kind, shelf => shelf.clear(cause(source)));
             } else if !changes.is_empty() {
                 on!(self, kind, shelf => shelf.invalidate(&changes, source));
             }
@@ -155,6 +155,14 @@ impl Caches {
         for kind in Kind::ALL {
             on!(self, kind, shelf => shelf.sweep(now, SWEEP_SLICE));
         }
+    }
+}
+
+/// A flush for many changes that are told at once. Not [`Cause::Admin`]: it is for coherence, and the rates go on.
+fn cause(source: Source) -> Cause {
+    match source {
+        Source::Poll => Cause::Poll,
+        Source::Push | Source::Admin => Cause::Push,
     }
 }
 

@@ -57,7 +57,7 @@ pub enum Owns {
 /// What logins need.
 pub(crate) struct Credentials {
     memo: Arc<Memo>,
-    checks: Arc<Semaphore>,
+    pub(crate) checks: Arc<Semaphore>,
     /// When the rows of which accounts were read again lately.
     read_again: Mutex<HashMap<i64, Vec<Monotonic>>>,
     /// What an unknown user's password is checked against.

@@ -2,16 +2,21 @@
 //!
 //! # Contract
 //! * **Who has logged in is who sends**; without a login it is MAIL FROM, which anybody can write.
-//! * **Other names of a domain count as the domain**, for sender, members and owner.
+//! * **Other names of a domain count as the domain**, for sender, members and owner; a name out of use stands for
+//!   itself.
+//! * **A stale name decides nothing**: the answer is unavailable.
 //! * **`<>` may send to public lists only.**
 
 use std::collections::HashMap;
 
 use super::{
     Refusal,
-    walk::{Stop, Walk},
+    walk::{Named, Stop, Walk},
 };
-use crate::model::{DomainAlias, List, Mailbox, Mode};
+use crate::{
+    found::{Cause, Origin},
+    model::{List, Mailbox, Mode},
+};
 
 impl Walk<'_> {
     /// Ends the walk unless the sender may send to a list.
@@ -69,12 +74,14 @@ impl Walk<'_> {
     ) -> Result<String, Stop> {
         let domain = address.domain();
         if !names.contains_key(domain) {
-            let other = self.find::<DomainAlias>(domain).await?;
-            let plain = other.filter(|(other, _)| other.head.active);
-            let plain = plain.map_or_else(
-                || domain.to_owned(),
-                |(other, _)| other.domain.as_str().to_owned(),
-            );
+            let plain = match self.domain(domain).await? {
+                // It might be another's by now, and who is refused is refused for good.
+                Named::Domain(_, Some(Origin::Stale)) | Named::Disabled(Origin::Stale) => {
+                    return Err(Stop::Unavailable(Cause::Database));
+                }
+                Named::Domain(of_ours, _) => of_ours.name.as_str().to_owned(),
+                Named::Disabled(_) | Named::Nobodys => domain.to_owned(),
+            };
             names.insert(domain.to_owned(), plain);
         }
         Ok(format!("{}@{}", address.address().local_part(), names[domain]))

@@ -38,6 +38,16 @@ pub(crate) enum Stop {
     Unavailable(Cause),
 }
 
+/// What a domain's name means.
+pub(super) enum Named {
+    /// A domain of ours. The origin of the word that this is another name of it; None: it is its own.
+    Domain(Arc<Domain>, Option<Origin>),
+    /// One that is out of use, or whose other name is, and where that comes from.
+    Disabled(Origin),
+    /// None of ours.
+    Nobodys,
+}
+
 /// Whether an address has been dealt with.
 #[derive(PartialEq)]
 enum Dealt {
@@ -121,35 +131,38 @@ impl<'a> Walk<'a> {
         let Ok(name) = Mailbox::of(address) else {
             return Ok(None);
         };
-        if let Some((domain, origin)) = self.find::<Domain>(name.domain()).await? {
-            return self.in_use(domain, origin, name).map(Some);
-        }
-        let Some((other, origin)) = self.find::<DomainAlias>(name.domain()).await? else {
-            return Ok(None);
-        };
-        if !other.head.active {
-            return Err(refused(Refusal::Disabled, origin));
-        }
-        let Some((domain, origin)) = self.find::<Domain>(other.domain.as_str()).await? else {
-            return Ok(None);
+        let domain = match self.domain(name.domain()).await? {
+            Named::Domain(domain, None) => return Ok(Some((domain, name))),
+            Named::Domain(domain, Some(_)) => domain,
+            Named::Disabled(origin) => return Err(refused(Refusal::Disabled, origin)),
+            Named::Nobodys => return Ok(None),
         };
         let moved = format!("{}@{}", name.address().local_part(), domain.name);
         match Mailbox::typed(&moved) {
-            Ok(name) => self.in_use(domain, origin, name).map(Some),
+            Ok(name) => Ok(Some((domain, name))),
             Err(_) => Err(Stop::Refused(Refusal::Unknown)),
         }
     }
 
-    fn in_use(
-        &mut self,
-        domain: Arc<Domain>,
-        origin: Origin,
-        name: Mailbox,
-    ) -> Result<(Arc<Domain>, Mailbox), Stop> {
-        match domain.head.active {
-            true => Ok((domain, name)),
-            false => Err(refused(Refusal::Disabled, origin)),
+    /// What a domain's name means: its own, or another name of it.
+    pub(super) async fn domain(&mut self, name: &str) -> Result<Named, Stop> {
+        let mut found = self.find::<Domain>(name).await?;
+        let mut by_other = None;
+        if found.is_none() {
+            let Some((other, origin)) = self.find::<DomainAlias>(name).await? else {
+                return Ok(Named::Nobodys);
+            };
+            if !other.head.active {
+                return Ok(Named::Disabled(origin));
+            }
+            by_other = Some(origin);
+            found = self.find::<Domain>(other.domain.as_str()).await?;
         }
+        Ok(match found {
+            Some((domain, _)) if domain.head.active => Named::Domain(domain, by_other),
+            Some((_, origin)) => Named::Disabled(origin),
+            None => Named::Nobodys,
+        })
     }
 
     /// Finds who has a name in a domain of ours.

@@ -1,19 +1,13 @@
-//! What is changed through us, beside us, and while it is being read.
+//! What is changed through us while it is being read (reference §6 B and C).
 
 use super::*;
-use crate::store::{
-    Pushed, Store, Touched,
-    double::{Fault, Point},
-};
+use crate::store::double::{Fault, Point};
 
 /// C1.
-#[tokio::test(start_paused = true)]
-async fn a_value_read_before_a_change_is_not_kept_after_it() {
-    let scene = Scene::new().await;
+pub(crate) async fn a_value_read_before_a_change_is_not_kept_after_it(scene: Scene<impl Fixture>) {
     let changed = scene.bob_with(2).await;
     let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
-    let directory = scene.directory.clone();
-    let early = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let early = scene.ask("bob@d.test");
     barrier.reached().await;
     scene.directory.update(changed, None).await.unwrap();
     barrier.open();
@@ -22,22 +16,21 @@ async fn a_value_read_before_a_change_is_not_kept_after_it() {
         Some(1),
         "who asked before may see it"
     );
+    assert_eq!(scene.status(Kind::Account).rejected["generation"], 1);
     assert_eq!(quota(&scene.bob().await), Some(2));
     assert_eq!(quota(&scene.directory.find_by_id(1).await), Some(2));
 }
 
 /// C2: who asks after the change does not wait for the old load.
-#[tokio::test(start_paused = true)]
-async fn who_asks_after_a_change_sees_it_while_the_old_load_still_runs() {
-    let scene = Scene::new().await;
+pub(crate) async fn who_asks_after_a_change_sees_it_while_the_old_load_still_runs(
+    scene: Scene<impl Fixture>,
+) {
     let changed = scene.bob_with(2).await;
     let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
-    let directory = scene.directory.clone();
-    let early = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let early = scene.ask("bob@d.test");
     barrier.reached().await;
     scene.directory.update(changed, None).await.unwrap();
-    let directory = scene.directory.clone();
-    let late = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let late = scene.ask("bob@d.test");
     barrier.reached().await;
     barrier.open();
     assert_eq!(quota(&early.await.unwrap()), Some(1));
@@ -45,67 +38,33 @@ async fn who_asks_after_a_change_sees_it_while_the_old_load_still_runs() {
 }
 
 /// C5.
-#[tokio::test(start_paused = true)]
-async fn an_absence_read_before_a_creation_is_not_kept_after_it() {
-    let scene = Scene::new().await;
+pub(crate) async fn an_absence_read_before_a_creation_is_not_kept_after_it(scene: Scene<impl Fixture>) {
     let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
-    let directory = scene.directory.clone();
-    let early = tokio::spawn(async move { directory.find::<Account>("eve@d.test").await });
+    let early = scene.ask("eve@d.test");
     barrier.reached().await;
     scene.add(Kind::Account, json!({"address": "eve@d.test"})).await;
     barrier.open();
     assert!(matches!(early.await.unwrap(), Found::NotFound(_)));
-    assert!(matches!(
-        scene.directory.find::<Account>("eve@d.test").await,
-        Found::Found(..)
-    ));
+    assert!(matches!(scene.account("eve@d.test").await, Found::Found(..)));
 }
 
 /// C4.
-#[tokio::test(start_paused = true)]
-async fn what_was_being_read_when_the_cache_was_switched_off_is_not_kept() {
-    let scene = Scene::new().await;
-    let changed = scene.bob_with(2).await;
+pub(crate) async fn what_was_being_read_when_the_cache_was_switched_off_is_not_kept(
+    scene: Scene<impl Fixture>,
+) {
     let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
-    let directory = scene.directory.clone();
-    let early = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let early = scene.ask("bob@d.test");
     barrier.reached().await;
     scene.directory.cache_disable().await.unwrap();
-    // By somebody else: nobody tells us.
-    scene.double.update(changed, None).await.unwrap();
+    scene.set_quota(2).await;
     scene.directory.cache_enable().await.unwrap();
     barrier.open();
     assert_eq!(quota(&early.await.unwrap()), Some(1));
     assert_eq!(quota(&scene.bob().await), Some(2));
 }
 
-/// B2, B5: a new name is known at once, the old one is not.
-#[tokio::test(start_paused = true)]
-async fn a_renamed_account_is_known_by_its_new_name_alone() {
-    let scene = Scene::new().await;
-    assert!(matches!(scene.bob().await, Found::Found(..)));
-    assert!(matches!(
-        scene.directory.find::<Account>("rob@d.test").await,
-        Found::NotFound(_)
-    ));
-    let renamed = scene.directory.edit(
-        (Kind::Account, "bob@d.test"),
-        crate::edit::Extent::Part,
-        object(json!({"address": "rob@d.test"})),
-        None,
-    );
-    renamed.await.unwrap();
-    assert!(matches!(scene.bob().await, Found::NotFound(_)));
-    assert!(matches!(
-        scene.directory.find::<Account>("rob@d.test").await,
-        Found::Found(..)
-    ));
-}
-
 /// B14.
-#[tokio::test(start_paused = true)]
-async fn a_change_of_unknown_outcome_is_forgotten_too() {
-    let scene = Scene::new().await;
+pub(crate) async fn a_change_of_unknown_outcome_is_forgotten_too(scene: Scene<impl Fixture>) {
     let changed = scene.bob_with(2).await;
     assert_eq!(quota(&scene.bob().await), Some(1));
     scene.double.fail(Some(Fault::LoseReply));
@@ -114,45 +73,11 @@ async fn a_change_of_unknown_outcome_is_forgotten_too() {
     assert_eq!(quota(&scene.bob().await), Some(2));
 }
 
-/// E1 by the store's word, E15: a change of our own that comes back as news costs one load at most.
-#[tokio::test(start_paused = true)]
-async fn what_the_database_tells_is_forgotten_at_once() {
-    let scene = Scene::new().await;
-    let changed = scene.bob_with(2).await;
-    tokio::spawn(scene.directory.clone().tend());
-    assert_eq!(quota(&scene.bob().await), Some(1));
-    scene.double.update(changed, None).await.unwrap();
-    let news = Pushed::Changed(vec![Touched::One {
-        kind: Kind::Account,
-        id: Some(1),
-        old: Some("bob@d.test".into()),
-        new: Some("bob@d.test".into()),
-    }]);
-    // The news are taken in by a task; the watcher's own may come as well.
-    while quota(&scene.bob().await) != Some(2) {
-        scene.double.tell(news.clone()).await;
-        tokio::task::yield_now().await;
-    }
-    let before = scene.loads();
-    scene.double.tell(news).await;
-    pass(1).await;
-    for _ in 0..5 {
-        assert_eq!(quota(&scene.bob().await), Some(2));
-    }
-    assert!(scene.loads() <= before + 1);
-}
-
 /// C8.
-#[tokio::test(start_paused = true)]
-async fn a_thousand_cold_look_ups_of_one_key_are_one_query() {
-    let scene = Scene::new().await;
+pub(crate) async fn a_thousand_cold_look_ups_of_one_key_are_one_query(scene: Scene<impl Fixture>) {
     let before = scene.loads();
     let barrier = scene.double.hold(Kind::Account, Point::BeforeSent);
-    let ask = |_| {
-        let directory = scene.directory.clone();
-        tokio::spawn(async move { directory.find::<Account>("bob@d.test").await })
-    };
-    let asking: Vec<_> = (0..1000).map(ask).collect();
+    let asking: Vec<_> = (0..1000).map(|_| scene.ask("bob@d.test")).collect();
     barrier.reached().await;
     tokio::task::yield_now().await;
     barrier.open();
@@ -160,22 +85,37 @@ async fn a_thousand_cold_look_ups_of_one_key_are_one_query() {
         assert_eq!(quota(&one.await.unwrap()), Some(1));
     }
     assert_eq!(scene.loads(), before + 1);
+    let account = scene.status(Kind::Account);
+    assert_eq!((account.misses, account.lookups["coalesced"]), (1, 999));
 }
 
 /// C9.
-#[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_ends_no_load() {
-    let scene = Scene::new().await;
+pub(crate) async fn a_caller_that_goes_away_ends_no_load(scene: Scene<impl Fixture>) {
     let before = scene.loads();
     let barrier = scene.double.hold(Kind::Account, Point::BeforeSent);
-    let directory = scene.directory.clone();
-    let first = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let first = scene.ask("bob@d.test");
     barrier.reached().await;
     first.abort();
-    let directory = scene.directory.clone();
-    let second = tokio::spawn(async move { directory.find::<Account>("bob@d.test").await });
+    let second = scene.ask("bob@d.test");
     tokio::task::yield_now().await;
     barrier.open();
     assert_eq!(quota(&second.await.unwrap()), Some(1));
     assert_eq!(scene.loads(), before + 1);
+}
+
+/// As C9, for one who changes something.
+pub(crate) async fn a_change_whose_caller_goes_away_is_forgotten_too(scene: Scene<impl Fixture>) {
+    let changed = scene.bob_with(2).await;
+    assert_eq!(quota(&scene.bob().await), Some(1));
+    let barrier = scene.double.hold(Kind::Account, Point::Committed);
+    let directory = scene.directory.clone();
+    let changing = tokio::spawn(async move { directory.update(changed, None).await });
+    barrier.reached().await;
+    changing.abort();
+    assert!(changing.await.is_err(), "it is gone");
+    barrier.open();
+    wait_until_async("the change is seen", async || {
+        quota(&scene.bob().await) == Some(2)
+    })
+    .await;
 }

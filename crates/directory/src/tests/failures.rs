@@ -1,146 +1,151 @@
-//! A database that does not answer.
+//! A database that does not answer (reference §6 D).
 
 use remuda_mail::Secret;
 
 use super::*;
 use crate::{
     credentials::Login,
-    edit::Extent,
     found::{Cause, Origin},
-    store::double::Fault,
+    store::double::{Fault, Point},
 };
 
-impl Scene {
-    fn fails(&self, fault: Fault) {
-        self.double.fail(Some(fault));
-    }
-}
-
 /// D1, D2, D3.
-#[tokio::test(start_paused = true)]
-async fn what_is_known_goes_on_fresh_then_stale_then_not_at_all() {
-    let scene = Scene::new().await;
+pub(crate) async fn what_is_known_goes_on_fresh_then_stale_then_not_at_all(scene: Scene<impl Fixture>) {
     assert!(matches!(scene.bob().await, Found::Found(_, Origin::Database)));
-    scene.fails(Fault::Refuse);
-    pass(30).await;
+    scene.double.fail(Some(Fault::Refuse));
+    scene.pass(30);
     assert!(matches!(scene.bob().await, Found::Found(_, Origin::Cache)));
-    pass(40).await;
+    scene.pass(40);
     assert!(matches!(scene.bob().await, Found::Found(_, Origin::Stale)));
-    pass(300).await;
+    assert_eq!(scene.status(Kind::Account).stale_served, 1);
+    scene.at(60_000 + 301_000);
     assert_eq!(scene.bob().await, Found::Unavailable(Cause::Database));
     scene.double.fail(None);
-    pass(3).await;
+    scene.pass(3);
     assert!(matches!(scene.bob().await, Found::Found(_, Origin::Database)));
 }
 
 /// D4, D5: neither unknown, nor the catch-all's, nor somebody else's.
-#[tokio::test(start_paused = true)]
-async fn what_was_never_asked_for_is_unavailable() {
-    let scene = Scene::new().await;
+pub(crate) async fn what_was_never_asked_for_is_unavailable(scene: Scene<impl Fixture>) {
     scene.add(Kind::Account, json!({"address": "all@d.test"})).await;
-    let fields = object(json!({"catch_all": "all@d.test"}));
-    let edited = scene
-        .directory
-        .edit((Kind::Domain, "d.test"), Extent::Part, fields, None);
-    edited.await.unwrap();
-    assert!(matches!(scene.to("all@d.test").await, Verdict::Deliver(_)));
-    scene.fails(Fault::Refuse);
+    scene
+        .set(Kind::Domain, "d.test", json!({"catch_all": "all@d.test"}))
+        .await;
+    assert_eq!(scene.to("all@d.test").await, "all@d.test*");
+    scene.double.fail(Some(Fault::Refuse));
     for address in ["eve@d.test", "someone@never-seen.test"] {
-        assert!(
-            matches!(scene.to(address).await, Verdict::Unavailable(_)),
-            "{address}"
-        );
+        assert_eq!(scene.to(address).await, UNAVAILABLE, "{address}");
     }
 }
 
 /// D6, D16: what is stale refuses nobody, and no list is expanded from it.
-#[tokio::test(start_paused = true)]
-async fn what_is_stale_refuses_nobody_and_expands_no_list() {
-    let scene = Scene::new().await;
-    scene
-        .add(Kind::Account, json!({"address": "off@d.test", "active": false}))
-        .await;
-    scene
-        .add(
+pub(crate) async fn what_is_stale_refuses_nobody_and_expands_no_list(scene: Scene<impl Fixture>) {
+    for (kind, fields) in [
+        (Kind::Account, json!({"address": "off@d.test", "active": false})),
+        (
             Kind::List,
             json!({"address": "l@d.test", "members": ["bob@d.test"]}),
-        )
-        .await;
-    assert!(matches!(scene.to("off@d.test").await, Verdict::Refused(_)));
-    assert!(matches!(scene.to("l@d.test").await, Verdict::Deliver(_)));
-    assert!(matches!(scene.to("gone@d.test").await, Verdict::Refused(_)));
-    scene.fails(Fault::Refuse);
-    pass(70).await;
-    for address in ["off@d.test", "l@d.test", "gone@d.test"] {
-        assert!(
-            matches!(scene.to(address).await, Verdict::Unavailable(_)),
-            "{address}"
-        );
+        ),
+        (
+            Kind::List,
+            json!({"address": "own@d.test", "mode": "domain", "members": ["bob@d.test"]}),
+        ),
+    ] {
+        scene.add(kind, fields).await;
     }
-    assert!(matches!(scene.to("bob@d.test").await, Verdict::Deliver(_)));
+    for (address, before) in [
+        ("off@d.test", "disabled"),
+        ("l@d.test", "bob@d.test*"),
+        ("own@d.test", "not_allowed"),
+        ("gone@d.test", UNKNOWN),
+    ] {
+        assert_eq!(scene.to(address).await, before);
+    }
+    scene.double.fail(Some(Fault::Refuse));
+    scene.pass(70);
+    for address in ["off@d.test", "l@d.test", "own@d.test", "gone@d.test"] {
+        assert_eq!(scene.to(address).await, UNAVAILABLE, "{address}");
+    }
+    assert_eq!(scene.to("bob@d.test").await, "bob@d.test*");
+}
+
+/// D6: neither who may send to a list.
+pub(crate) async fn a_stale_name_decides_nothing(scene: Scene<impl Fixture>) {
+    let old = json!({"name": "old.test", "domain": "d.test"});
+    scene.add(Kind::DomainAlias, old).await;
+    assert_eq!(scene.to("bob@old.test").await, "bob@d.test*");
+    scene.at(40_000);
+    scene.directory.cache_forget(Kind::Domain, "old.test").unwrap();
+    let list = json!({"address": "l@d.test", "mode": "membership", "members": ["bob@d.test"]});
+    scene.add(Kind::List, list).await;
+    assert_eq!(scene.to_from("l@d.test", "bob@old.test").await, "bob@d.test*");
+    assert_eq!(scene.to_from("l@d.test", "eve@old.test").await, "not_allowed");
+    scene.double.fail(Some(Fault::Refuse));
+    scene.at(70_000);
+    assert_eq!(scene.to_from("l@d.test", "eve@old.test").await, UNAVAILABLE);
 }
 
 /// C11.
-#[tokio::test(start_paused = true)]
-async fn a_caller_waits_five_seconds_at_most() {
-    let scene = Scene::new().await;
-    scene.fails(Fault::Hang);
-    let began = scene.directory.now();
-    assert_eq!(scene.bob().await, Found::Unavailable(Cause::Late));
-    assert_eq!(scene.directory.now().since(began), Duration::from_secs(5));
+pub(crate) async fn a_caller_waits_five_seconds_at_most_and_the_load_goes_on(scene: Scene<impl Fixture>) {
+    let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
+    let asking = scene.ask("bob@d.test");
+    barrier.reached().await;
+    scene.at(4_999);
+    tokio::task::yield_now().await;
+    assert!(!asking.is_finished());
+    scene.at(5_000);
+    assert_eq!(asking.await.unwrap(), Found::Unavailable(Cause::Late));
+    let before = scene.loads();
+    barrier.open();
+    wait_until_async("the load ends", async || scene.status(Kind::Account).entries == 1).await;
+    assert!(matches!(scene.bob().await, Found::Found(_, Origin::Cache)));
+    assert_eq!(scene.loads(), before);
 }
 
-/// D10.
-#[tokio::test(start_paused = true)]
-async fn the_database_is_spared_while_it_is_down() {
-    let scene = Scene::new().await;
-    scene.fails(Fault::Refuse);
+/// D10: attempts by the back-off, however many ask.
+pub(crate) async fn the_database_is_spared_while_it_is_down(scene: Scene<impl Fixture>) {
+    scene.double.fail(Some(Fault::Refuse));
     let before = scene.loads();
     for number in 0..600 {
-        let found = scene
-            .directory
-            .find::<Account>(&format!("u{number}@d.test"))
-            .await;
+        let found = scene.account(&format!("u{number}@d.test")).await;
         assert_eq!(found, Found::Unavailable(Cause::Database));
-        tokio::time::advance(Duration::from_millis(100)).await;
+        scene.clock.advance(Duration::from_millis(100));
     }
     let asked = scene.loads() - before;
     assert!((25..=40).contains(&asked), "{asked}");
 }
 
 /// D11.
-#[tokio::test(start_paused = true)]
-async fn a_database_that_is_back_is_found_within_seconds() {
-    let scene = Scene::new().await;
-    scene.fails(Fault::Refuse);
+pub(crate) async fn a_database_that_is_back_is_found_within_seconds(scene: Scene<impl Fixture>) {
+    scene.double.fail(Some(Fault::Refuse));
     for number in 0..20 {
-        scene
-            .directory
-            .find::<Account>(&format!("u{number}@d.test"))
-            .await;
-        pass(1).await;
+        scene.account(&format!("u{number}@d.test")).await;
+        scene.pass(1);
     }
     assert!(scene.directory.is_down());
     scene.double.fail(None);
-    pass(2).await;
+    scene.pass(2);
     assert!(matches!(scene.bob().await, Found::Found(..)));
     assert!(!scene.directory.is_down());
 }
 
 /// D9.
-#[tokio::test(start_paused = true)]
-async fn a_login_is_neither_right_nor_wrong_while_nobody_knows() {
-    let scene = Scene::new().await;
-    let fields = object(json!({"password": "secret"}));
-    let edited = scene
-        .directory
-        .edit((Kind::Account, "bob@d.test"), Extent::Part, fields, None);
-    edited.await.unwrap();
-    let password = Secret::new("secret");
-    let right = scene.directory.authenticate("bob@d.test", &password).await;
-    assert!(matches!(right, Login::Accepted(_)), "{right:?}");
-    scene.fails(Fault::Refuse);
-    pass(70).await;
-    let stale = scene.directory.authenticate("bob@d.test", &password).await;
-    assert!(matches!(stale, Login::Unavailable(_)), "{stale:?}");
+pub(crate) async fn a_login_is_neither_right_nor_wrong_while_nobody_knows(scene: Scene<impl Fixture>) {
+    scene
+        .set(Kind::Account, "bob@d.test", json!({"password": "secret"}))
+        .await;
+    let (right, wrong) = (Secret::new("secret"), Secret::new("wrong"));
+    let login = scene.directory.authenticate("bob@d.test", &right).await;
+    assert!(matches!(login, Login::Accepted(_)), "{login:?}");
+    scene.double.fail(Some(Fault::Refuse));
+    scene.pass(30);
+    let fresh = scene.directory.authenticate("bob@d.test", &right).await;
+    assert!(matches!(fresh, Login::Accepted(_)), "{fresh:?}");
+    let fresh = scene.directory.authenticate("bob@d.test", &wrong).await;
+    assert!(matches!(fresh, Login::Unavailable(_)), "{fresh:?}");
+    scene.pass(40);
+    for password in [&right, &wrong] {
+        let stale = scene.directory.authenticate("bob@d.test", password).await;
+        assert!(matches!(stale, Login::Unavailable(_)), "{stale:?}");
+    }
 }

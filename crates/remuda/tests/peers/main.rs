@@ -18,6 +18,7 @@ mod letters;
 mod listeners;
 mod receivers;
 mod refusals;
+mod resolved;
 mod signals;
 mod sink;
 mod sources;
