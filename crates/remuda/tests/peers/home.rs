@@ -101,6 +101,13 @@ pub struct Remuda {
 impl Remuda {
     /// What a command says that asks this server.
     pub fn ask(&self, arguments: &[&str]) -> String {
+        let ended = self.try_ask(arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        ended.out
+    }
+
+    /// How a command ends that asks this server.
+    pub fn try_ask(&self, arguments: &[&str]) -> Ended {
         let output = Command::new(PROGRAM)
             .args(arguments)
             .args(["--admin", &format!("http://{}", self.admin)])
@@ -108,9 +115,7 @@ impl Remuda {
             .arg(&self.token)
             .output()
             .expect("the program can be started");
-        let ended = Ended::from(output);
-        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
-        ended.out
+        output.into()
     }
 
     /// How many entries wait in the queue.
