@@ -105,7 +105,8 @@ macro_rules! scenarios {
                 failures {
                     what_is_known_goes_on_fresh_then_stale_then_not_at_all
                     what_was_never_asked_for_is_unavailable
-                    what_is_stale_refuses_nobody_and_expands_no_list
+                    what_is_stale_refuses_nobody
+                    no_list_is_expanded_from_stale_memory
                     a_stale_name_decides_nothing
                     a_caller_waits_five_seconds_at_most_and_the_load_goes_on
                     the_database_is_spared_while_it_is_down

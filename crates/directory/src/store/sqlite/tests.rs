@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     store::{
         Missed, Touched,
+        double::Double,
         suite::{Fixture, Watching, account, add, domain, list, suite},
     },
     tests::scenarios,
@@ -540,6 +541,13 @@ async fn every_table_and_column_is_in_the_documentation() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn edits_by_others_are_polled_for() {
+    let file = File::new().await;
+    assert!(file.store.is_polled());
+    assert!(Double::new(file.store()).is_polled());
 }
 
 #[tokio::test]
