@@ -123,7 +123,7 @@ impl Caches {
     /// Forgets what has been touched.
     pub(crate) fn forget(&self, touched: &[Touched], source: Source) {
         if touched.iter().any(|one| are_names_of(one.kind())) {
-            self.ours.clear(Cause::Push);
+            self.ours.clear(cause(source));
         }
         for kind in Kind::ALL {
             let mut changes = Vec::new();
@@ -145,7 +145,7 @@ impl Caches {
                 }
             }
             if is_all {
-                self.clear(kind, Cause::Push);
+                self.clear(kind, cause(source));
             } else if !changes.is_empty() {
                 on!(self, kind, shelf => shelf.invalidate(&changes, source));
                 self.tell_of(kind);
@@ -237,6 +237,14 @@ fn are_names_of(kind: Kind) -> bool {
 
 /// Whose names [`Ours`] has.
 const NAMED: [Kind; 3] = [Kind::Domain, Kind::DomainAlias, Kind::Route];
+
+/// A flush for many changes that are told at once. Not [`Cause::Admin`]: it is for coherence, and the rates go on.
+fn cause(source: Source) -> Cause {
+    match source {
+        Source::Poll => Cause::Poll,
+        Source::Push | Source::Admin => Cause::Push,
+    }
+}
 
 /// Writes [`Shelved`] for a type and its field.
 macro_rules! shelved {

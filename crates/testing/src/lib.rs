@@ -9,6 +9,7 @@
 //! Helpers that only one crate uses: they live with it.
 
 pub mod certificates;
+pub mod clock;
 pub mod dns;
 pub mod dovecot;
 pub mod exim;

@@ -8,7 +8,7 @@ use super::*;
 
 /// The API over a directory that stays.
 pub(super) struct World {
-    router: Router,
+    pub(super) router: Router,
     pub(super) directory: Directory,
     _places: (tempfile::TempDir, tempfile::TempDir),
 }

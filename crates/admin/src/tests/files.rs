@@ -2,11 +2,13 @@
 
 use std::{
     pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll},
 };
 
 use axum::body::{Bytes, HttpBody};
 use http_body::Frame;
+use remuda_directory::store::double::{Double, Fault};
 use serde_json::json;
 
 use super::{directory::World, *};
@@ -165,4 +167,58 @@ async fn an_import_of_many_objects_is_seen_at_once() {
     assert_eq!(world.outcome("u999@ex.com").await, "deliver");
     let file = world.export("format=csv").await;
     assert_eq!(file.lines().count(), 1 + 2 + 2000);
+}
+
+/// A long body whose second line is wrong, and that counts what is read of it.
+struct Long(Arc<AtomicUsize>);
+
+impl HttpBody for Long {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        let text: &[u8] = match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => b"type,name\nperson,ex.com\n",
+            1..=999 => b"domain,ex.org\n",
+            _ => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text)))))
+    }
+}
+
+#[tokio::test]
+async fn an_import_is_read_to_its_end_before_it_is_answered() {
+    let world = World::new().await;
+    let read = Arc::new(AtomicUsize::new(0));
+    let body = Body::new(Long(read.clone()));
+    let reply = world.send("POST", "import?format=csv", body, "").await;
+    assert_eq!(reply.wrong(), (400, "type".to_owned()), "{}", reply.text);
+    assert_eq!(read.load(Ordering::Relaxed), 1001);
+}
+
+#[tokio::test]
+async fn an_export_that_breaks_off_has_no_end() {
+    let place = tempfile::tempdir().unwrap();
+    let double = Double::new(super::store(&place).await);
+    let directory = super::directory_over(&place, double.clone());
+    let world = World::over(place, directory);
+    let mut table = "type,name,address\ndomain,ex.com,\n".to_owned();
+    // More pages than may wait for their reader.
+    for number in 0..15_000 {
+        table.push_str(&format!("account,,u{number}@ex.com\n"));
+    }
+    let stored = world.import("csv", &table).await;
+    assert_eq!(stored.status, 200, "{}", stored.text);
+    let request = Request::builder()
+        .uri("/api/v1/export?format=ndjson")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::empty())
+        .unwrap();
+    let response = world.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    double.fail(Some(Fault::Refuse));
+    assert!(to_bytes(response.into_body(), 1 << 26).await.is_err());
 }

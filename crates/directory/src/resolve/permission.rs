@@ -2,16 +2,21 @@
 //!
 //! # Contract
 //! * **Who has logged in is who sends**; without a login it is MAIL FROM, which anybody can write.
-//! * **Other names of a domain count as the domain**, for sender, members and owner.
+//! * **Other names of a domain count as the domain**, for sender, members and owner; a name out of use stands for
+//!   itself.
+//! * **A stale name decides nothing**: the answer is unavailable.
 //! * **`<>` may send to public lists only.**
 
 use std::sync::Arc;
 
 use super::{
     Refusal,
-    walk::{Stop, Walk},
+    walk::{Named, Stop, Walk},
 };
-use crate::model::{DomainAlias, List, Mailbox, Mode};
+use crate::{
+    found::{Cause, Origin},
+    model::{List, Mailbox, Mode},
+};
 
 impl Walk<'_> {
     /// Ends the walk unless the sender may send to a list.
@@ -58,8 +63,13 @@ impl Walk<'_> {
 
     /// A domain under its own name.
     async fn plain(&mut self, domain: &str) -> Result<Arc<str>, Stop> {
-        let other = self.find::<DomainAlias>(domain).await?;
-        let other = other.filter(|(other, _)| other.head.active);
-        Ok(other.map_or_else(|| domain.into(), |(other, _)| other.domain.shared()))
+        match self.domain(domain).await? {
+            // It might be another's by now, and who is refused is refused for good.
+            Named::Domain(_, Some(Origin::Stale)) | Named::Disabled(Origin::Stale) => {
+                Err(Stop::Unavailable(Cause::Database))
+            }
+            Named::Domain(of_ours, _) => Ok(of_ours.name.shared()),
+            Named::Disabled(_) | Named::Nobodys => Ok(domain.into()),
+        }
     }
 }

@@ -51,6 +51,16 @@ enum Home {
     Elsewhere(Mailbox),
 }
 
+/// What a domain's name means.
+pub(super) enum Named {
+    /// A domain of ours. The origin of the word that this is another name of it; None: it is its own.
+    Domain(Arc<Domain>, Option<Origin>),
+    /// One that is out of use, or whose other name is, and where that comes from.
+    Disabled(Origin),
+    /// None of ours.
+    Nobodys,
+}
+
 /// Whether an address has been dealt with.
 #[derive(PartialEq)]
 enum Dealt {
@@ -167,35 +177,16 @@ impl<'a> Walk<'a> {
     }
 
     async fn find_home(&mut self, name: Mailbox) -> Result<Home, Stop> {
-        if self.is_nobodys::<Domain>(name.domain()) {
-            return Ok(Home::Elsewhere(name));
-        }
-        if let Some((domain, _)) = self.find::<Domain>(name.domain()).await? {
-            return self.in_use(domain, name);
-        }
-        let Some((other, _)) = self.find::<DomainAlias>(name.domain()).await? else {
-            return Ok(Home::Elsewhere(name));
-        };
-        if !other.head.active {
-            return Err(self.stop(Refusal::Disabled));
-        }
-        let Some((domain, _)) = self.find::<Domain>(other.domain.as_str()).await? else {
-            return match self.is_stale {
-                true => Err(Stop::Unavailable(Cause::Database)),
-                false => Ok(Home::Elsewhere(name)),
-            };
+        let domain = match self.domain(name.domain()).await? {
+            Named::Domain(domain, None) => return Ok(Home::Here(domain, name)),
+            Named::Domain(domain, Some(_)) => domain,
+            Named::Disabled(_) => return Err(self.stop(Refusal::Disabled)),
+            Named::Nobodys => return Ok(Home::Elsewhere(name)),
         };
         let moved = format!("{}@{}", name.address().local_part(), domain.name);
         match Mailbox::typed(&moved) {
-            Ok(name) => self.in_use(domain, name),
+            Ok(name) => Ok(Home::Here(domain, name)),
             Err(_) => Err(self.stop(Refusal::Unknown)),
-        }
-    }
-
-    fn in_use(&self, domain: Arc<Domain>, name: Mailbox) -> Result<Home, Stop> {
-        match domain.head.active {
-            true => Ok(Home::Here(domain, name)),
-            false => Err(self.stop(Refusal::Disabled)),
         }
     }
 
@@ -205,6 +196,31 @@ impl<'a> Walk<'a> {
             true => Stop::Unavailable(Cause::Database),
             false => Stop::Refused(refusal),
         }
+    }
+
+    /// What a domain's name means: its own, or another name of it.
+    pub(super) async fn domain(&mut self, name: &str) -> Result<Named, Stop> {
+        if self.is_nobodys::<Domain>(name) {
+            return Ok(Named::Nobodys);
+        }
+        let mut found = self.find::<Domain>(name).await?;
+        let mut by_other = None;
+        if found.is_none() {
+            let Some((other, origin)) = self.find::<DomainAlias>(name).await? else {
+                return Ok(Named::Nobodys);
+            };
+            if !other.head.active {
+                return Ok(Named::Disabled(origin));
+            }
+            by_other = Some(origin);
+            found = self.find::<Domain>(other.domain.as_str()).await?;
+        }
+        Ok(match found {
+            Some((domain, _)) if domain.head.active => Named::Domain(domain, by_other),
+            Some((_, origin)) => Named::Disabled(origin),
+            None if by_other.is_some() && self.is_stale => return Err(Stop::Unavailable(Cause::Database)),
+            None => Named::Nobodys,
+        })
     }
 
     /// Finds who has a name in a domain of ours.

@@ -3,12 +3,13 @@
 //! ```text
 //!   who asks ──▶ Double ──▶ BeforeSent ──▶ the real store ──▶ AfterRows ──▶ the answer
 //!                  └─ log, faults
+//!   who changes ──▶ Double ──▶ the real store ──▶ Committed ──▶ the reply
 //! ```
 //!
 //! # Contract
 //! * **What comes through is the real store's answer**, unchanged.
 //! * **Every question is in the log**, also one that fails.
-//! * **A look-up stands at a barrier until that is opened**, and the barrier says when one has come.
+//! * **A question stands at a barrier until that is opened**, and the barrier says when one has come.
 //! * **A lost reply is that of a change that was made** (B14).
 //!
 //! # Not here
@@ -24,13 +25,15 @@ use super::{
 };
 use crate::model::{Kind, Object};
 
-/// Where a look-up can be stopped.
+/// Where a question can be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// The statement has not been sent.
+    /// A look-up's statement has not been sent.
     BeforeSent,
-    /// The rows have come, and nobody has seen them.
+    /// A look-up's rows have come, and nobody has seen them.
     AfterRows,
+    /// A change is committed, and whoever makes it has not heard of it.
+    Committed,
 }
 
 /// What goes wrong.
@@ -44,6 +47,8 @@ pub enum Fault {
     Once,
     /// Changes are made, and the reply to their commit is lost.
     LoseReply,
+    /// The next look-up panics, the ones after it do not.
+    Panic,
 }
 
 /// What was asked.
@@ -111,7 +116,7 @@ impl Double {
         self.state().fault = fault;
     }
 
-    /// Stops every later look-up of a kind at a point.
+    /// Stops every later question for a kind at a point.
     pub fn hold(&self, kind: Kind, point: Point) -> Barrier {
         let standing = Arc::new(Standing {
             come: Semaphore::new(0),
@@ -143,7 +148,7 @@ impl Double {
         let fault = {
             let mut state = self.state();
             let fault = state.fault;
-            if fault == Some(Fault::Once) {
+            if matches!(fault, Some(Fault::Once | Fault::Panic)) {
                 state.fault = None;
             }
             fault
@@ -152,6 +157,7 @@ impl Double {
             None => Ok(false),
             Some(Fault::LoseReply) => Ok(true),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Panic) => panic!("a test wants it"),
             Some(Fault::Refuse | Fault::Once) => Err(StoreError::Unavailable("a test refuses it".into())),
         }
     }
@@ -174,10 +180,12 @@ impl Double {
 
     async fn change(
         &self,
+        kind: Kind,
         making: Answering<'_, Result<Changed, ChangeError>>,
     ) -> Result<Changed, ChangeError> {
         let is_lost = self.suffer().await?;
         let changed = making.await?;
+        self.stand(kind, Point::Committed).await;
         if is_lost {
             return Err(ChangeError::Unknown {
                 reason: "a test has lost the reply".into(),
@@ -219,13 +227,15 @@ impl Store for Double {
     }
 
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {
-        self.note(Verb::Insert, object.kind(), object.name().to_owned());
-        Box::pin(self.change(self.real.insert(object)))
+        let kind = object.kind();
+        self.note(Verb::Insert, kind, object.name().to_owned());
+        Box::pin(self.change(kind, self.real.insert(object)))
     }
 
     fn update(&self, object: Object, based_on: Option<i64>) -> Answering<'_, Result<Changed, ChangeError>> {
-        self.note(Verb::Update, object.kind(), object.name().to_owned());
-        Box::pin(self.change(self.real.update(object, based_on)))
+        let kind = object.kind();
+        self.note(Verb::Update, kind, object.name().to_owned());
+        Box::pin(self.change(kind, self.real.update(object, based_on)))
     }
 
     fn delete<'a>(
@@ -235,7 +245,7 @@ impl Store for Double {
         how: Deletion,
     ) -> Answering<'a, Result<Changed, ChangeError>> {
         self.note(Verb::Delete, kind, key(by));
-        Box::pin(self.change(self.real.delete(kind, by, how)))
+        Box::pin(self.change(kind, self.real.delete(kind, by, how)))
     }
 
     fn import(&self, objects: mpsc::Receiver<Import>) -> Answering<'_, Result<Imported, ImportError>> {
@@ -252,6 +262,10 @@ impl Store for Double {
     fn watch(self: Arc<Self>, to: mpsc::Sender<Pushed>) -> Answering<'static, ()> {
         self.state().told.push(to.clone());
         self.real.clone().watch(to)
+    }
+
+    fn is_polled(&self) -> bool {
+        self.real.is_polled()
     }
 
     fn loads(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! The object cache under an operator's hand, over a real SQLite file.
+//! The object cache under an operator's hand, over a real database.
 
 use super::world::World;
 use remuda_directory::{
@@ -112,4 +112,24 @@ async fn looking_changes_nothing() {
     assert_eq!(nothing.state, State::NotCached);
     assert!(world.directory.cache_show(Kind::Account, "joe").is_err());
     assert_eq!(world.directory.cache_status(), before);
+}
+
+#[tokio::test]
+async fn a_key_of_digits_alone_is_an_id() {
+    let world = warm().await;
+    let by_id = world.directory.cache_show(Kind::Account, "1").unwrap();
+    let by_name = world.directory.cache_show(Kind::Account, "Bob@EX.com").unwrap();
+    assert_eq!((by_id.state, by_name.state), (State::Present, State::Present));
+    assert_eq!((by_id.version, by_id.weight), (by_name.version, by_name.weight));
+    assert_eq!(
+        world.directory.cache_show(Kind::Account, "2").unwrap().state,
+        State::NotCached
+    );
+    // A domain may be called like a number, but for the dot.
+    assert!(world.directory.cache_show(Kind::Domain, "1.2").is_ok());
+    assert_eq!(world.directory.cache_forget(Kind::Account, "1").unwrap(), 1);
+    assert_eq!(
+        world.directory.cache_forget(Kind::Account, "bob@ex.com").unwrap(),
+        0
+    );
 }

@@ -1,10 +1,11 @@
-//! The whole directory as a file, over a real SQLite file.
+//! The whole directory as a file, over a real database.
 
 use super::world::World;
 use remuda_directory::{
     bulk::{Export, Format, Written},
     model::Kind,
 };
+use remuda_testing::wait::wait_until_async;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -45,4 +46,24 @@ async fn who_is_gone_ends_an_export() {
     drop(pieces);
     let written = world.directory.export_to(HOW, send).await.unwrap();
     assert_eq!(written, Written::LeftAlone);
+}
+
+#[tokio::test]
+async fn who_reads_slowly_is_waited_for() {
+    let world = World::with_bob("ex.com").await;
+    let (send, mut pieces) = mpsc::channel(1);
+    let directory = world.directory.clone();
+    let writing = tokio::spawn(async move { directory.export_to(HOW, send).await });
+    let mut text = Vec::new();
+    while !writing.is_finished() || !pieces.is_empty() {
+        wait_until_async("a piece has come", async || {
+            !pieces.is_empty() || writing.is_finished()
+        })
+        .await;
+        if let Some(piece) = pieces.recv().await {
+            text.extend(piece);
+        }
+    }
+    assert_eq!(writing.await.unwrap().unwrap(), Written::All(2));
+    assert_eq!(String::from_utf8(text).unwrap().lines().count(), 2);
 }

@@ -1,7 +1,5 @@
 //! Who logs in, and whose address is whose, over a real database (reference §5.3.14).
 
-use std::sync::Arc;
-
 use super::world::World;
 use remuda_clock::SystemClock;
 use remuda_directory::{
@@ -11,7 +9,6 @@ use remuda_directory::{
         Kind::{Account, Alias, Domain, DomainAlias},
         Mailbox,
     },
-    store::sqlite::SqliteStore,
     switches::{Settings, Switches},
 };
 use remuda_mail::Secret;
@@ -74,10 +71,8 @@ async fn a_change_of_the_password_holds_from_its_reply_on() {
 async fn a_password_changed_by_others_works_at_once() {
     let world = World::with_bob("d.test").await;
     assert!(login(&world.directory, "bob@d.test", "secret").await);
-    let clock = SystemClock::shared();
-    let store = SqliteStore::open(world.dir.path().join("directory.db"), clock.clone());
     let switches = Switches::open(Settings::default(), world.dir.path()).unwrap();
-    let other = Directory::new(Arc::new(store.await.unwrap()), switches, clock);
+    let other = Directory::new(world.place.open().await, switches, SystemClock::shared());
     let changed = json!({"password": "other"});
     let edited = other.edit(
         (Account, "bob@d.test"),

@@ -1,4 +1,4 @@
-//! A directory over a real SQLite file, filled by JSON.
+//! A directory over a real database, filled by JSON.
 
 use std::sync::Arc;
 
@@ -8,32 +8,32 @@ use remuda_directory::{
     edit::Extent,
     model::{Kind, Mailbox, Object},
     resolve::{From, Resolution, Target, Verdict},
-    store::{Store, sqlite::SqliteStore},
+    store::Store,
     switches::{Settings, Switches},
 };
 use serde_json::{Map, Value};
 
+use super::place::Place;
+
 /// See the module.
 pub struct World {
     pub directory: Directory,
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
+    pub place: Place,
+    /// `data_dir`.
     pub dir: tempfile::TempDir,
 }
 
 impl World {
     pub async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = SystemClock::shared();
-        let store = Arc::new(
-            SqliteStore::open(dir.path().join("directory.db"), clock.clone())
-                .await
-                .unwrap(),
-        );
+        let (place, dir) = (Place::new(), tempfile::tempdir().unwrap());
+        let store = place.open().await;
         let switches = Switches::open(Settings::default(), dir.path()).unwrap();
-        let directory = Directory::new(store.clone(), switches, clock);
+        let directory = Directory::new(store.clone(), switches, SystemClock::shared());
         World {
             directory,
             store,
+            place,
             dir,
         }
     }

@@ -19,6 +19,7 @@ mod listeners;
 mod outage;
 mod receivers;
 mod refusals;
+mod resolved;
 mod routes;
 mod signals;
 mod sink;

@@ -160,6 +160,10 @@ impl Store for SqliteStore {
         Box::pin(watch::watch(self.all.clone(), to))
     }
 
+    fn is_polled(&self) -> bool {
+        true
+    }
+
     fn loads(&self) -> u64 {
         self.loads.load(Ordering::Relaxed)
     }

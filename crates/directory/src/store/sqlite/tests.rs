@@ -11,9 +11,13 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::store::{
-    Missed, Touched,
-    suite::{Fixture, Watching, account, add, domain, list, suite},
+use crate::{
+    store::{
+        Missed, Touched,
+        double::Double,
+        suite::{Fixture, Watching, account, add, domain, list, suite},
+    },
+    tests::scenarios,
 };
 
 /// A store on a file of its own, edited with the `sqlite3` program.
@@ -79,6 +83,7 @@ fn sqlite3(path: &Path, statements: &str) -> Result<(), String> {
 }
 
 suite!(File);
+scenarios!(File);
 
 async fn opened(path: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(path.to_owned(), SystemClock::shared()).await
@@ -568,4 +573,39 @@ async fn every_table_and_column_is_in_the_documentation() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn edits_by_others_are_polled_for() {
+    let file = File::new().await;
+    assert!(file.store.is_polled());
+    assert!(Double::new(file.store()).is_polled());
+}
+
+#[tokio::test]
+async fn what_is_committed_is_on_disk() {
+    let file = File::new().await;
+    let db = schema::connect(&file.path(), Duration::ZERO).unwrap();
+    let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+    assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+}
+
+#[tokio::test]
+async fn only_differences_of_members_are_written() {
+    let file = File::new().await;
+    let members: Vec<String> = (0..100).map(|n| format!("u{n}@x.test")).collect();
+    let mut members: Vec<&str> = members.iter().map(String::as_str).collect();
+    add(&*file.store, [domain("ex.com"), list("all@ex.com", &members)]).await;
+    let db = Connection::open(file.path()).unwrap();
+    let lines = || -> i64 {
+        db.query_row("SELECT max(seq) FROM change_log", [], |row| row.get(0))
+            .unwrap()
+    };
+    let before = lines();
+    members.push("one.more@x.test");
+    let mut more = list("all@ex.com", &members);
+    more.head_mut().id = 1;
+    file.store.update(more, None).await.unwrap();
+    assert!(lines() - before <= 3, "{}", lines() - before);
 }

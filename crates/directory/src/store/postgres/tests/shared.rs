@@ -5,10 +5,13 @@ use std::sync::Arc;
 use remuda_testing::postgres::Database;
 
 use super::{LIMITS, fresh, open};
-use crate::store::{
-    Store,
-    postgres::PostgresStore,
-    suite::{self, suite},
+use crate::{
+    store::{
+        Store,
+        postgres::PostgresStore,
+        suite::{self, suite},
+    },
+    tests::scenarios,
 };
 
 struct OnPostgres {
@@ -40,3 +43,4 @@ impl suite::Fixture for OnPostgres {
 }
 
 suite!(OnPostgres);
+scenarios!(OnPostgres);
