@@ -105,7 +105,8 @@ impl Loader {
         Some(value)
     }
 
-    /// As [`known`](Self::known), and begins to read what is not there; nobody waits for it.
+    /// As [`known`](Self::known), and begins to read what is not there; nobody waits for it. A database that is down is
+    /// asked by those who wait.
     pub(crate) fn known_soon<T: Loadable>(
         self: &Arc<Self>,
         cache: &Arc<Cache<T, Waiter<T>>>,
@@ -119,8 +120,10 @@ impl Loader {
                 (None, None)
             }
         };
-        if let Some(ticket) = load {
-            self.begin(cache.clone(), key.to_key(), ticket);
+        match load {
+            Some(ticket) if self.is_down() => drop(cache.finish(ticket, Loaded::Failed, now)),
+            Some(ticket) => drop(self.begin(cache.clone(), key.to_key(), ticket)),
+            None => {}
         }
         value
     }

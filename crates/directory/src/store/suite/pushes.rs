@@ -187,7 +187,7 @@ pub(crate) async fn an_import_of_anothers_is_told(fixture: &impl Fixture) {
     let other = fixture.another().await;
     add(&*other, [domain("ex.com")]).await;
     watching.until(Kind::Domain, "ex.com").await;
-    let accounts = many().into_iter().skip(1).take(1000).collect();
+    let accounts = many().into_iter().skip(1).take(3000).collect();
     import(&*other, accounts, true).await.unwrap();
     assert_eq!(
         watching.next().await,
