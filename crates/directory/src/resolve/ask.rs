@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     caches::Shelved,
-    found::{Found, Origin},
-    model::{Account, Alias, List, Mailbox},
+    found::{Cause, Found, Origin},
+    model::{Account, Alias, Domain, DomainAlias, List, Mailbox},
 };
 
 /// Who has an address.
@@ -27,7 +27,42 @@ pub(super) enum Holder {
     List(Arc<List>, Origin),
 }
 
+/// What a domain's name means.
+pub(super) enum Named {
+    /// A domain of ours. The origin of the word that this is another name of it; None: it is its own.
+    Domain(Arc<Domain>, Option<Origin>),
+    /// One that is out of use, or whose other name is, and where that comes from.
+    Disabled(Origin),
+    /// None of ours.
+    Nobodys,
+}
+
 impl Walk<'_> {
+    /// What a domain's name means: its own, or another name of it.
+    pub(super) async fn domain(&mut self, name: &str) -> Result<Named, Stop> {
+        if self.is_nobodys::<Domain>(name) {
+            return Ok(Named::Nobodys);
+        }
+        let mut found = self.find::<Domain>(name).await?;
+        let mut by_other = None;
+        if found.is_none() {
+            let Some((other, origin)) = self.find::<DomainAlias>(name).await? else {
+                return Ok(Named::Nobodys);
+            };
+            if !other.head.active {
+                return Ok(Named::Disabled(origin));
+            }
+            by_other = Some(origin);
+            found = self.find::<Domain>(other.domain.as_str()).await?;
+        }
+        Ok(match found {
+            Some((domain, _)) if domain.head.active => Named::Domain(domain, by_other),
+            Some((_, origin)) => Named::Disabled(origin),
+            None if by_other.is_some() && self.is_stale => return Err(Stop::Unavailable(Cause::Database)),
+            None => Named::Nobodys,
+        })
+    }
+
     /// Who has an address; None: certainly nobody.
     pub(super) async fn holder(&mut self, name: &Mailbox) -> Result<Option<Holder>, Stop> {
         match self.ask(name.as_str()).await {

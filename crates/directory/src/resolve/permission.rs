@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::{
     Refusal,
-    walk::{Named, Stop, Walk},
+    ask::Named,
+    walk::{Stop, Walk},
 };
 use crate::{
     found::{Cause, Origin},

@@ -5,11 +5,15 @@ use std::{collections::VecDeque, sync::Arc};
 use remuda_clock::Monotonic;
 use remuda_mail::Address;
 
-use super::{ADDRESSES_MAX, From, Refusal, Resolution, Step, Target, Verdict, ask::Holder, seen::Seen};
+use super::{
+    ADDRESSES_MAX, From, Refusal, Resolution, Step, Target, Verdict,
+    ask::{Holder, Named},
+    seen::Seen,
+};
 use crate::{
     directory::Directory,
     found::{Cause, Origin},
-    model::{Account, Alias, Domain, DomainAlias, List, Mailbox},
+    model::{Account, Alias, Domain, List, Mailbox},
 };
 
 /// One resolution under way.
@@ -49,16 +53,6 @@ enum Home {
     Here(Arc<Domain>, Mailbox),
     /// Not with us.
     Elsewhere(Mailbox),
-}
-
-/// What a domain's name means.
-pub(super) enum Named {
-    /// A domain of ours. The origin of the word that this is another name of it; None: it is its own.
-    Domain(Arc<Domain>, Option<Origin>),
-    /// One that is out of use, or whose other name is, and where that comes from.
-    Disabled(Origin),
-    /// None of ours.
-    Nobodys,
 }
 
 /// Whether an address has been dealt with.
@@ -196,31 +190,6 @@ impl<'a> Walk<'a> {
             true => Stop::Unavailable(Cause::Database),
             false => Stop::Refused(refusal),
         }
-    }
-
-    /// What a domain's name means: its own, or another name of it.
-    pub(super) async fn domain(&mut self, name: &str) -> Result<Named, Stop> {
-        if self.is_nobodys::<Domain>(name) {
-            return Ok(Named::Nobodys);
-        }
-        let mut found = self.find::<Domain>(name).await?;
-        let mut by_other = None;
-        if found.is_none() {
-            let Some((other, origin)) = self.find::<DomainAlias>(name).await? else {
-                return Ok(Named::Nobodys);
-            };
-            if !other.head.active {
-                return Ok(Named::Disabled(origin));
-            }
-            by_other = Some(origin);
-            found = self.find::<Domain>(other.domain.as_str()).await?;
-        }
-        Ok(match found {
-            Some((domain, _)) if domain.head.active => Named::Domain(domain, by_other),
-            Some((_, origin)) => Named::Disabled(origin),
-            None if by_other.is_some() && self.is_stale => return Err(Stop::Unavailable(Cause::Database)),
-            None => Named::Nobodys,
-        })
     }
 
     /// Finds who has a name in a domain of ours.
