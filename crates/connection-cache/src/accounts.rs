@@ -6,7 +6,7 @@
 //! * **Both ledgers agree**: everything counted is counted in each of them once.
 //! * **The least recently used row leaves**, at [`ROWS_MAX`].
 
-use std::{collections::BTreeMap, hash::Hash};
+use std::{collections::VecDeque, hash::Hash};
 
 use hashbrown::HashMap;
 use remuda_mail::{Destination, Endpoint};
@@ -86,7 +86,7 @@ impl Accounts {
         }
     }
 
-    /// Counts in both ledgers. O(log n).
+    /// Counts in both ledgers. O(1), now and then O(n).
     pub fn count(&mut self, destination: &Destination, endpoint: Endpoint, change: impl Fn(&mut Figures)) {
         self.destinations.count(destination, &change);
         self.endpoints.count(&endpoint, &change);
@@ -97,14 +97,14 @@ impl Accounts {
 #[derive(Debug)]
 pub struct Ledger<K> {
     rows: HashMap<K, Row>,
-    /// By last use; the first leaves first.
-    by_use: BTreeMap<u64, K>,
+    /// Uses, oldest first. Only the last one of a row counts: whose row has been used since is passed over.
+    uses: VecDeque<(u64, K)>,
     use_next: u64,
     rows_max: usize,
     other: Figures,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Row {
     figures: Figures,
     last_use: u64,
@@ -114,7 +114,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     fn new(rows_max: usize) -> Self {
         Ledger {
             rows: HashMap::new(),
-            by_use: BTreeMap::new(),
+            uses: VecDeque::new(),
             use_next: 0,
             rows_max: rows_max.max(1),
             other: Figures::default(),
@@ -146,23 +146,34 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     fn count(&mut self, key: &K, change: impl Fn(&mut Figures)) {
         self.use_next += 1;
         let last_use = self.use_next;
-        let row = self.rows.entry(key.clone()).or_insert_with(|| Row {
-            figures: Figures::default(),
-            last_use,
-        });
-        self.by_use.remove(&row.last_use);
+        let row = self.rows.entry(key.clone()).or_default();
         row.last_use = last_use;
         change(&mut row.figures);
-        self.by_use.insert(last_use, key.clone());
-        if self.rows.len() > self.rows_max
-            && let Some((_, oldest)) = self.by_use.pop_first()
-            && let Some(row) = self.rows.remove(&oldest)
-        {
-            self.other.add(&row.figures);
+        self.uses.push_back((last_use, key.clone()));
+        if self.rows.len() > self.rows_max {
+            self.drop_oldest();
+        }
+        if self.uses.len() >= USES_PER_ROW * self.rows_max {
+            let rows = &self.rows;
+            self.uses
+                .retain(|(at, key)| rows.get(key).is_some_and(|row| row.last_use == *at));
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        while let Some((at, key)) = self.uses.pop_front() {
+            if self.rows.get(&key).is_some_and(|row| row.last_use == at) {
+                if let Some(row) = self.rows.remove(&key) {
+                    self.other.add(&row.figures);
+                }
+                return;
+            }
         }
     }
 }
 
+/// How often the uses of all rows may be kept before those that no longer count are taken out: O(1) for each.
+const USES_PER_ROW: usize = 4;
 /// Rows of a ledger.
 pub const ROWS_MAX: usize = 1_000;
 

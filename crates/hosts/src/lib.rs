@@ -77,6 +77,13 @@ pub struct Record {
     last_use: u64,
 }
 
+impl Record {
+    /// Answers whether there is no session, so that it may be forgotten for another.
+    fn is_idle(&self) -> bool {
+        self.sessions == 0 && self.room.open == 0
+    }
+}
+
 impl Default for Hosts {
     fn default() -> Self {
         Hosts::new(RECORDS_MAX)
@@ -193,11 +200,13 @@ impl Hosts {
     /// Changes a record, marks it as used, and forgets another if there are too many. O(log n).
     fn change(&mut self, way: Way, change: impl FnOnce(&mut Record)) {
         let record = self.records.entry(way).or_default();
-        self.idle.remove(&record.last_use);
+        if record.is_idle() {
+            self.idle.remove(&record.last_use);
+        }
         self.use_next += 1;
         record.last_use = self.use_next;
         change(record);
-        if record.sessions == 0 && record.room.open == 0 {
+        if record.is_idle() {
             self.idle.insert(record.last_use, way);
         }
         if self.idle.len() > self.records_max
