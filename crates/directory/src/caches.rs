@@ -122,9 +122,6 @@ impl Caches {
 
     /// Forgets what has been touched.
     pub(crate) fn forget(&self, touched: &[Touched], source: Source) {
-        if touched.iter().any(|one| are_names_of(one.kind())) {
-            self.ours.clear(cause(source));
-        }
         for kind in Kind::ALL {
             let mut changes = Vec::new();
             let mut is_all = false;
@@ -147,28 +144,27 @@ impl Caches {
             if is_all {
                 self.clear(kind, cause(source));
             } else if !changes.is_empty() {
-                on!(self, kind, shelf => shelf.invalidate(&changes, source));
-                self.tell_of(kind);
+                self.forgetting(kind, cause(source), || {
+                    on!(self, kind, shelf => shelf.invalidate(&changes, source));
+                });
             }
         }
     }
 
-    /// After the cache of a kind has forgotten something.
-    fn tell_of(&self, kind: Kind) {
-        match kind {
-            Kind::Domain | Kind::DomainAlias | Kind::Route => self.news.tell(),
-            Kind::Account | Kind::Alias | Kind::List => {}
+    /// Lets the cache of a kind forget something; before, the names of its kind, and afterwards it is told.
+    fn forgetting<R>(&self, kind: Kind, cause: Cause, forget: impl FnOnce() -> R) -> R {
+        if !NAMED.contains(&kind) {
+            return forget();
         }
+        self.ours.clear(cause);
+        let forgotten = forget();
+        self.news.tell();
+        forgotten
     }
 
     /// Forgets all of a kind; answers how many that was.
     pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
-        if are_names_of(kind) {
-            self.ours.clear(cause);
-        }
-        let dropped = on!(self, kind, shelf => shelf.clear(cause));
-        self.tell_of(kind);
-        dropped
+        self.forgetting(kind, cause, || on!(self, kind, shelf => shelf.clear(cause)))
     }
 
     /// Forgets all of every kind.
@@ -180,7 +176,7 @@ impl Caches {
 
     pub(crate) fn set_limits(&self, kind: Kind, limits: Limits, now: Monotonic) {
         on!(self, kind, shelf => shelf.set_limits(limits, now));
-        if are_names_of(kind) {
+        if NAMED.contains(&kind) {
             let names = ours::limits(NAMED.map(|kind| self.limits(kind)));
             self.ours.set_limits(names, now);
             self.keep_ours();
@@ -197,13 +193,13 @@ impl Caches {
                 true => shelf.enable(),
                 false => shelf.disable(),
             });
-            self.tell_of(kind);
         }
         match is_enabled {
             true => self.ours.enable(),
             false => self.ours.disable(),
         }
         self.keep_ours();
+        self.news.tell();
     }
 
     fn keep_ours(&self) {
@@ -230,12 +226,7 @@ impl Caches {
     }
 }
 
-/// Answers whether the names of domains are names of these.
-fn are_names_of(kind: Kind) -> bool {
-    NAMED.contains(&kind)
-}
-
-/// Whose names [`Ours`] has.
+/// What decides where mail goes: whose names [`Ours`] has, and whose changes are told.
 const NAMED: [Kind; 3] = [Kind::Domain, Kind::DomainAlias, Kind::Route];
 
 /// A flush for many changes that are told at once. Not [`Cause::Admin`]: it is for coherence, and the rates go on.

@@ -130,15 +130,6 @@ pub enum Touched {
     All(Kind),
 }
 
-impl Touched {
-    /// Of which kind it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Touched::One { kind, .. } | Touched::All(kind) => *kind,
-        }
-    }
-}
-
 /// What the database tells by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {

@@ -221,14 +221,7 @@ impl<F: Fixture> Scene<F> {
 
     /// Bob as he lies in the database, with another quota.
     async fn bob_with(&self, quota: u64) -> Object {
-        let bob = self.directory.show(Kind::Account, "bob@d.test").await.unwrap();
-        let Object::Account(bob) = bob else {
-            panic!("{bob:?}")
-        };
-        Object::Account(Account {
-            quota: Some(quota),
-            ..bob
-        })
+        bob_with(&self.directory, quota).await
     }
 
     async fn bob(&self) -> Found<Account> {
@@ -289,6 +282,17 @@ impl<F: Fixture> Scene<F> {
         let by = Duration::from_millis(millis).checked_sub(now);
         self.clock.advance(by.expect("time goes on"));
     }
+}
+
+async fn bob_with(directory: &Directory, quota: u64) -> Object {
+    let bob = directory.show(Kind::Account, "bob@d.test").await.unwrap();
+    let Object::Account(bob) = bob else {
+        panic!("{bob:?}")
+    };
+    Object::Account(Account {
+        quota: Some(quota),
+        ..bob
+    })
 }
 
 fn object(fields: Value) -> Map<String, Value> {

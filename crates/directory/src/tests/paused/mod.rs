@@ -9,8 +9,9 @@ mod routes;
 use std::{sync::Arc, time::Duration};
 
 use remuda_clock::SystemClock;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::object;
 use crate::{
     Directory,
     found::Found,
@@ -53,14 +54,7 @@ impl Scene {
 
     /// Bob as he lies in the database, with another quota.
     async fn bob_with(&self, quota: u64) -> Object {
-        let bob = self.directory.show(Kind::Account, "bob@d.test").await.unwrap();
-        let Object::Account(bob) = bob else {
-            panic!("{bob:?}")
-        };
-        Object::Account(Account {
-            quota: Some(quota),
-            ..bob
-        })
+        super::bob_with(&self.directory, quota).await
     }
 
     async fn bob(&self) -> Found<Account> {
@@ -78,13 +72,6 @@ impl Scene {
 
     fn loads(&self) -> usize {
         self.double.loads_of(Kind::Account)
-    }
-}
-
-fn object(fields: Value) -> Map<String, Value> {
-    match fields {
-        Value::Object(fields) => fields,
-        other => panic!("no object: {other}"),
     }
 }
 

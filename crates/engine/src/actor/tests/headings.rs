@@ -34,6 +34,13 @@ fn key(destination: &str) -> Destination {
 }
 
 impl Scene {
+    /// One entry is held, and it goes there.
+    fn assert_one_goes_to(&self, host: &str) {
+        let entries = &self.bench.actor.entries;
+        assert!(entries.iter().all(|held| held.queued.destination == key(host)));
+        assert_eq!(entries.iter().count(), 1);
+    }
+
     async fn new() -> Scene {
         let mut bench = Bench::new();
         let clock: SharedClock = bench.clock.clone();
@@ -126,13 +133,7 @@ async fn a_change_holds_for_what_is_in_memory() {
     edited.await.unwrap();
     scene.directory_changes();
     scene.hear(is_moved).await;
-    let entries = &scene.bench.actor.entries;
-    assert!(
-        entries
-            .iter()
-            .all(|held| held.queued.destination == key("192.0.2.2"))
-    );
-    assert_eq!(entries.iter().count(), 1);
+    scene.assert_one_goes_to("192.0.2.2");
 }
 
 /// What was asked before a change, and answered after it, is asked again.
@@ -145,13 +146,7 @@ async fn an_answer_from_before_a_change_is_not_taken() {
     scene.add(Kind::Route, route).await;
     scene.bench.actor.take_in(old);
     scene.hear(is_moved).await;
-    let entries = &scene.bench.actor.entries;
-    assert!(
-        entries
-            .iter()
-            .all(|held| held.queued.destination == key("192.0.2.1"))
-    );
-    assert_eq!(entries.iter().count(), 1);
+    scene.assert_one_goes_to("192.0.2.1");
 }
 
 #[tokio::test(start_paused = true)]
