@@ -63,6 +63,8 @@ const READ_SIZE_MIN: usize = 4 * 1024;
 const READ_SIZE_MAX: usize = 64 * 1024;
 /// The same while no content is expected: what an idle session keeps.
 const READ_SIZE_IDLE_MAX: usize = 16 * 1024;
+/// Octets of content that are read at once from the first: most messages with one or two reads.
+const READ_CONTENT_MIN: usize = 16 * 1024;
 
 impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
     pub(super) fn new(shared: Arc<Shared<S>>, visitor: Visitor, wire: Wire<Io>) -> Self {
@@ -157,24 +159,26 @@ impl<S: Store, Io: AsyncRead + AsyncWrite + Unpin> Session<S, Io> {
         let has_answered = !self.wire.output.is_empty();
         self.wire.flush().await?;
         let now = self.shared.clock.now().monotonic;
-        let (size_max, deadline) = if let Wait::Content { octets } = wait {
+        let (size, deadline) = if let Wait::Content { octets } = wait {
             let left = content_wait_in_all(octets).saturating_sub(self.content_waited);
-            (READ_SIZE_MAX, now + left.min(CONTENT_BLOCK))
+            (
+                self.read_size.max(READ_CONTENT_MIN),
+                now + left.min(CONTENT_BLOCK),
+            )
         } else {
             self.content_waited = Duration::ZERO;
             // Not with every octet: a command must be whole in time.
             if has_answered {
                 self.command_until = now + COMMAND;
             }
-            (READ_SIZE_IDLE_MAX, self.command_until)
+            (self.read_size.min(READ_SIZE_IDLE_MAX), self.command_until)
         };
-        let size = self.read_size.min(size_max);
         let heard = self.wire.read(size, deadline).await;
         if let Wait::Content { .. } = wait {
             self.content_waited += self.shared.clock.now().monotonic.since(now);
         }
         if self.wire.input.len() >= size {
-            self.read_size = (self.read_size * 4).min(READ_SIZE_MAX);
+            self.read_size = (size * 4).min(READ_SIZE_MAX);
         }
         match heard {
             Heard::Octets if wait == Wait::Idle => self.refresh(),

@@ -83,8 +83,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
 
     /// Waits for octets, with room for `size` of them. A stop is reported once; an end at once as `End`.
     pub(super) async fn read(&mut self, size: usize, deadline: Monotonic) -> Heard {
-        if self.input.is_empty() && self.input.capacity() > size {
-            self.input = BytesMut::new();
+        // An empty one is made anew rather than grown: growing copies what nobody reads again.
+        if self.input.is_empty() && (self.input.capacity() > size || !self.input.try_reclaim(size)) {
+            self.input = BytesMut::with_capacity(size);
         }
         self.input.reserve(size);
         loop {
