@@ -130,6 +130,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Completes at `deadline`, or at once if that is past; never for [`Monotonic::NEVER`].
     fn sleep_until(&self, deadline: Monotonic) -> Timer;
+
+    /// Parks this thread until `deadline` or until it is unparked: for waits so short that the millisecond
+    /// by which [`sleep_until`](Self::sleep_until) may be late counts. May end early; a clock that a test
+    /// moves does not wait.
+    fn park_until(&self, _deadline: Monotonic) {}
 }
 
 /// A shared clock, as the shell passes it.
@@ -205,6 +210,13 @@ impl Clock for SystemClock {
             return Box::pin(std::future::pending());
         }
         Box::pin(tokio::time::sleep_until(self.started + deadline.since_start()))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the one place that waits")]
+    fn park_until(&self, deadline: Monotonic) {
+        if !self.is_virtual {
+            std::thread::park_timeout(deadline.since(self.monotonic()));
+        }
     }
 }
 

@@ -130,6 +130,7 @@ const CLOCK_CALLS: &[&str] = &[
     "time::timeout",
     "time::interval",
     "thread::sleep",
+    "thread::park_timeout",
 ];
 /// Where they may stand: the clock, and the one helper of tests that waits for real processes.
 const CLOCK_CALLS_ALLOWED: &[&str] = &["crates/clock/src/lib.rs", "crates/testing/src/"];

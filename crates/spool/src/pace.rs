@@ -13,6 +13,7 @@
 //! * **A client alone is not kept waiting**: with fewer than [`COMPANY_MIN`] others its commit begins at
 //!   once. A message is on its way from its MAIL to its end; a large one only while it fits into memory,
 //!   since nobody knows when the rest will come.
+//! * **Nor are [`ENOUGH`] together**: more would make the sync hardly cheaper for each.
 //! * **Settlements alone keep the distance too**: nobody waits for them but the next delivery.
 //! * **A commit that wrote much is followed at the longer distance**: where each writes a lot, the log must
 //!   be moved to its place more often, which has syncs of its own, and fewer messages come in the same time.
@@ -27,13 +28,15 @@ use std::{
 use remuda_clock::Monotonic;
 
 /// Between the beginnings of two commits, while company is on its way.
-const SPACING: Duration = Duration::from_millis(2);
+const SPACING: Duration = Duration::from_millis(3);
 /// The same after a commit of [`LARGE`].
-const LONG_SPACING: Duration = Duration::from_millis(3);
+const LONG_SPACING: Duration = Duration::from_millis(5);
 /// Octets in a commit, from which on it is large: ten clients with messages of 12 KiB.
 const LARGE: u64 = 128 * 1024;
 /// Other messages that are company.
 const COMPANY_MIN: usize = 3;
+/// Clients whose waiting ends the distance: a sync for seven is 0.14 a message.
+pub(crate) const ENOUGH: usize = 7;
 /// What [`Last::recent`] comes to when each commit holds a client with the least company, less one.
 const RECENT_MIN: usize = 2 * COMPANY_MIN;
 
@@ -78,13 +81,16 @@ impl Pace {
         });
     }
 
-    /// When the next commit may begin; None: now. `is_urgent`: a client waits for it.
-    pub(crate) fn wait_until(&self, is_urgent: bool, now: Monotonic) -> Option<Monotonic> {
+    /// When the next commit may begin, for which so many clients wait; None: now.
+    pub(crate) fn wait_until(&self, waiting: usize, now: Monotonic) -> Option<Monotonic> {
+        if waiting >= ENOUGH {
+            return None;
+        }
         let last = (*self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
         let on_their_way = Arc::strong_count(&self.expected) - 1;
         let has_company = on_their_way >= COMPANY_MIN || last.recent >= RECENT_MIN;
         let next = last.began + last.spacing;
-        (next > now && (has_company || !is_urgent)).then_some(next)
+        (next > now && (has_company || waiting == 0)).then_some(next)
     }
 }
 
@@ -99,10 +105,10 @@ mod tests {
     #[test]
     fn a_client_alone_is_not_kept_waiting() {
         let pace = Pace::default();
-        assert_eq!(pace.wait_until(true, at(10)), None);
+        assert_eq!(pace.wait_until(1, at(10)), None);
         pace.begins(1, 0, at(10));
         let company: Vec<_> = (0..COMPANY_MIN - 1).map(|_| pace.expect()).collect();
-        assert_eq!(pace.wait_until(true, at(10)), None);
+        assert_eq!(pace.wait_until(1, at(10)), None);
         drop(company);
     }
 
@@ -111,10 +117,12 @@ mod tests {
         let pace = Pace::default();
         pace.begins(1, 0, at(10));
         let company: Vec<_> = (0..COMPANY_MIN).map(|_| pace.expect()).collect();
-        assert_eq!(pace.wait_until(true, at(11)), Some(at(12)));
-        assert_eq!(pace.wait_until(true, at(12)), None);
+        assert_eq!(pace.wait_until(1, at(11)), Some(at(13)));
+        assert_eq!(pace.wait_until(ENOUGH - 1, at(12)), Some(at(13)));
+        assert_eq!(pace.wait_until(ENOUGH, at(11)), None, "enough are together");
+        assert_eq!(pace.wait_until(1, at(13)), None);
         drop(company);
-        assert_eq!(pace.wait_until(true, at(11)), None);
+        assert_eq!(pace.wait_until(1, at(11)), None);
     }
 
     #[test]
@@ -123,30 +131,30 @@ mod tests {
         for _ in 0..10 {
             pace.begins(COMPANY_MIN, 0, at(10));
         }
-        assert_eq!(pace.wait_until(true, at(11)), None, "two others are no company");
+        assert_eq!(pace.wait_until(1, at(11)), None, "two others are no company");
         for _ in 0..10 {
             pace.begins(COMPANY_MIN + 1, 0, at(10));
         }
-        assert_eq!(pace.wait_until(true, at(11)), Some(at(12)));
+        assert_eq!(pace.wait_until(1, at(11)), Some(at(13)));
         for _ in 0..3 {
             pace.begins(1, 0, at(14));
         }
-        assert_eq!(pace.wait_until(true, at(15)), None, "they are gone");
+        assert_eq!(pace.wait_until(1, at(15)), None, "they are gone");
     }
 
     #[test]
     fn settlements_alone_keep_the_distance() {
         let pace = Pace::default();
         pace.begins(0, 0, at(10));
-        assert_eq!(pace.wait_until(false, at(10)), Some(at(12)));
+        assert_eq!(pace.wait_until(0, at(10)), Some(at(13)));
     }
 
     #[test]
     fn a_large_commit_is_followed_at_the_longer_distance() {
         let pace = Pace::default();
-        for (bytes, next) in [(LARGE - 1, 12), (LARGE, 13)] {
+        for (bytes, next) in [(LARGE - 1, 13), (LARGE, 15)] {
             pace.begins(2 * RECENT_MIN, bytes, at(10));
-            assert_eq!(pace.wait_until(true, at(11)), Some(at(next)));
+            assert_eq!(pace.wait_until(1, at(11)), Some(at(next)));
         }
     }
 }

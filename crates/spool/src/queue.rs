@@ -156,15 +156,11 @@ impl WriteQueue {
         Some(batch)
     }
 
-    /// Answers whether somebody waits for the next commit, or the writer itself has a reason to hurry.
-    pub(crate) fn is_urgent(&self) -> bool {
+    /// How many wait for the next commit; None when nothing is to be written, or at once.
+    pub(crate) fn clients_waiting(&self) -> Option<usize> {
         let state = self.state();
-        state.urgent > 0 || state.is_kicked || state.is_closed
-    }
-
-    /// Answers whether something waits.
-    pub(crate) fn has_work(&self) -> bool {
-        !self.state().waiting.is_empty()
+        let hurries = state.waiting.is_empty() || state.is_kicked || state.is_closed;
+        (!hurries).then_some(state.urgent)
     }
 
     /// A batch is done with; `kept` is the age of the oldest change that was kept.

@@ -11,11 +11,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::{self, Thread},
     time::Duration,
 };
 
 use bytes::Bytes;
-use remuda_clock::SharedClock;
+use remuda_clock::{Monotonic, SharedClock};
 use remuda_mail::MessageId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) queue: WriteQueue,
     pub(crate) pace: Pace,
     pub(crate) writer: Mutex<Writer>,
+    /// The writer's thread while it waits for its turn.
+    parked: Mutex<Option<Thread>>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) checkpointer: Checkpointer,
     pub(crate) metrics: Metrics,
@@ -101,6 +104,7 @@ impl Shared {
         Ok(Shared {
             queue: WriteQueue::default(),
             pace: Pace::default(),
+            parked: Mutex::new(None),
             writer: Mutex::new(Writer::new(db)),
             readers: Arc::new(Readers::new(paths.database.clone())),
             checkpointer: Checkpointer::new(paths.database.clone()),
@@ -161,8 +165,10 @@ impl Shared {
             failures: 0,
         };
         let pushed = self.queue.push(request, self.write_queue_max);
-        if matches!(pushed, Ok(true)) {
-            self.start_writer();
+        match pushed {
+            Ok(true) => self.start_writer(),
+            Ok(false) => self.wake_writer(),
+            Err(_) => {}
         }
         async move {
             pushed?;
@@ -172,19 +178,38 @@ impl Shared {
 
     pub(crate) fn start_writer(self: &Arc<Self>) {
         let shared = self.clone();
-        match self.next_commit() {
-            None => drop(tokio::task::spawn_blocking(move || writer::run(&shared))),
-            Some(at) => drop(tokio::spawn(async move {
-                shared.clock.sleep_until(at).await;
-                tokio::task::spawn_blocking(move || writer::run(&shared));
-            })),
+        tokio::task::spawn_blocking(move || writer::run(&shared));
+    }
+
+    /// Blocks the writer until the next commit may begin.
+    pub(crate) fn await_turn(&self) {
+        if self.turn().is_some() {
+            *self.parked() = Some(thread::current());
+            // Again: who came in between found nobody to wake.
+            if let Some(at) = self.turn() {
+                self.clock.park_until(at);
+            }
+            *self.parked() = None;
+        }
+    }
+
+    /// Wakes a writer that waits for company which is not to be expected.
+    fn wake_writer(&self) {
+        if let Some(writer) = &*self.parked()
+            && self.turn().is_none()
+        {
+            writer.unpark();
         }
     }
 
     /// When the next commit may begin, if that is not now.
-    pub(crate) fn next_commit(&self) -> Option<remuda_clock::Monotonic> {
-        let is_urgent = self.queue.is_urgent();
-        self.pace.wait_until(is_urgent, self.clock.now().monotonic)
+    fn turn(&self) -> Option<Monotonic> {
+        let waiting = self.queue.clients_waiting()?;
+        self.pace.wait_until(waiting, self.clock.monotonic())
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Kicks the writer after a while. One timer at a time.

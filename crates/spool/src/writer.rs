@@ -267,17 +267,17 @@ const FREE_PAGES_KEPT: i64 = 1024;
 pub(crate) fn run(shared: &Arc<Shared>) {
     let _panic = OnPanic(shared);
     let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some(batch) = shared.queue.take_batch() {
+    loop {
+        shared.await_turn();
+        let Some(batch) = shared.queue.take_batch() else {
+            break;
+        };
         let stores = batch.iter().filter(|request| request.is_store()).count();
         let bytes = batch.iter().map(|request| request.bytes).sum();
         shared.pace.begins(stores, bytes, shared.clock.now().monotonic);
         writer.write(shared, batch);
         shared.queue.batch_ended(oldest(&writer.kept));
         after_commit(shared, &mut writer);
-        if shared.queue.has_work() && shared.next_commit().is_some() {
-            drop(writer);
-            return shared.start_writer();
-        }
     }
     drop(writer);
     if shared.condition().error().is_some() {

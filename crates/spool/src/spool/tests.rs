@@ -9,6 +9,7 @@ use crate::{Attempt, NewEntry, Origin, Pending, State, schema};
 
 mod claims;
 mod settling;
+mod turns;
 mod verbs;
 mod writing;
 
