@@ -35,8 +35,8 @@ const LONG_SPACING: Duration = Duration::from_millis(5);
 const LARGE: u64 = 128 * 1024;
 /// Other messages that are company.
 const COMPANY_MIN: usize = 3;
-/// Clients whose waiting ends the distance: a sync for seven is 0.14 a message.
-pub(crate) const ENOUGH: usize = 7;
+/// Clients whose waiting ends the distance: a sync for eight is 0.125 a message.
+pub(crate) const ENOUGH: usize = 8;
 /// What [`Last::recent`] comes to when each commit holds a client with the least company, less one.
 const RECENT_MIN: usize = 2 * COMPANY_MIN;
 
