@@ -209,8 +209,9 @@ impl<'a> Walk<'a> {
             }
         }
         match &domain.catch_all {
-            Some(catch_all) => self.waiting.push_back(catch_all.clone()),
-            None => self.leave_out(Refusal::Unknown),
+            Some(catch_all) if *catch_all != name => self.waiting.push_back(catch_all.clone()),
+            // Nobody has the catch-all's own address.
+            Some(_) | None => self.leave_out(Refusal::Unknown),
         }
         Ok(())
     }
