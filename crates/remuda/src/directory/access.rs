@@ -2,6 +2,7 @@
 //!
 //! # Contract
 //! * **Both answer alike**: the same paths with the same rules; without a server they run here.
+//! * **Without a server there need not have been one**: the database is made as by the first start.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::store;
 use crate::{
     cli::PlaceArguments,
     client::{Client, Refused, Request},
+    config::{self, Config},
     exit::{Exit, Failure},
 };
 
@@ -62,6 +64,7 @@ impl Access {
 impl Database {
     fn open(place: &PlaceArguments) -> Result<Database, Failure> {
         let config = place.server.config.source().load()?;
+        make_place(&config)?;
         let runtime = crate::runtime()?;
         let clock = SystemClock::shared();
         let store = runtime.block_on(store::open(&config.directory.database, clock.clone()))?;
@@ -89,5 +92,19 @@ impl Database {
             Ok(problem @ Value::Object(_)) => Err(Refused::of(&problem).failure()),
             _ => Err(Failure::new(Exit::Failed, answered.text)),
         }
+    }
+}
+
+/// Makes `data_dir` where the directory's file is to lie in it: before the first start of a server there is none.
+fn make_place(config: &Config) -> Result<(), Failure> {
+    let data_dir = &config.settings.data_dir;
+    match &config.directory.database {
+        config::Database::Sqlite(file) if file.parent() == Some(data_dir) => {
+            std::fs::create_dir_all(data_dir).map_err(|error| {
+                let said = format!("data_dir {}: {error}", data_dir.display());
+                Failure::new(Exit::Failed, said)
+            })
+        }
+        config::Database::Sqlite(_) | config::Database::Postgres(_) => Ok(()),
     }
 }

@@ -152,6 +152,22 @@ fn exit_codes_tell_usage_configuration_and_reach_apart() {
 }
 
 #[test]
+fn what_is_made_before_the_first_start_is_there_after_it() {
+    let place = Place::new(ANY, ANY, "");
+    for command in [
+        &["domain", "add", "d.test", "--offline"][..],
+        &["alias", "add", "info@d.test", "a@else.test", "--offline"],
+    ] {
+        let made = place.command(command);
+        assert_eq!(code(&made), 0, "{command:?}: {}", errors(&made));
+    }
+    let server = place.serve();
+    let admin = format!("http://{}", server.admin);
+    let shown = place.command(&["alias", "show", "info@d.test", "--admin", &admin]);
+    assert_eq!(code(&shown), 0, "{}", errors(&shown));
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_one_line_that_says_how_to_start_one() {
     let closed = TcpListener::bind(ANY).unwrap().local_addr().unwrap().to_string();
     let place = Place::new(ANY, &closed, "");
