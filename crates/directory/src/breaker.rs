@@ -8,7 +8,8 @@
 //!
 //! # Contract
 //! * **A database that is down costs a query each [`PAUSE_MAX`]**, however many look-ups come (D10).
-//! * **One trial at a time**; one success closes it, so that recovery takes [`PAUSE_MAX`] at most.
+//! * **One trial a pause**, heard of or not: on a path that is dead none ever is. One success closes it, so that recovery
+//!   takes [`PAUSE_MAX`] at most.
 //! * **What has gone wrong once breaks nothing**: a query that fails alone has its own back-off (the cache's).
 //! * **What was sent before the last answer says nothing by its failure**: queries that hung on a path that is dead
 //!   fail late, when the database may long be back.
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_trial_at_a_time_and_one_success_closes_it() {
+    fn one_trial_a_pause_and_one_success_closes_it() {
         let mut breaker = open();
         assert!(!breaker.may_try(at(199)));
         assert!(breaker.may_try(at(200)));

@@ -3,7 +3,8 @@
 //! # Contract
 //! * **Each kind has limits and counters of its own**; the switch is common to all.
 //! * **What is touched is forgotten in its kind alone**; a flush forgets all.
-//! * **The names of domains are forgotten with any domain, domain alias or route** ([`crate::ours`]).
+//! * **The names of domains are forgotten with any domain, domain alias or route** ([`crate::ours`]), and whose an
+//!   address is with any account, alias or list of that name ([`crate::whose`]).
 //! * **Where domains, their other names or routes are forgotten, that is told** afterwards.
 
 use std::sync::{
@@ -20,6 +21,7 @@ use crate::{
     model::{Account, Alias, Domain, DomainAlias, Entity, Kind, List, Route},
     ours::{self, Ours},
     store::Touched,
+    whose::{self, ADDRESSED, Whose},
 };
 
 /// A cache with what waits for its loads.
@@ -33,6 +35,7 @@ pub struct Caches {
     alias: Shelf<Alias>,
     list: Shelf<List>,
     route: Shelf<Route>,
+    whose: Shelf<Whose>,
     ours: Shelf<Ours>,
     /// The names of domains are kept.
     are_ours_kept: AtomicBool,
@@ -95,6 +98,7 @@ impl Caches {
         }
         let names = ours::limits(NAMED.map(&limits));
         Caches {
+            whose: shelf(is_enabled, whose::limits(ADDRESSED.map(&limits))),
             ours: shelf(is_enabled, names),
             are_ours_kept: AtomicBool::new(is_enabled && !names.ttl.is_zero()),
             domain: shelf(is_enabled, limits(Kind::Domain)),
@@ -110,6 +114,11 @@ impl Caches {
     /// The names of domains, where they are kept.
     pub(crate) fn ours(&self) -> Option<&Shelf<Ours>> {
         self.are_ours_kept.load(Ordering::Relaxed).then_some(&self.ours)
+    }
+
+    /// Whose addresses are.
+    pub(crate) fn whose(&self) -> &Shelf<Whose> {
+        &self.whose
     }
 
     pub(crate) fn news(&self) -> &News {
@@ -144,6 +153,9 @@ impl Caches {
             if is_all {
                 self.clear(kind, cause(source));
             } else if !changes.is_empty() {
+                if ADDRESSED.contains(&kind) {
+                    self.whose.invalidate(&whose::changes(&changes), source);
+                }
                 self.forgetting(kind, cause(source), || {
                     on!(self, kind, shelf => shelf.invalidate(&changes, source));
                 });
@@ -164,6 +176,9 @@ impl Caches {
 
     /// Forgets all of a kind; answers how many that was.
     pub(crate) fn clear(&self, kind: Kind, cause: Cause) -> usize {
+        if ADDRESSED.contains(&kind) {
+            self.whose.clear(cause);
+        }
         self.forgetting(kind, cause, || on!(self, kind, shelf => shelf.clear(cause)))
     }
 
@@ -181,6 +196,10 @@ impl Caches {
             self.ours.set_limits(names, now);
             self.keep_ours();
         }
+        if ADDRESSED.contains(&kind) {
+            let least = whose::limits(ADDRESSED.map(|kind| self.limits(kind)));
+            self.whose.set_limits(least, now);
+        }
     }
 
     pub(crate) fn limits(&self, kind: Kind) -> Limits {
@@ -195,8 +214,14 @@ impl Caches {
             });
         }
         match is_enabled {
-            true => self.ours.enable(),
-            false => self.ours.disable(),
+            true => {
+                self.ours.enable();
+                self.whose.enable();
+            }
+            false => {
+                self.ours.disable();
+                self.whose.disable();
+            }
         }
         self.keep_ours();
         self.news.tell();
@@ -223,6 +248,7 @@ impl Caches {
             on!(self, kind, shelf => shelf.sweep(now, SWEEP_SLICE));
         }
         self.ours.sweep(now, SWEEP_SLICE);
+        self.whose.sweep(now, SWEEP_SLICE);
     }
 }
 

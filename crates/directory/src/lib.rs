@@ -29,6 +29,7 @@ mod ours;
 pub mod resolve;
 pub mod store;
 pub mod switches;
+mod whose;
 
 pub use caches::Shelved;
 pub use directory::Directory;

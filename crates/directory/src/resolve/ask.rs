@@ -3,6 +3,7 @@
 //! # Contract
 //! * **Whoever is remembered to have an address has it**, while the database does not say who does: an address is one
 //!   thing, so that an alias need not wait for the word that no account has its name.
+//! * **Nobody has an address by one word about all** ([`crate::whose`]), and whoever it passes on to meanwhile is found.
 //! * **What was gone by that is stale is noted**, and so is every step where somebody wants to see them.
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     caches::Shelved,
     found::{Cause, Found, Origin},
-    model::{Account, Alias, Domain, DomainAlias, List, Mailbox},
+    model::{Account, Alias, Domain, DomainAlias, Kind, List, Mailbox},
 };
 
 /// Who has an address.
@@ -43,24 +44,40 @@ impl Walk<'_> {
         if self.is_nobodys::<Domain>(name) {
             return Ok(Named::Nobodys);
         }
-        let mut found = self.find::<Domain>(name).await?;
-        let mut by_other = None;
-        if found.is_none() {
-            let Some((other, origin)) = self.find::<DomainAlias>(name).await? else {
-                return Ok(Named::Nobodys);
-            };
-            if !other.head.active {
-                return Ok(Named::Disabled(origin));
-            }
-            by_other = Some(origin);
-            found = self.find::<Domain>(other.domain.as_str()).await?;
+        if let Some(named) = self.named(name).await? {
+            return Ok(named);
         }
-        Ok(match found {
-            Some((domain, _)) if domain.head.active => Named::Domain(domain, by_other),
-            Some((_, origin)) => Named::Disabled(origin),
-            None if by_other.is_some() && self.is_stale => return Err(Stop::Unavailable(Cause::Database)),
-            None => Named::Nobodys,
-        })
+        let was_anew = std::mem::replace(&mut self.is_anew, true);
+        let named = self.named(name).await;
+        self.is_anew = was_anew;
+        named?.ok_or(Stop::Unavailable(Cause::Database))
+    }
+
+    /// What a domain's name means, by what is known of it; None: that is of several times and contradicts itself.
+    async fn named(&mut self, name: &str) -> Result<Option<Named>, Stop> {
+        let in_use = |domain: Arc<Domain>, origin, by_other| match domain.head.active {
+            true => Named::Domain(domain, by_other),
+            false => Named::Disabled(origin),
+        };
+        let (found, no_domain) = self.look::<Domain>(name).await?;
+        if let Some((domain, origin)) = found {
+            return Ok(Some(in_use(domain, origin, None)));
+        }
+        let (other, no_other) = self.look::<DomainAlias>(name).await?;
+        let Some((other, by_other)) = other else {
+            // It may have passed to a domain since memory heard that there is none.
+            let may_be_old = no_domain == Origin::Cache && no_other == Origin::Database;
+            return Ok((!may_be_old).then_some(Named::Nobodys));
+        };
+        if !other.head.active {
+            return Ok(Some(Named::Disabled(by_other)));
+        }
+        match self.find::<Domain>(other.domain.as_str()).await? {
+            Some((domain, origin)) => Ok(Some(in_use(domain, origin, Some(by_other)))),
+            None if self.is_stale => Err(Stop::Unavailable(Cause::Database)),
+            // A domain has its other names with it: it has been renamed.
+            None => Ok(None),
+        }
     }
 
     /// Who has an address; None: certainly nobody.
@@ -84,11 +101,59 @@ impl Walk<'_> {
         if let Some((account, origin)) = self.find(name).await? {
             return Ok(Some(Holder::Account(account, origin)));
         }
-        if let Some((alias, origin)) = self.find(name).await? {
-            return Ok(Some(Holder::Alias(alias, origin)));
+        let was_anew = self.is_anew;
+        let held = self.ask_whose(name).await;
+        self.is_anew = was_anew;
+        held
+    }
+
+    /// Who has an address that memory or the database knows as no account's.
+    async fn ask_whose(&mut self, name: &str) -> Result<Option<Holder>, Stop> {
+        for _ in 0..PASSED_ON_MAX {
+            let Some(kind) = self.whose(name).await? else {
+                return Ok(None);
+            };
+            // What is known to be no account's was so before this word.
+            self.is_anew |= kind == Kind::Account;
+            let holder = match kind {
+                Kind::Account => self
+                    .find(name)
+                    .await?
+                    .map(|(one, origin)| Holder::Account(one, origin)),
+                Kind::Alias => self
+                    .find(name)
+                    .await?
+                    .map(|(one, origin)| Holder::Alias(one, origin)),
+                _ => self
+                    .find(name)
+                    .await?
+                    .map(|(one, origin)| Holder::List(one, origin)),
+            };
+            if holder.is_some() {
+                return Ok(holder);
+            }
+            // It has passed on since one of the two words.
+            self.is_anew = true;
         }
-        let list = self.find(name).await?;
-        Ok(list.map(|(list, origin)| Holder::List(list, origin)))
+        Err(Stop::Unavailable(Cause::Database))
+    }
+
+    /// Whose an address is; None: certainly nobody's, which is as good a word on aliases and lists.
+    async fn whose(&mut self, name: &str) -> Result<Option<Kind>, Stop> {
+        let began = self.now;
+        let found = self.directory.whose(name, self.is_anew, began).await;
+        if !is_from_memory(&found) || self.steps.is_some() {
+            self.now = self.directory.now();
+        }
+        match found {
+            Found::Found(whose, _) => Ok(Some(whose.kind)),
+            Found::NotFound(origin) => {
+                self.note::<Alias>(name, &Found::NotFound(origin), began);
+                self.note::<List>(name, &Found::NotFound(origin), self.now);
+                Ok(None)
+            }
+            Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
+        }
     }
 
     fn recalled(&mut self, name: &str) -> Option<Holder> {
@@ -110,6 +175,11 @@ impl Walk<'_> {
 
     /// Looks an object up by name; None: there is certainly none.
     pub(crate) async fn find<T: Shelved>(&mut self, name: &str) -> Result<Option<(Arc<T>, Origin)>, Stop> {
+        self.look(name).await.map(|(found, _)| found)
+    }
+
+    /// As [`find`](Self::find), with where the answer comes from.
+    async fn look<T: Shelved>(&mut self, name: &str) -> Result<(Option<(Arc<T>, Origin)>, Origin), Stop> {
         let began = self.now;
         let found = match self.is_anew {
             true => self.directory.find_anew::<T>(name).await,
@@ -120,8 +190,8 @@ impl Walk<'_> {
         }
         self.note(name, &found, began);
         match found {
-            Found::Found(object, origin) => Ok(Some((object, origin))),
-            Found::NotFound(_) => Ok(None),
+            Found::Found(object, origin) => Ok((Some((object, origin)), origin)),
+            Found::NotFound(origin) => Ok((None, origin)),
             Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
         }
     }
@@ -175,3 +245,6 @@ fn step_found<T: Shelved>(found: &Found<T>) -> StepFound {
         Found::Unavailable(cause) => StepFound::Unavailable(*cause),
     }
 }
+
+/// How often an address may pass on while it is asked for.
+const PASSED_ON_MAX: usize = 3;

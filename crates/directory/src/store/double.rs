@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Page, Pushed, Store,
+    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Owner, Page, Pushed, Store,
     StoreError,
 };
 use crate::model::{Kind, Object};
@@ -58,6 +58,8 @@ pub enum Verb {
     Load,
     /// See [`Store::page`].
     Page,
+    /// See [`Store::whose`].
+    Whose,
     /// See [`Store::insert`].
     Insert,
     /// See [`Store::update`].
@@ -223,6 +225,14 @@ impl Store for Double {
             let answer = self.real.domain_names(max).await;
             self.stand(Kind::Domain, Point::AfterRows).await;
             answer
+        })
+    }
+
+    fn whose<'a>(&'a self, address: &'a str) -> Answering<'a, Result<Owner, StoreError>> {
+        Box::pin(async move {
+            self.note(Verb::Whose, Kind::Account, address.to_owned());
+            self.suffer().await?;
+            self.real.whose(address).await
         })
     }
 

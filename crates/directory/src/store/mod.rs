@@ -48,6 +48,9 @@ pub trait Store: Send + Sync + 'static {
     /// most so many.
     fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>>;
 
+    /// Reads by one statement what has an address in normal form.
+    fn whose<'a>(&'a self, address: &'a str) -> Answering<'a, Result<Owner, StoreError>>;
+
     /// Stores a new object; its head's id, version and times are given by the store.
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>>;
 
@@ -81,6 +84,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// What it is, for people: `sqlite:PATH`, or `postgres://user@host/database` without the password.
     fn describe(&self) -> String;
+}
+
+/// What has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An account, an alias or a list, with this id.
+    One(Kind, i64),
+    /// Nothing in its domain.
+    Nobody,
+    /// There is no such domain.
+    NoDomain,
 }
 
 /// A part of a listing.

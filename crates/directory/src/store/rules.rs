@@ -12,8 +12,11 @@ use std::sync::Arc;
 
 use remuda_mail::HostPort;
 
-use super::{ChangeError, Touched};
-use crate::model::{Account, Alias, Domain, DomainAlias, Kind, Object, Route};
+use super::{ChangeError, Owner, StoreError, Touched};
+use crate::{
+    model::{Account, Alias, Domain, DomainAlias, Kind, Object, Route},
+    whose::ADDRESSED,
+};
 
 /// Answers what is wrong with an object by itself.
 ///
@@ -28,6 +31,31 @@ pub(crate) fn check(object: &Object) -> Result<(), ChangeError> {
         Object::List(_) => Ok(()),
         Object::Route(one) => route(one),
     }
+}
+
+/// What has an address, by the row of its domain (None: there is none) with kind and id of the address's own.
+///
+/// # Errors
+/// [`StoreError::Senseless`]: nothing of that kind has an address.
+pub(crate) fn owner(row: Option<(Option<String>, Option<i64>)>) -> Result<Owner, StoreError> {
+    let Some(of_domain) = row else {
+        return Ok(Owner::NoDomain);
+    };
+    let (Some(word), Some(id)) = of_domain else {
+        return Ok(Owner::Nobody);
+    };
+    match Kind::from_word(&word).filter(|kind| ADDRESSED.contains(kind)) {
+        Some(kind) => Ok(Owner::One(kind, id)),
+        None => Err(StoreError::Senseless {
+            kind: Kind::Account,
+            reason: format!("its address belongs to a {word:?}"),
+        }),
+    }
+}
+
+/// The domain of an address in normal form.
+pub(crate) fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 /// The refusal of a field.

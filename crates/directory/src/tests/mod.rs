@@ -13,6 +13,7 @@ pub(crate) mod logins;
 pub(crate) mod names;
 pub(crate) mod news;
 pub(crate) mod outages;
+pub(crate) mod passing;
 mod paused;
 pub(crate) mod promises;
 pub(crate) mod races;
@@ -139,6 +140,16 @@ macro_rules! scenarios {
                     addresses_that_do_not_exist_displace_nothing
                     a_name_of_a_domain_out_of_use_stands_for_itself
                 }
+                passing {
+                    an_alias_that_becomes_an_account_is_never_unknown
+                    an_address_that_passes_on_between_two_questions_is_found
+                    an_alias_that_becomes_a_list_while_it_is_read_is_found
+                    a_renamed_domain_that_keeps_its_old_name_refuses_nobody_for_good
+                    another_name_follows_a_renamed_domain_at_once
+                    another_name_that_becomes_a_domain_is_ours_all_the_time
+                    an_address_nobody_has_costs_two_questions_and_then_none
+                    one_statement_says_whose_an_address_is
+                }
             }
         }
     };
@@ -260,7 +271,8 @@ impl<F: Fixture> Scene<F> {
     /// Look-ups of any kind that the store is asked for while `work` is done.
     async fn loads_of<T>(&self, work: impl Future<Output = T>) -> usize {
         let count = || {
-            let is_load = |query: &&crate::store::double::Query| query.verb == Verb::Load;
+            let is_load =
+                |query: &&crate::store::double::Query| matches!(query.verb, Verb::Load | Verb::Whose);
             self.double.log().iter().filter(is_load).count()
         };
         let before = count();

@@ -22,6 +22,7 @@
 mod change;
 mod error;
 mod import;
+mod look_up;
 mod own;
 mod payload;
 mod place;
@@ -48,13 +49,14 @@ use sqlx::{
 use tokio::sync::{OnceCell, mpsc};
 
 use super::{
-    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Page, Pushed, Store,
+    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Owner, Page, Pushed, Store,
     StoreError,
 };
 use crate::model::{Kind, Object};
 use change::Change;
-use error::{is_passing, store_error};
+use error::store_error;
 pub use schema::OpenError;
+use statements::Wanted;
 
 /// The store.
 pub struct PostgresStore {
@@ -185,52 +187,6 @@ impl PostgresStore {
         }
     }
 
-    async fn look_up(&self, kind: Kind, by: By<'_>) -> Result<Option<Object>, StoreError> {
-        self.ready().await?;
-        let first = async {
-            let mut connection = self.look_ups.acquire().await?;
-            self.send(&mut connection, kind, by).await
-        };
-        let row = match first.await {
-            Err(error) if is_passing(&error) => match self.sound(&self.look_ups).await {
-                Ok(mut connection) => self.send(&mut connection, kind, by).await,
-                Err(error) => Err(error),
-            },
-            answer => answer,
-        };
-        let row = row.map_err(|error| store_error(&error))?;
-        row.map(|row| row::object(kind, &row)).transpose()
-    }
-
-    async fn send(
-        &self,
-        connection: &mut PoolConnection<Postgres>,
-        kind: Kind,
-        by: By<'_>,
-    ) -> Result<Option<PgRow>, sqlx::Error> {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        let statements = statements::of(kind);
-        let query = match by {
-            By::Id(id) => sqlx::query(statements.by_id).bind(id),
-            By::Name(name) => sqlx::query(statements.by_name).bind(name),
-        };
-        query.fetch_optional(&mut **connection).await
-    }
-
-    async fn names(&self, max: usize) -> Result<Vec<String>, StoreError> {
-        self.ready().await?;
-        let names = async {
-            let mut connection = self.look_ups.acquire().await?;
-            self.loads.fetch_add(1, Ordering::Relaxed);
-            let names = sqlx::query_scalar(statements::DOMAIN_NAMES);
-            names
-                .bind(i64::try_from(max).unwrap_or(i64::MAX))
-                .fetch_all(&mut *connection)
-                .await
-        };
-        names.await.map_err(|error| store_error(&error))
-    }
-
     async fn list(&self, kind: Kind, page: &Page) -> Result<Vec<Object>, StoreError> {
         self.ready().await?;
         let rows = async {
@@ -249,7 +205,11 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn load<'a>(&'a self, kind: Kind, by: By<'a>) -> Answering<'a, Result<Option<Object>, StoreError>> {
-        Box::pin(self.within(self.limits.look_up_max, self.look_up(kind, by)))
+        let read = move |row: &PgRow| row::object(kind, row);
+        Box::pin(self.within(
+            self.limits.look_up_max,
+            self.look_up(Wanted::Object(kind, by), read),
+        ))
     }
 
     fn page<'a>(&'a self, kind: Kind, page: &'a Page) -> Answering<'a, Result<Vec<Object>, StoreError>> {
@@ -258,6 +218,14 @@ impl Store for PostgresStore {
 
     fn domain_names(&self, max: usize) -> Answering<'_, Result<Vec<String>, StoreError>> {
         Box::pin(self.within(self.limits.look_up_max, self.names(max)))
+    }
+
+    fn whose<'a>(&'a self, address: &'a str) -> Answering<'a, Result<Owner, StoreError>> {
+        let look_up = async {
+            let owner = self.look_up(Wanted::Whose(address), row::whose).await?;
+            Ok(owner.unwrap_or(Owner::NoDomain))
+        };
+        Box::pin(self.within(self.limits.look_up_max, look_up))
     }
 
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {

@@ -12,11 +12,17 @@ use sqlx::{
     query::Query,
 };
 
-use super::super::StoreError;
+use super::super::{Owner, StoreError, rules};
 use super::error::store_error;
 use crate::model::{
     Account, Alias, Domain, DomainAlias, Head, Kind, List, Mailbox, Mode, Name, Object, Pattern, Route,
 };
+
+/// Reads what has an address.
+pub(super) fn whose(row: &PgRow) -> Result<Owner, StoreError> {
+    let read = || Ok((row.try_get("kind")?, row.try_get("ref_id")?));
+    rules::owner(Some(read().map_err(|error| store_error(&error))?))
+}
 
 /// Reads an object.
 pub(super) fn object(kind: Kind, row: &PgRow) -> Result<Object, StoreError> {

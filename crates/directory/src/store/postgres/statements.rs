@@ -4,7 +4,31 @@
 //! * **One object is one statement**, a list with its members too, so that what is read is one state (D14).
 //! * **Values are bound in one order** for a new row and for one in place of another.
 
-use crate::model::Kind;
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
+
+use crate::{
+    model::Kind,
+    store::{By, rules},
+};
+
+/// What a look-up wants: one row.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// An object.
+    Object(Kind, By<'a>),
+    /// What has an address.
+    Whose(&'a str),
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn query(self) -> Query<'a, Postgres, PgArguments> {
+        match self {
+            Wanted::Object(kind, By::Id(id)) => sqlx::query(of(kind).by_id).bind(id),
+            Wanted::Object(kind, By::Name(name)) => sqlx::query(of(kind).by_name).bind(name),
+            Wanted::Whose(address) => sqlx::query(WHOSE).bind(address).bind(rules::domain_of(address)),
+        }
+    }
+}
 
 /// The statements of one kind.
 pub(super) struct Statements {
@@ -180,3 +204,7 @@ pub(super) const PUT_ACCOUNTS: &str = "WITH put AS (
 /// $1: at most so many.
 pub(super) const DOMAIN_NAMES: &str = "SELECT name FROM domain UNION ALL SELECT name FROM domain_alias \
      UNION ALL SELECT domain FROM route LIMIT $1";
+
+/// What has the address `$1`, and its id; no row: there is no domain `$2`.
+const WHOSE: &str =
+    "SELECT a.kind, a.ref_id FROM domain d LEFT JOIN address a ON a.address = $1 WHERE d.name = $2";

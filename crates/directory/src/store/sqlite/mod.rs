@@ -36,7 +36,7 @@ use remuda_clock::SharedClock;
 use tokio::sync::mpsc;
 
 use super::{
-    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Page, Pushed, Store,
+    Answering, By, ChangeError, Changed, Deletion, Import, ImportError, Imported, Owner, Page, Pushed, Store,
     StoreError,
 };
 use crate::model::{Kind, Object};
@@ -128,6 +128,18 @@ impl Store for SqliteStore {
             loads.fetch_add(1, Ordering::Relaxed);
             rows::domain_names(db, max)
         }))
+    }
+
+    fn whose<'a>(&'a self, address: &'a str) -> Answering<'a, Result<Owner, StoreError>> {
+        let (address, loads) = (address.to_owned(), self.loads.clone());
+        Box::pin(async move {
+            self.all
+                .read(Purpose::LookUp, move |db| {
+                    loads.fetch_add(1, Ordering::Relaxed);
+                    rows::whose(db, &address)
+                })
+                .await?
+        })
     }
 
     fn insert(&self, object: Object) -> Answering<'_, Result<Changed, ChangeError>> {

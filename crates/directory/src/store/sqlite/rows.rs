@@ -14,7 +14,7 @@ use crate::{
     model::{
         Account, Alias, Domain, DomainAlias, Head, Kind, List, Mailbox, Mode, Name, Object, Pattern, Route,
     },
-    store::{By, Page, StoreError},
+    store::{By, Owner, Page, StoreError, rules},
 };
 
 /// What reading a row comes to: SQLite's own failure outside, the row's inside.
@@ -44,6 +44,18 @@ pub(super) fn domain_names(db: &Connection, max: usize) -> rusqlite::Result<Vec<
     db.prepare_cached(sql)?
         .query_map([max], |row| row.get(0))?
         .collect()
+}
+
+/// Reads what has an address.
+pub(super) fn whose(db: &Connection, address: &str) -> Read<Owner> {
+    let sql = "SELECT a.kind, a.ref_id FROM domain d LEFT JOIN address a ON a.address = ?1 WHERE d.name = ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let found = statement
+        .query_row((address, rules::domain_of(address)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(rules::owner(found))
 }
 
 /// Reads objects in order of name.

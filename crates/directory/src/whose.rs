@@ -1,0 +1,94 @@
+//! Whose an address is: an account's, an alias's, a list's, or nobody's, as of one instant.
+//!
+//! An address may pass from an alias to an account in one transaction. Two questions, one before and one after it, would
+//! find neither and refuse a recipient who was there all the time. So nobody has an address only by one statement about
+//! all three kinds and its domain.
+//!
+//! # Contract
+//! * **Where its domain is gone, nobody knows**: who asks went by an older word on the domain, which may have another
+//!   name by now.
+//! * **It is forgotten with every account, alias or list of that name**, and is used no longer than any of them.
+//! * **Where it and an object contradict each other, it has passed on meanwhile**: the database is asked again
+//!   ([`crate::resolve`]).
+
+use std::sync::Arc;
+
+use remuda_object_cache::{Cached, Change, Limits, Loaded};
+
+use crate::{
+    loader::Loadable,
+    model::Kind,
+    store::{Answering, By, Owner, Store, StoreError},
+};
+
+/// What may have an address.
+pub(crate) const ADDRESSED: [Kind; 3] = [Kind::Account, Kind::Alias, Kind::List];
+
+/// An address that somebody has.
+pub(crate) struct Whose {
+    address: Box<str>,
+    pub(crate) kind: Kind,
+    id: i64,
+}
+
+impl Cached for Whose {
+    /// Ids are counted for each kind.
+    fn id(&self) -> i64 {
+        let place = ADDRESSED.iter().position(|kind| *kind == self.kind).unwrap_or(0);
+        self.id * ADDRESSED.len() as i64 + place as i64
+    }
+
+    fn name(&self) -> &str {
+        &self.address
+    }
+
+    fn version(&self) -> i64 {
+        0
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Whose>() + self.address.len()
+    }
+}
+
+impl Loadable for Whose {
+    const KIND: Kind = Kind::Account;
+
+    fn load<'a>(store: &'a dyn Store, by: By<'a>) -> Answering<'a, Result<Loaded<Self>, StoreError>> {
+        Box::pin(async move {
+            let By::Name(address) = by else {
+                return Ok(Loaded::Failed);
+            };
+            Ok(match store.whose(address).await? {
+                Owner::One(kind, id) => Loaded::Found(Arc::new(Whose {
+                    address: address.into(),
+                    kind,
+                    id,
+                })),
+                Owner::Nobody => Loaded::NotFound,
+                Owner::NoDomain => Loaded::Failed,
+            })
+        })
+    }
+}
+
+/// The limits that hold for it, from those of accounts, aliases and lists: the least.
+pub(crate) fn limits(kinds: [Limits; 3]) -> Limits {
+    let [first, rest @ ..] = kinds;
+    rest.into_iter().fold(first, |least, limits| Limits {
+        ttl: least.ttl.min(limits.ttl),
+        negative_ttl: least.negative_ttl.min(limits.negative_ttl),
+        size: least.size.min(limits.size),
+        negative_size: least.negative_size.min(limits.negative_size),
+        stale_if_error: least.stale_if_error.min(limits.stale_if_error),
+    })
+}
+
+/// What a change of an account, an alias or a list says of whose its addresses are.
+pub(crate) fn changes(changes: &[Change]) -> Vec<Change> {
+    let of_names = |change: &Change| Change {
+        id: None,
+        ..change.clone()
+    };
+    changes.iter().map(of_names).collect()
+}
