@@ -13,12 +13,8 @@
 //! * **At our own hostname nobody else has a mailbox**, unless the directory has that domain.
 //! * **Elsewhere a client that may not relay reaches only `[[route]]`s with `accept = true`**; a route of the
 //!   directory says where mail goes, and not who may send it.
-//! * **A directory that does not answer refuses nobody**, and takes nothing either: 451 (D4, D5). A report for an
-//!   address in a domain of ours waits meanwhile.
-//!
-//! # Known faults
-//! A report that was written while nobody could say that its address is an alias, or in a domain by another name,
-//! comes to nobody afterwards.
+//! * **A directory that does not answer refuses nobody**, and takes nothing either: 451 (D4, D5). A report waits
+//!   meanwhile, and comes to whom its address means once that is known.
 //!
 //! # Not here
 //! What an address means in the directory (`remuda_directory::resolve`); the routes of the configuration

@@ -274,7 +274,13 @@ fn mail_goes_on_while_another_has_the_file_to_write() {
 
 /// A report comes to its sender although nobody can say who that is when it is written.
 #[test]
-fn a_report_for_an_account_waits_for_the_database() {
+fn a_report_waits_for_the_database_whatever_its_address_is() {
+    for sender in ["bob@d.test", "info@d.test", "bob@x.test"] {
+        a_report_waits_for_the_database(sender);
+    }
+}
+
+fn a_report_waits_for_the_database(sender: &str) {
     let sink = Sink::with(Listener {
         domains: vec!["else.test".to_owned()],
         ..Listener::default()
@@ -283,9 +289,11 @@ fn a_report_for_an_account_waits_for_the_database() {
         sink.route("outside.test") + BRIEF + "[object_cache.domain_alias]\nnegative_ttl = \"60s\"\n";
     let home = Home::new(&sections);
     let mut remuda = with_bob(&home);
+    remuda.ask(&["alias", "add", "info@d.test", "bob@d.test"]);
+    remuda.ask(&["domain-alias", "add", "x.test", "d.test"]);
     let begin = || {
         let mut client = Client::greeted(remuda.smtp);
-        client.must("MAIL FROM:<bob@d.test>", "250");
+        client.must(&format!("MAIL FROM:<{sender}>"), "250");
         client.must("RCPT TO:<x@outside.test>", "250");
         client
     };
@@ -296,7 +304,7 @@ fn a_report_for_an_account_waits_for_the_database() {
     let mut client = begin();
     client.must("DATA", "354");
     client.must("Subject: hello\r\n\r\nhello\r\n.", "250");
-    let put_off = remuda.process.wait_for_line("to=<bob@d.test>");
+    let put_off = remuda.process.wait_for_line(&format!("to=<{sender}>"));
     assert!(put_off.contains("status=deferred"), "{put_off}");
     fs::rename(file("away.db"), file("directory.db")).expect("it is moved");
     remuda.wait_until_empty();
