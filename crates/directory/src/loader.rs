@@ -3,7 +3,8 @@
 //! # Contract
 //! * **A caller that goes away ends no load** (C9), and a load that panics is one that failed (C10).
 //! * **Loads leave connections to others**: no more than [`LOADS_MAX`] at a time (D15).
-//! * **A caller waits [`WAIT_MAX`] at most** (C11), then has what is remembered, if anything; the load goes on.
+//! * **A caller waits [`WAIT_MAX`] at most** (C11), and [`WAIT_DOWN_MAX`] while the database is known to be down, then has
+//!   what is remembered, if anything; the load goes on. So nobody is still put off for an outage that has ended.
 //! * **The database is spared while it is down** ([`crate::breaker`]).
 //! * **How long each load took is counted** ([`crate::load_times`]), its wait for a turn included.
 
@@ -165,9 +166,16 @@ impl Loader {
     /// Looks an object up by name in the database itself.
     pub(crate) async fn find_anew<T: Loadable>(self: &Arc<Self>, name: &str) -> Found<T> {
         let query = self.clone().query::<T>(Key::Name(name.into()));
-        match before(self.clock.as_ref(), self.now() + WAIT_MAX, query).await {
+        match before(self.clock.as_ref(), self.now() + self.wait_max(), query).await {
             Some(loaded) => found(loaded.into()),
             None => Found::Unavailable(Cause::Late),
+        }
+    }
+
+    fn wait_max(&self) -> Duration {
+        match self.is_down() {
+            true => WAIT_DOWN_MAX,
+            false => WAIT_MAX,
         }
     }
 
@@ -177,7 +185,7 @@ impl Loader {
         key: KeyRef<'_>,
         answer: oneshot::Receiver<Answer<T>>,
     ) -> Found<T> {
-        if let Some(answer) = before(self.clock.as_ref(), self.now() + WAIT_MAX, answer).await {
+        if let Some(answer) = before(self.clock.as_ref(), self.now() + self.wait_max(), answer).await {
             return answer.map_or(Found::Unavailable(Cause::Database), found);
         }
         match self.remembered(cache, key) {
@@ -286,3 +294,5 @@ fn found<T>(answer: Answer<T>) -> Found<T> {
 pub(crate) const LOADS_MAX: usize = 8;
 /// How long a caller waits.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long who tries a database that is down.
+const WAIT_DOWN_MAX: Duration = Duration::from_secs(2);

@@ -125,6 +125,27 @@ pub(crate) async fn a_caller_waits_five_seconds_at_most_and_the_load_goes_on(sce
     assert_eq!(scene.loads(), before);
 }
 
+/// C11, D11: whoever tries a database that is down and hangs is answered soon, and has it found when it is back.
+pub(crate) async fn who_tries_a_database_that_is_down_waits_two_seconds(scene: Scene<impl Fixture>) {
+    scene.double.fail(Some(Fault::Refuse));
+    for number in 0..3 {
+        scene.account(&format!("u{number}@d.test")).await;
+    }
+    assert!(scene.directory.is_down());
+    scene.double.fail(None);
+    let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
+    scene.pass(10);
+    let asking = scene.ask("bob@d.test");
+    barrier.reached().await;
+    scene.at(11_999);
+    tokio::task::yield_now().await;
+    assert!(!asking.is_finished());
+    scene.at(12_000);
+    assert_eq!(asking.await.unwrap(), Found::Unavailable(Cause::Late));
+    barrier.open();
+    wait_until_async("it is found", async || !scene.directory.is_down()).await;
+}
+
 /// D10: attempts by the back-off, however many ask.
 pub(crate) async fn the_database_is_spared_while_it_is_down(scene: Scene<impl Fixture>) {
     scene.double.fail(Some(Fault::Refuse));

@@ -111,6 +111,7 @@ macro_rules! scenarios {
                     no_list_is_expanded_from_stale_memory
                     a_stale_name_decides_nothing
                     a_caller_waits_five_seconds_at_most_and_the_load_goes_on
+                    who_tries_a_database_that_is_down_waits_two_seconds
                     the_database_is_spared_while_it_is_down
                     a_database_that_is_back_is_found_within_seconds
                     a_login_is_neither_right_nor_wrong_while_nobody_knows
