@@ -133,12 +133,32 @@ impl Remuda {
         answer.body_mut().read_to_string().expect("text")
     }
 
-    /// Waits until nothing waits in the queue.
+    /// Waits until nothing waits in the queue, as long as it becomes less.
     pub fn wait_until_empty(&self) {
-        wait_until("nothing is in the queue", || {
-            assert!(!self.process.has_ended(), "{}", self.log());
-            self.waiting() == 0
-        });
+        let mut left = u64::MAX;
+        while left > 0 {
+            wait_until("less is in the queue", || {
+                assert!(!self.process.has_ended(), "{}", self.log());
+                let now = self.queued();
+                let is_less = now < left;
+                left = left.min(now);
+                is_less
+            });
+        }
+        // What is being moved is on disk alone.
+        wait_until("nothing is in the queue", || self.waiting() == 0);
+    }
+
+    /// How much waits in the queue, whatever for.
+    fn queued(&self) -> u64 {
+        let text = self.metrics();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("remuda_queue_messages{"));
+        let numbers = lines.map(|line| line.rsplit(' ').next().expect("a number"));
+        numbers
+            .map(|number| number.parse::<u64>().expect("a number"))
+            .sum()
     }
 
     /// All that it has logged.
