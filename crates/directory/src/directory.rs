@@ -323,6 +323,16 @@ impl Directory {
         self.inner.caches.forget(touched, Source::Admin);
     }
 
+    /// Forgets a domain that is not there any more.
+    pub(crate) fn forget_domain(&self, name: &str) {
+        self.forget(&[Touched::One {
+            kind: Kind::Domain,
+            id: None,
+            old: Some(name.into()),
+            new: None,
+        }]);
+    }
+
     pub(crate) fn now(&self) -> Monotonic {
         self.inner.loader.now()
     }

@@ -5,8 +5,8 @@
 //! all three kinds and its domain.
 //!
 //! # Contract
-//! * **Where its domain is gone, nobody knows**: who asks went by an older word on the domain, which may have another
-//!   name by now.
+//! * **Where its domain is gone, who asks begins anew** ([`crate::resolve`]): he went by an older word on the domain,
+//!   which may have another name by now.
 //! * **It is forgotten with every account, alias or list of that name**, and is used no longer than any of them.
 //! * **Where it and an object contradict each other, it has passed on meanwhile**: the database is asked again
 //!   ([`crate::resolve`]).
@@ -24,18 +24,20 @@ use crate::{
 /// What may have an address.
 pub(crate) const ADDRESSED: [Kind; 3] = [Kind::Account, Kind::Alias, Kind::List];
 
-/// An address that somebody has.
+/// What has an address; where nobody has it in its domain there is none of these.
 pub(crate) struct Whose {
     address: Box<str>,
-    pub(crate) kind: Kind,
-    id: i64,
+    pub(crate) owner: Owner,
 }
 
 impl Cached for Whose {
     /// Ids are counted for each kind.
     fn id(&self) -> i64 {
-        let place = ADDRESSED.iter().position(|kind| *kind == self.kind).unwrap_or(0);
-        self.id * ADDRESSED.len() as i64 + place as i64
+        let Owner::One(kind, id) = self.owner else {
+            return 0;
+        };
+        let place = ADDRESSED.iter().position(|one| *one == kind).unwrap_or(0);
+        id * ADDRESSED.len() as i64 + place as i64
     }
 
     fn name(&self) -> &str {
@@ -46,8 +48,12 @@ impl Cached for Whose {
         0
     }
 
+    /// That its domain is gone is never kept: no word on the address comes when the domain does.
     fn weight(&self) -> usize {
-        size_of::<Whose>() + self.address.len()
+        match self.owner {
+            Owner::NoDomain => NEVER_KEPT,
+            Owner::One(..) | Owner::Nobody => size_of::<Whose>() + self.address.len(),
+        }
     }
 }
 
@@ -60,13 +66,11 @@ impl Loadable for Whose {
                 return Ok(Loaded::Failed);
             };
             Ok(match store.whose(address).await? {
-                Owner::One(kind, id) => Loaded::Found(Arc::new(Whose {
-                    address: address.into(),
-                    kind,
-                    id,
-                })),
                 Owner::Nobody => Loaded::NotFound,
-                Owner::NoDomain => Loaded::Failed,
+                owner @ (Owner::One(..) | Owner::NoDomain) => Loaded::Found(Arc::new(Whose {
+                    address: address.into(),
+                    owner,
+                })),
             })
         })
     }
@@ -92,3 +96,6 @@ pub(crate) fn changes(changes: &[Change]) -> Vec<Change> {
     };
     changes.iter().map(of_names).collect()
 }
+
+/// Octets, more than any cache has room for.
+const NEVER_KEPT: usize = usize::MAX / 2;

@@ -19,6 +19,7 @@ use crate::{
     caches::Shelved,
     found::{Cause, Found, Origin},
     model::{Account, Alias, Domain, DomainAlias, Kind, List, Mailbox},
+    store::{Owner, rules::domain_of},
 };
 
 /// Who has an address.
@@ -47,10 +48,15 @@ impl Walk<'_> {
         if let Some(named) = self.named(name).await? {
             return Ok(named);
         }
-        let was_anew = std::mem::replace(&mut self.is_anew, true);
-        let named = self.named(name).await;
-        self.is_anew = was_anew;
-        named?.ok_or(Stop::Unavailable(Cause::Database))
+        for _ in 1..PASSED_ON_MAX {
+            let was_anew = std::mem::replace(&mut self.is_anew, true);
+            let named = self.named(name).await;
+            self.is_anew = was_anew;
+            if let Some(named) = named? {
+                return Ok(named);
+            }
+        }
+        Err(Stop::Unavailable(Cause::Database))
     }
 
     /// What a domain's name means, by what is known of it; None: that is of several times and contradicts itself.
@@ -110,8 +116,13 @@ impl Walk<'_> {
     /// Who has an address that memory or the database knows as no account's.
     async fn ask_whose(&mut self, name: &str) -> Result<Option<Holder>, Stop> {
         for _ in 0..PASSED_ON_MAX {
-            let Some(kind) = self.whose(name).await? else {
-                return Ok(None);
+            let kind = match self.whose(name).await? {
+                Owner::One(kind, _) => kind,
+                Owner::Nobody => return Ok(None),
+                Owner::NoDomain => {
+                    self.gone = Some(domain_of(name).into());
+                    return Err(Stop::Unavailable(Cause::Database));
+                }
             };
             // What is known to be no account's was so before this word.
             self.is_anew |= kind == Kind::Account;
@@ -138,19 +149,19 @@ impl Walk<'_> {
         Err(Stop::Unavailable(Cause::Database))
     }
 
-    /// Whose an address is; None: certainly nobody's, which is as good a word on aliases and lists.
-    async fn whose(&mut self, name: &str) -> Result<Option<Kind>, Stop> {
+    /// Whose an address is. Nobody's is as good a word on aliases and lists.
+    async fn whose(&mut self, name: &str) -> Result<Owner, Stop> {
         let began = self.now;
         let found = self.directory.whose(name, self.is_anew, began).await;
         if !is_from_memory(&found) || self.steps.is_some() {
             self.now = self.directory.now();
         }
         match found {
-            Found::Found(whose, _) => Ok(Some(whose.kind)),
+            Found::Found(whose, _) => Ok(whose.owner),
             Found::NotFound(origin) => {
                 self.note::<Alias>(name, &Found::NotFound(origin), began);
                 self.note::<List>(name, &Found::NotFound(origin), self.now);
-                Ok(None)
+                Ok(Owner::Nobody)
             }
             Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
         }
@@ -246,5 +257,5 @@ fn step_found<T: Shelved>(found: &Found<T>) -> StepFound {
     }
 }
 
-/// How often an address may pass on while it is asked for.
-const PASSED_ON_MAX: usize = 3;
+/// How often a name may pass on while it is asked for.
+pub(super) const PASSED_ON_MAX: usize = 3;

@@ -7,7 +7,7 @@ use remuda_mail::Address;
 
 use super::{
     ADDRESSES_MAX, From, Refusal, Resolution, Step, Target, Verdict,
-    ask::{Holder, Named},
+    ask::{Holder, Named, PASSED_ON_MAX},
     seen::Seen,
 };
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct Walk<'a> {
     pub(super) steps: Option<Vec<Step>>,
     /// Asks the database itself.
     pub(super) is_anew: bool,
+    /// The walk has met an address in this domain of ours, which is none any more.
+    pub(super) gone: Option<Box<str>>,
 }
 
 /// Why a walk ends at once.
@@ -79,6 +81,17 @@ impl<'a> Walk<'a> {
             is_stale: false,
             steps: None,
             is_anew: false,
+            gone: None,
+        }
+    }
+
+    /// Begins anew, where a domain was gone by that is gone.
+    fn restarted(&mut self, gone: &str) -> Self {
+        self.directory.forget_domain(gone);
+        Walk {
+            steps: self.steps.take(),
+            is_anew: self.is_anew,
+            ..Walk::new(self.directory, self.from, self.budget)
         }
     }
 
@@ -103,6 +116,16 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) async fn resolve(&mut self, address: &Address) -> Resolution {
+        let mut resolution = self.resolve_once(address).await;
+        for _ in 1..PASSED_ON_MAX {
+            let Some(gone) = self.gone.take() else { break };
+            *self = self.restarted(&gone);
+            resolution = self.resolve_once(address).await;
+        }
+        resolution
+    }
+
+    async fn resolve_once(&mut self, address: &Address) -> Resolution {
         let mut resolution = Resolution {
             verdict: Verdict::Refused(Refusal::Unknown),
             is_ours: true,

@@ -145,7 +145,8 @@ macro_rules! scenarios {
                     an_alias_that_becomes_an_account_is_never_unknown
                     an_address_that_passes_on_between_two_questions_is_found
                     an_alias_that_becomes_a_list_while_it_is_read_is_found
-                    a_renamed_domain_that_keeps_its_old_name_refuses_nobody_for_good
+                    a_renamed_domain_that_keeps_its_old_name_refuses_nobody
+                    an_address_of_a_domain_that_is_gone_is_not_ours
                     another_name_follows_a_renamed_domain_at_once
                     another_name_that_becomes_a_domain_is_ours_all_the_time
                     an_address_nobody_has_costs_two_questions_and_then_none
