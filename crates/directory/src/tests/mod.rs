@@ -74,6 +74,8 @@ macro_rules! scenarios {
                     names_of_domains_that_cannot_be_read_are_not_taken_for_none
                     a_member_that_is_added_gets_the_next_message
                     a_change_based_on_what_was_changed_meanwhile_takes_nothing_back
+                    an_edit_that_was_overtaken_is_made_again_over_the_other
+                    members_that_come_at_once_all_stay
                     a_change_that_is_undone_leaves_the_old_value
                     what_is_touched_is_forgotten_in_its_kind_alone_and_a_flush_forgets_all
                 }
