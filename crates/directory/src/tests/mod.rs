@@ -8,8 +8,10 @@
 //! * **Every function of a theme is in the list below**, or it does not compile.
 
 pub(crate) mod coherence;
+pub(crate) mod exports;
 pub(crate) mod failures;
 pub(crate) mod logins;
+pub(crate) mod looks;
 pub(crate) mod names;
 pub(crate) mod news;
 pub(crate) mod outages;
@@ -140,6 +142,13 @@ macro_rules! scenarios {
                     circles_cost_no_more_look_ups_than_there_are_names
                     addresses_that_do_not_exist_displace_nothing
                     a_name_of_a_domain_out_of_use_stands_for_itself
+                }
+                looks {
+                    a_look_shows_age_time_left_version_and_weight
+                    a_look_is_into_the_kind_that_is_named
+                }
+                exports {
+                    who_is_gone_ends_an_export
                 }
             }
         }
