@@ -8,8 +8,10 @@
 //! * **Every function of a theme is in the list below**, or it does not compile.
 
 pub(crate) mod coherence;
+pub(crate) mod exports;
 pub(crate) mod failures;
 pub(crate) mod logins;
+pub(crate) mod looks;
 pub(crate) mod names;
 pub(crate) mod news;
 pub(crate) mod outages;
@@ -75,6 +77,8 @@ macro_rules! scenarios {
                     names_of_domains_that_cannot_be_read_are_not_taken_for_none
                     a_member_that_is_added_gets_the_next_message
                     a_change_based_on_what_was_changed_meanwhile_takes_nothing_back
+                    an_edit_that_was_overtaken_is_made_again_over_the_other
+                    members_that_come_at_once_all_stay
                     a_change_that_is_undone_leaves_the_old_value
                     what_is_touched_is_forgotten_in_its_kind_alone_and_a_flush_forgets_all
                 }
@@ -151,6 +155,13 @@ macro_rules! scenarios {
                     another_name_that_becomes_a_domain_is_ours_all_the_time
                     an_address_nobody_has_costs_two_questions_and_then_none
                     one_statement_says_whose_an_address_is
+                }
+                looks {
+                    a_look_shows_age_time_left_version_and_weight
+                    a_look_is_into_the_kind_that_is_named
+                }
+                exports {
+                    who_is_gone_ends_an_export
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     found::Origin,
     model::{Domain, DomainAlias, List},
-    store::{ChangeError, Touched},
+    store::{ChangeError, Touched, double::Point},
 };
 
 /// B1, F10.
@@ -228,6 +228,44 @@ pub(crate) async fn a_change_based_on_what_was_changed_meanwhile_takes_nothing_b
     assert_eq!(quota(&scene.account("rob@d.test").await), Some(2));
 }
 
+/// B12, ST7: nor does an edit that somebody comes before, between its reading and its change.
+pub(crate) async fn an_edit_that_was_overtaken_is_made_again_over_the_other(scene: Scene<impl Fixture>) {
+    let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
+    let directory = scene.directory.clone();
+    let editing = tokio::spawn(async move {
+        let (bob, forward) = ((Kind::Account, "bob@d.test"), json!({"forward": "x@o.test"}));
+        directory.edit(bob, Extent::Part, object(forward), None).await
+    });
+    barrier.reached().await;
+    scene.set_quota(2).await;
+    barrier.open();
+    let edited = editing.await.unwrap().unwrap();
+    assert!(
+        matches!(&edited, Object::Account(bob) if bob.quota == Some(2) && bob.forward.is_some()),
+        "{edited:?}"
+    );
+    assert_eq!(quota(&scene.bob().await), Some(2));
+}
+
+/// As B12, for the members of a list.
+pub(crate) async fn members_that_come_at_once_all_stay(scene: Scene<impl Fixture>) {
+    let list = json!({"address": "l@d.test", "members": ["bob@d.test"]});
+    scene.add(Kind::List, list).await;
+    let barrier = scene.double.hold(Kind::List, Point::AfterRows);
+    let directory = scene.directory.clone();
+    let adding = tokio::spawn(async move {
+        let ann = ["ann@o.test".to_owned()];
+        directory.change_members("l@d.test", &ann, true, None).await
+    });
+    barrier.reached().await;
+    scene
+        .sql("INSERT INTO list_member SELECT id, 'zoe@o.test' FROM list WHERE address = 'l@d.test'")
+        .await;
+    barrier.open();
+    adding.await.unwrap().unwrap();
+    assert_eq!(scene.to("l@d.test").await, "ann@o.test bob@d.test* zoe@o.test");
+}
+
 /// B13.
 pub(crate) async fn a_change_that_is_undone_leaves_the_old_value(scene: Scene<impl Fixture>) {
     let eve = json!({"address": "eve@d.test", "targets": ["x@o.test"]});
@@ -241,6 +279,18 @@ pub(crate) async fn a_change_that_is_undone_leaves_the_old_value(scene: Scene<im
     }
     assert_eq!(quota(&scene.bob().await), Some(1));
     assert_eq!(scene.to("eve@d.test").await, "x@o.test");
+    // A catch-all is looked for when all else has been written.
+    let half = json!({"message_size": 7, "catch_all": "nobody@d.test"});
+    let half = scene.try_set(Kind::Domain, "d.test", half).await;
+    assert!(half.is_err(), "{half:?}");
+    for _ in 0..2 {
+        let domain = scene.directory.find::<Domain>("d.test").await;
+        assert!(
+            matches!(&domain, Found::Found(domain, _) if domain.message_size.is_none()),
+            "{domain:?}"
+        );
+        scene.directory.cache_clear(None);
+    }
 }
 
 pub(crate) async fn what_is_touched_is_forgotten_in_its_kind_alone_and_a_flush_forgets_all(

@@ -82,7 +82,13 @@ async fn circles_end_and_every_member_comes_once() {
     for (list, members) in [
         (
             "l@d.test",
-            json!(["l@d.test", "bob@d.test", "bob+1@d.test", "m@d.test"]),
+            json!([
+                "l@d.test",
+                "bob@d.test",
+                "bob+1@d.test",
+                "m@d.test",
+                "x@outside.test"
+            ]),
         ),
         ("m@d.test", json!(["l@d.test", "bob@d.test", "x@outside.test"])),
     ] {

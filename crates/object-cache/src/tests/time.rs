@@ -183,6 +183,23 @@ fn the_hit_rate_is_truncated() {
     assert_eq!([rate(7, 3), rate(2, 1), rate(0, 5), rate(0, 0)], [70, 66, 0, 0]);
 }
 
+/// Counts of several shards are read one after the other.
+#[test]
+fn the_share_without_a_query_is_between_nothing_and_all() {
+    let share = |lookups, loads| {
+        let since = SinceReset {
+            lookups,
+            loads,
+            ..SinceReset::default()
+        };
+        since.without_query()
+    };
+    assert_eq!(
+        [share(0, 0), share(4, 1), share(4, 0), share(4, 5)],
+        [0.0, 0.75, 1.0, 0.0]
+    );
+}
+
 /// F12.
 #[test]
 fn the_hit_rate_outlives_thirty_one_bits() {

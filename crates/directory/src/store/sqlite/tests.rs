@@ -585,10 +585,15 @@ async fn edits_by_others_are_polled_for() {
 #[tokio::test]
 async fn what_is_committed_is_on_disk() {
     let file = File::new().await;
-    let db = schema::connect(&file.path(), Duration::ZERO).unwrap();
-    let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
-    let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
-    assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+    // The connection that has committed, and not another like it.
+    add(&*file.store, [domain("ex.com")]).await;
+    let pragmas = |db: &mut Connection| -> rusqlite::Result<(String, i64)> {
+        let mode = db.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        Ok((mode, db.query_row("PRAGMA synchronous", [], |row| row.get(0))?))
+    };
+    let asked = move |db: &mut Connection| pragmas(db).map_err(connections::failure);
+    let writer: Result<_, StoreError> = file.store.all.write(asked).await;
+    assert_eq!(writer.unwrap(), ("wal".to_owned(), 2), "2 is FULL");
 }
 
 #[tokio::test]
