@@ -35,7 +35,6 @@ use crate::{
         StoreError, Touched,
     },
     switches::Switches,
-    whose::Whose,
 };
 
 /// See the module. Cheap to clone.
@@ -169,18 +168,6 @@ impl Directory {
         let ours = inner.caches.ours();
         let ours = ours.and_then(|shelf| inner.loader.known_soon(shelf, KeyRef::Id(ours::ID), now));
         ours.is_some_and(|ours| ours.lacks(domain))
-    }
-
-    /// Looks up whose an address in normal form is; `is_anew`: in the database itself.
-    pub(crate) async fn whose(&self, address: &str, is_anew: bool, now: Monotonic) -> Found<Whose> {
-        let inner = &self.inner;
-        match is_anew {
-            true => inner.loader.find_anew::<Whose>(address).await,
-            false => {
-                let shelf = inner.caches.whose();
-                inner.loader.find(shelf, KeyRef::Name(address), now).await
-            }
-        }
     }
 
     /// What memory has under a name, past its time too, without a question to the database.
@@ -321,16 +308,6 @@ impl Directory {
 
     pub(crate) fn forget(&self, touched: &[Touched]) {
         self.inner.caches.forget(touched, Source::Admin);
-    }
-
-    /// Forgets a domain that is not there any more.
-    pub(crate) fn forget_domain(&self, name: &str) {
-        self.forget(&[Touched::One {
-            kind: Kind::Domain,
-            id: None,
-            old: Some(name.into()),
-            new: None,
-        }]);
     }
 
     pub(crate) fn now(&self) -> Monotonic {

@@ -13,12 +13,15 @@
 
 use std::sync::Arc;
 
-use remuda_object_cache::{Cached, Change, Limits, Loaded};
+use remuda_clock::Monotonic;
+use remuda_object_cache::{Cached, Change, KeyRef, Limits, Loaded};
 
 use crate::{
+    directory::Directory,
+    found::Found,
     loader::Loadable,
     model::Kind,
-    store::{Answering, By, Owner, Store, StoreError},
+    store::{Answering, By, Owner, Store, StoreError, Touched},
 };
 
 /// What may have an address.
@@ -73,6 +76,30 @@ impl Loadable for Whose {
                 })),
             })
         })
+    }
+}
+
+impl Directory {
+    /// Looks up whose an address in normal form is; `is_anew`: in the database itself.
+    pub(crate) async fn whose(&self, address: &str, is_anew: bool, now: Monotonic) -> Found<Whose> {
+        let inner = &self.inner;
+        match is_anew {
+            true => inner.loader.find_anew::<Whose>(address).await,
+            false => {
+                let shelf = inner.caches.whose();
+                inner.loader.find(shelf, KeyRef::Name(address), now).await
+            }
+        }
+    }
+
+    /// Forgets a domain that is not there any more.
+    pub(crate) fn forget_domain(&self, name: &str) {
+        self.forget(&[Touched::One {
+            kind: Kind::Domain,
+            id: None,
+            old: Some(name.into()),
+            new: None,
+        }]);
     }
 }
 
