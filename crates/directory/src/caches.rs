@@ -208,21 +208,10 @@ impl Caches {
 
     pub(crate) fn switch(&self, is_enabled: bool) {
         for kind in Kind::ALL {
-            on!(self, kind, shelf => match is_enabled {
-                true => shelf.enable(),
-                false => shelf.disable(),
-            });
+            on!(self, kind, shelf => switch(shelf, is_enabled));
         }
-        match is_enabled {
-            true => {
-                self.ours.enable();
-                self.whose.enable();
-            }
-            false => {
-                self.ours.disable();
-                self.whose.disable();
-            }
-        }
+        switch(&self.ours, is_enabled);
+        switch(&self.whose, is_enabled);
         self.keep_ours();
         self.news.tell();
     }
@@ -249,6 +238,13 @@ impl Caches {
         }
         self.ours.sweep(now, SWEEP_SLICE);
         self.whose.sweep(now, SWEEP_SLICE);
+    }
+}
+
+fn switch<T: Cached>(shelf: &Shelf<T>, is_enabled: bool) {
+    match is_enabled {
+        true => shelf.enable(),
+        false => shelf.disable(),
     }
 }
 

@@ -104,8 +104,8 @@ impl Walk<'_> {
         if let Some(list) = self.known(name) {
             return Ok(Some(Holder::List(list, Origin::Cache)));
         }
-        if let Some((account, origin)) = self.find(name).await? {
-            return Ok(Some(Holder::Account(account, origin)));
+        if let Some(account) = self.held(name, Holder::Account).await? {
+            return Ok(Some(account));
         }
         let was_anew = self.is_anew;
         let held = self.ask_whose(name).await;
@@ -126,22 +126,13 @@ impl Walk<'_> {
             };
             // What is known to be no account's was so before this word.
             self.is_anew |= kind == Kind::Account;
-            let holder = match kind {
-                Kind::Account => self
-                    .find(name)
-                    .await?
-                    .map(|(one, origin)| Holder::Account(one, origin)),
-                Kind::Alias => self
-                    .find(name)
-                    .await?
-                    .map(|(one, origin)| Holder::Alias(one, origin)),
-                _ => self
-                    .find(name)
-                    .await?
-                    .map(|(one, origin)| Holder::List(one, origin)),
+            let held = match kind {
+                Kind::Account => self.held(name, Holder::Account).await?,
+                Kind::Alias => self.held(name, Holder::Alias).await?,
+                _ => self.held(name, Holder::List).await?,
             };
-            if holder.is_some() {
-                return Ok(holder);
+            if held.is_some() {
+                return Ok(held);
             }
             // It has passed on since one of the two words.
             self.is_anew = true;
@@ -149,13 +140,21 @@ impl Walk<'_> {
         Err(Stop::Unavailable(Cause::Database))
     }
 
+    /// What has an address, if it is of this type.
+    async fn held<T: Shelved>(
+        &mut self,
+        name: &str,
+        holder: fn(Arc<T>, Origin) -> Holder,
+    ) -> Result<Option<Holder>, Stop> {
+        let found = self.find(name).await?;
+        Ok(found.map(|(one, origin)| holder(one, origin)))
+    }
+
     /// Whose an address is. Nobody's is as good a word on aliases and lists.
     async fn whose(&mut self, name: &str) -> Result<Owner, Stop> {
         let began = self.now;
         let found = self.directory.whose(name, self.is_anew, began).await;
-        if !is_from_memory(&found) || self.steps.is_some() {
-            self.now = self.directory.now();
-        }
+        self.has_waited_for(&found);
         match found {
             Found::Found(whose, _) => Ok(whose.owner),
             Found::NotFound(origin) => {
@@ -196,14 +195,19 @@ impl Walk<'_> {
             true => self.directory.find_anew::<T>(name).await,
             false => self.directory.find_at::<T>(KeyRef::Name(name), began).await,
         };
-        if !is_from_memory(&found) || self.steps.is_some() {
-            self.now = self.directory.now();
-        }
+        self.has_waited_for(&found);
         self.note(name, &found, began);
         match found {
             Found::Found(object, origin) => Ok((Some((object, origin)), origin)),
             Found::NotFound(origin) => Ok((None, origin)),
             Found::Unavailable(cause) => Err(Stop::Unavailable(cause)),
+        }
+    }
+
+    /// Reads the clock again, unless the answer was in memory and nobody looks at the steps.
+    fn has_waited_for<T>(&mut self, found: &Found<T>) {
+        if !is_from_memory(found) || self.steps.is_some() {
+            self.now = self.directory.now();
         }
     }
 

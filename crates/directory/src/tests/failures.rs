@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     credentials::Login,
     found::{Cause, Origin},
-    store::double::{Fault, Point},
+    store::double::{Barrier, Fault, Point},
     switches::Key,
 };
 
@@ -108,16 +108,24 @@ pub(crate) async fn a_stale_name_decides_nothing(scene: Scene<impl Fixture>) {
     assert_eq!(scene.to_from("l@d.test", "eve@d.test").await, "not_allowed");
 }
 
+impl<F: Fixture> Scene<F> {
+    /// Somebody asks for Bob now, of whom nothing comes, and is put off at this many milliseconds after the start.
+    async fn put_off_at(&self, millis: u64) -> Barrier {
+        let barrier = self.double.hold(Kind::Account, Point::AfterRows);
+        let asking = self.ask("bob@d.test");
+        barrier.reached().await;
+        self.at(millis - 1);
+        tokio::task::yield_now().await;
+        assert!(!asking.is_finished());
+        self.at(millis);
+        assert_eq!(asking.await.unwrap(), Found::Unavailable(Cause::Late));
+        barrier
+    }
+}
+
 /// C11.
 pub(crate) async fn a_caller_waits_five_seconds_at_most_and_the_load_goes_on(scene: Scene<impl Fixture>) {
-    let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
-    let asking = scene.ask("bob@d.test");
-    barrier.reached().await;
-    scene.at(4_999);
-    tokio::task::yield_now().await;
-    assert!(!asking.is_finished());
-    scene.at(5_000);
-    assert_eq!(asking.await.unwrap(), Found::Unavailable(Cause::Late));
+    let barrier = scene.put_off_at(5_000).await;
     let before = scene.loads();
     barrier.open();
     wait_until_async("the load ends", async || scene.status(Kind::Account).entries == 1).await;
@@ -133,15 +141,8 @@ pub(crate) async fn who_tries_a_database_that_is_down_waits_two_seconds(scene: S
     }
     assert!(scene.directory.is_down());
     scene.double.fail(None);
-    let barrier = scene.double.hold(Kind::Account, Point::AfterRows);
     scene.pass(10);
-    let asking = scene.ask("bob@d.test");
-    barrier.reached().await;
-    scene.at(11_999);
-    tokio::task::yield_now().await;
-    assert!(!asking.is_finished());
-    scene.at(12_000);
-    assert_eq!(asking.await.unwrap(), Found::Unavailable(Cause::Late));
+    let barrier = scene.put_off_at(12_000).await;
     barrier.open();
     wait_until_async("it is found", async || !scene.directory.is_down()).await;
 }

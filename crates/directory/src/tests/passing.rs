@@ -21,6 +21,15 @@ impl<F: Fixture> Scene<F> {
         self.forgetful_of(kind).await;
     }
 
+    /// `x.test` is known as another name of `d.test`, and what was known of `kind` has gone.
+    async fn with_x(&self, kind: Kind) {
+        self.forgetful_of(kind).await;
+        let x = json!({"name": "x.test", "domain": "d.test"});
+        self.add(Kind::DomainAlias, x).await;
+        assert_eq!(self.to("bob@x.test").await, "bob@d.test*");
+        self.pass(2);
+    }
+
     async fn forgetful_of(&self, kind: Kind) {
         let life = vec![(Key::Ttl(kind), Some(1000))];
         self.directory.cache_set(life).await.unwrap();
@@ -97,12 +106,7 @@ pub(crate) async fn an_address_of_a_domain_that_is_gone_is_not_ours(scene: Scene
 
 /// The other name is known to stand for the old one.
 pub(crate) async fn another_name_follows_a_renamed_domain_at_once(scene: Scene<impl Fixture>) {
-    scene.forgetful_of(Kind::Domain).await;
-    scene
-        .add(Kind::DomainAlias, json!({"name": "x.test", "domain": "d.test"}))
-        .await;
-    assert_eq!(scene.to("bob@x.test").await, "bob@d.test*");
-    scene.pass(2);
+    scene.with_x(Kind::Domain).await;
     scene
         .sql("UPDATE domain SET name = 'new.test' WHERE name = 'd.test'")
         .await;
@@ -111,12 +115,7 @@ pub(crate) async fn another_name_follows_a_renamed_domain_at_once(scene: Scene<i
 
 /// The word that it is no domain is young, that on the other name has gone.
 pub(crate) async fn another_name_that_becomes_a_domain_is_ours_all_the_time(scene: Scene<impl Fixture>) {
-    scene.forgetful_of(Kind::DomainAlias).await;
-    scene
-        .add(Kind::DomainAlias, json!({"name": "x.test", "domain": "d.test"}))
-        .await;
-    assert_eq!(scene.to("bob@x.test").await, "bob@d.test*");
-    scene.pass(2);
+    scene.with_x(Kind::DomainAlias).await;
     scene
         .sql(
             "BEGIN; DELETE FROM domain_alias WHERE name = 'x.test'; INSERT INTO domain (name) VALUES ('x.test');

@@ -1,8 +1,8 @@
 //! Look-ups: one statement each, counted.
 //!
 //! # Contract
-//! * **A connection that was lost while it lay in the pool fails no look-up**: the row is asked for again over one that
-//!   has just answered.
+//! * **A connection that was lost while it lay in the pool fails no look-up of a row**: it is asked for again over one
+//!   that has just answered. Nobody waits for the names of domains, which are asked for once.
 
 use std::sync::atomic::Ordering;
 
