@@ -152,13 +152,7 @@ fn raw(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
 
 fn check(db: &Connection, path: &Path) -> Result<(), OpenError> {
     let known = MIGRATIONS.len() as i64;
-    let found = identity(db).and_then(|(id, version)| {
-        let tables = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
-            row.get::<_, i64>(0)
-        })?;
-        Ok((id, version, tables))
-    });
-    match found {
+    match marks(db) {
         Ok((0, 0, 0)) => Ok(()),
         Ok((APPLICATION_ID, found, _)) if found > known => Err(OpenError::Newer {
             path: path.to_owned(),
@@ -175,6 +169,14 @@ fn check(db: &Connection, path: &Path) -> Result<(), OpenError> {
             error,
         }),
     }
+}
+
+/// The program's mark, the version, and how many tables there are, all as of one instant: another may be making them.
+fn marks(db: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    let work = db.unchecked_transaction()?;
+    let (id, version) = identity(&work)?;
+    let tables = work.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((id, version, tables))
 }
 
 /// The program's mark and the version.
